@@ -1,0 +1,119 @@
+use candle_core::DType;
+
+use crate::ParameterId;
+
+/// What can go wrong in a tensor operation. Every case names the operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The shapes of two operands don't fit.
+    #[error("shape mismatch in `{op}`: lhs {lhs:?}, rhs {rhs:?}")]
+    ShapeMismatch {
+        /// The operation.
+        op: &'static str,
+        /// Shape of the first operand.
+        lhs: Vec<usize>,
+        /// Shape of the second operand, or the shape that was expected.
+        rhs: Vec<usize>,
+    },
+    /// The element types of two operands differ, or one is not what the operation takes.
+    #[error("dtype mismatch in `{op}`: lhs {lhs:?}, rhs {rhs:?}")]
+    DtypeMismatch {
+        /// The operation.
+        op: &'static str,
+        /// Type of the first operand.
+        lhs: DType,
+        /// Type of the second operand, or the type that was expected.
+        rhs: DType,
+    },
+    /// An argument is outside of what the operation takes.
+    #[error("invalid argument in `{op}`: {message}")]
+    InvalidArgument {
+        /// The operation.
+        op: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The tensor would not fit in memory.
+    #[error("out of memory in `{op}`: {elements} elements")]
+    OutOfMemory {
+        /// The operation.
+        op: &'static str,
+        /// Elements asked for.
+        elements: u128,
+    },
+    /// The operation does not exist for this element type or device.
+    #[error("unsupported in `{op}`: {what}")]
+    Unsupported {
+        /// The operation.
+        op: &'static str,
+        /// What is not supported.
+        what: String,
+    },
+    /// A gradient was asked for through an operation that has none.
+    #[error("`{op}` is not differentiable, and a gradient was asked for through it")]
+    NotDifferentiable {
+        /// The operation.
+        op: &'static str,
+    },
+    /// `backward` met a node that an earlier `backward` had consumed.
+    #[error("the graph behind `{op}` was already consumed by an earlier backward pass")]
+    Consumed {
+        /// The operation.
+        op: &'static str,
+    },
+    /// Inside `check_finite`: the first operation whose result is not finite.
+    #[error("`{op}` gave a value that is not finite{}", if *.backward { " in its gradient" } else { "" })]
+    NonFinite {
+        /// The operation.
+        op: &'static str,
+        /// Whether it was the gradient.
+        backward: bool,
+    },
+    /// A gradient of the wrong shape reached a parameter.
+    #[error("gradient of parameter {} has shape {got:?}, expected {expected:?}", .id.0)]
+    GradientShape {
+        /// The parameter.
+        id: ParameterId,
+        /// Shape of the gradient.
+        got: Vec<usize>,
+        /// Shape of the parameter.
+        expected: Vec<usize>,
+    },
+    /// An error of the code that a segment or a view calls, such as a plugin's.
+    #[error("{0}")]
+    Other(String),
+    /// candle refused the operation.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A kernel refused its slices.
+    #[error(transparent)]
+    Kernel(#[from] swift_kernels::KernelError),
+}
+
+/// The result of a tensor operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An [`Error::InvalidArgument`].
+    pub fn invalid(op: &'static str, message: impl Into<String>) -> Self {
+        Self::InvalidArgument { op, message: message.into() }
+    }
+
+    pub(crate) fn shapes(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Self {
+        Self::ShapeMismatch { op, lhs: lhs.to_vec(), rhs: rhs.to_vec() }
+    }
+
+    pub(crate) fn unsupported_dtype(op: &'static str, dtype: DType) -> Self {
+        Self::Unsupported { op, what: format!("element type `{}`", dtype.as_str()) }
+    }
+
+    /// What the user may try next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotDifferentiable { .. } => Some("detach the result if no gradient is meant to flow through it".into()),
+            Self::Consumed { .. } => Some("a graph can be walked backwards once; compute the loss again".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Operations with a hand-written way back: what would cost memory or time if it were composed of smaller ones.
+
+mod attention;
+mod embedding;
+mod linear;
+mod rms_norm;
+mod rope;
+mod swiglu;
+mod token_statistics;
+
+pub use attention::{AttentionOptions, attention};
+pub use embedding::embedding;
+pub use linear::{Dropout, Linear, LowRank, dropout, linear};
+pub use rms_norm::rms_norm;
+pub use rope::{RotaryTable, rope};
+pub use swiglu::swiglu;
+pub use token_statistics::{TokenStatistics, token_statistics};

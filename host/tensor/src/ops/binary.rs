@@ -1,0 +1,120 @@
+//! Functions of two elements, with broadcasting.
+
+use candle_core::Tensor as Value;
+
+use super::reduce_to;
+use crate::tape::record;
+use crate::{Result, Tensor, checks};
+
+/// Gradient of an operand in its own shape.
+fn reduced(gradient: candle_core::Result<Value>, dims: &[usize]) -> Result<Option<Value>> {
+    Ok(Some(reduce_to(&gradient?, dims)?))
+}
+
+impl Tensor {
+    /// `a + b`.
+    ///
+    /// # Errors
+    /// If shapes don't broadcast or element types differ.
+    pub fn add(&self, rhs: &Self) -> Result<Self> {
+        let y = self.pair("add", rhs, |a, b| a.broadcast_add(b))?;
+        let (a, b) = (self.dims().to_vec(), rhs.dims().to_vec());
+        record("add", y, &[self, rhs], move |gradient, wanted| {
+            let side = |i: usize, dims: &[usize]| match wanted.get(i) {
+                Some(true) => reduce_to(gradient, dims).map(Some),
+                _ => Ok(None),
+            };
+            Ok(vec![side(0, &a)?, side(1, &b)?])
+        })
+    }
+
+    /// `a - b`.
+    ///
+    /// # Errors
+    /// If shapes don't broadcast or element types differ.
+    pub fn sub(&self, rhs: &Self) -> Result<Self> {
+        let y = self.pair("sub", rhs, |a, b| a.broadcast_sub(b))?;
+        let (a, b) = (self.dims().to_vec(), rhs.dims().to_vec());
+        record("sub", y, &[self, rhs], move |gradient, wanted| {
+            Ok(vec![
+                if wanted.first() == Some(&true) { Some(reduce_to(gradient, &a)?) } else { None },
+                if wanted.get(1) == Some(&true) { reduced(gradient.neg(), &b)? } else { None },
+            ])
+        })
+    }
+
+    /// `a * b`, element by element.
+    ///
+    /// # Errors
+    /// If shapes don't broadcast or element types differ.
+    pub fn mul(&self, rhs: &Self) -> Result<Self> {
+        let y = self.pair("mul", rhs, |a, b| a.broadcast_mul(b))?;
+        let (a, b) = (self.value().clone(), rhs.value().clone());
+        record("mul", y, &[self, rhs], move |gradient, wanted| {
+            Ok(vec![
+                if wanted.first() == Some(&true) { reduced(gradient.broadcast_mul(&b), a.dims())? } else { None },
+                if wanted.get(1) == Some(&true) { reduced(gradient.broadcast_mul(&a), b.dims())? } else { None },
+            ])
+        })
+    }
+
+    /// `a / b`.
+    ///
+    /// # Errors
+    /// If shapes don't broadcast or element types differ.
+    pub fn div(&self, rhs: &Self) -> Result<Self> {
+        let y = self.pair("div", rhs, |a, b| a.broadcast_div(b))?;
+        let (a, b) = (self.value().clone(), rhs.value().clone());
+        record("div", y.clone(), &[self, rhs], move |gradient, wanted| {
+            let over = gradient.broadcast_div(&b)?;
+            Ok(vec![
+                if wanted.first() == Some(&true) { Some(reduce_to(&over, a.dims())?) } else { None },
+                if wanted.get(1) == Some(&true) { reduced((over * y)?.neg(), b.dims())? } else { None },
+            ])
+        })
+    }
+
+    /// The larger of the two; where they are equal each side gets half of the gradient.
+    ///
+    /// # Errors
+    /// If shapes don't broadcast or element types differ.
+    pub fn maximum(&self, rhs: &Self) -> Result<Self> {
+        let y = self.pair("maximum", rhs, |a, b| a.broadcast_maximum(b))?;
+        self.select("maximum", rhs, y)
+    }
+
+    /// The smaller of the two; where they are equal each side gets half of the gradient.
+    ///
+    /// # Errors
+    /// If shapes don't broadcast or element types differ.
+    pub fn minimum(&self, rhs: &Self) -> Result<Self> {
+        let y = self.pair("minimum", rhs, |a, b| a.broadcast_minimum(b))?;
+        self.select("minimum", rhs, y)
+    }
+
+    fn pair(
+        &self,
+        op: &'static str,
+        rhs: &Self,
+        f: impl FnOnce(&Value, &Value) -> candle_core::Result<Value>,
+    ) -> Result<Value> {
+        checks::same_dtype(op, self, rhs)?;
+        checks::broadcast(op, self.dims(), rhs.dims())?;
+        Ok(f(self.value(), rhs.value())?)
+    }
+
+    /// The gradient of `maximum` and `minimum`: to the side whose value was taken, shared where both were.
+    fn select(&self, op: &'static str, rhs: &Self, y: Value) -> Result<Self> {
+        let (a, b) = (self.value().clone(), rhs.value().clone());
+        record(op, y.clone(), &[self, rhs], move |gradient, wanted| {
+            let dtype = gradient.dtype();
+            let taken_a = a.broadcast_as(y.shape())?.eq(&y)?.to_dtype(dtype)?;
+            let taken_b = b.broadcast_as(y.shape())?.eq(&y)?.to_dtype(dtype)?;
+            let share = (gradient / (&taken_a + &taken_b)?)?;
+            Ok(vec![
+                if wanted.first() == Some(&true) { reduced(&share * taken_a, a.dims())? } else { None },
+                if wanted.get(1) == Some(&true) { reduced(&share * taken_b, b.dims())? } else { None },
+            ])
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Elements and slices by their index.
+
+use candle_core::{DType, Tensor as Value};
+
+use crate::storage::make;
+use crate::tape::record;
+use crate::{Error, Result, Tensor, checks};
+
+/// The index as candle wants it: checked, `int64` and without gaps.
+fn checked(op: &'static str, index: &Tensor, size: usize) -> Result<Value> {
+    make(checks::indices(op, index.value(), size)?, index.dims())
+}
+
+/// Sums of `bfloat16` are formed in `float32`.
+fn summing_dtype(dtype: DType) -> DType {
+    if dtype == DType::BF16 { DType::F32 } else { dtype }
+}
+
+impl Tensor {
+    /// Elements along `dim` at `index`, which has as many dimensions as the tensor and is nowhere larger off `dim`.
+    ///
+    /// # Errors
+    /// If shapes don't fit or an index is outside of the dimension.
+    pub fn gather(&self, dim: i32, index: &Self) -> Result<Self> {
+        const OP: &str = "gather";
+        let dim = checks::dim(OP, self.value(), dim)?;
+        let fits = index.dims().len() == self.dims().len()
+            && index.dims().iter().zip(self.dims()).enumerate().all(|(i, (a, b))| i == dim || a == b);
+        if !fits {
+            return Err(Error::shapes(OP, self.dims(), index.dims()));
+        }
+        checks::admit(OP, index.dims())?;
+        let index = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
+        let y = self.value().contiguous()?.gather(&index, dim)?;
+        let shape = self.dims().to_vec();
+        record(OP, y, &[self], move |gradient, _| {
+            let dtype = summing_dtype(gradient.dtype());
+            let zeros = Value::zeros(shape, dtype, gradient.device())?;
+            let summed = zeros.scatter_add(&index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
+            Ok(vec![Some(summed.to_dtype(gradient.dtype())?)])
+        })
+    }
+
+    /// Whole slices along `dim` at a one-dimensional `index`.
+    ///
+    /// # Errors
+    /// If the index is not one-dimensional or goes outside of the dimension.
+    pub fn index_select(&self, dim: i32, index: &Self) -> Result<Self> {
+        const OP: &str = "index_select";
+        let dim = checks::dim(OP, self.value(), dim)?;
+        if index.dims().len() != 1 {
+            return Err(Error::shapes(OP, self.dims(), index.dims()));
+        }
+        let mut shape = self.dims().to_vec();
+        if let Some(size) = shape.get_mut(dim) {
+            *size = index.elem_count();
+        }
+        checks::admit(OP, &shape)?;
+        let index = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
+        let y = self.value().contiguous()?.index_select(&index, dim)?;
+        let shape = self.dims().to_vec();
+        record(OP, y, &[self], move |gradient, _| {
+            let dtype = summing_dtype(gradient.dtype());
+            let zeros = Value::zeros(shape, dtype, gradient.device())?;
+            let summed = zeros.index_add(&index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
+            Ok(vec![Some(summed.to_dtype(gradient.dtype())?)])
+        })
+    }
+}

@@ -1,0 +1,21 @@
+//! The operations of the contract's `tensor` interface, a file for each family.
+
+mod binary;
+mod compare;
+mod create;
+mod index;
+mod matmul;
+mod reduce;
+mod scalar;
+mod segment;
+mod shape;
+mod sort;
+mod unary;
+
+pub use create::{arange, from_list, full, normal, uniform};
+pub use shape::{cat, stack};
+
+pub(crate) use create::unit;
+pub(crate) use matmul::product;
+pub(crate) use shape::reduce_to;
+pub(crate) use unary::{Math, Real};

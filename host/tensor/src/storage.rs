@@ -1,0 +1,78 @@
+//! Slices of candle tensors, the border between values and kernels.
+
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor as Value, WithDType};
+
+use crate::{Error, Result};
+
+/// An element type that kernels compute with.
+pub(crate) trait Real: WithDType + swift_kernels::Element {}
+
+impl<T: WithDType + swift_kernels::Element> Real for T {}
+
+/// Runs `$body` with `$T` bound to the floating-point type of `$dtype`.
+macro_rules! with_real {
+    ($op:expr, $dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            candle_core::DType::BF16 => {
+                type $T = half::bf16;
+                $body
+            }
+            other => Err($crate::Error::unsupported_dtype($op, other)),
+        }
+    };
+}
+pub(crate) use with_real;
+
+/// Lends the elements of `value` in row-major order.
+pub(crate) fn read<T: WithDType, R>(value: &Value, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let value = value.contiguous()?;
+    let (storage, layout) = value.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { return Err(not_on_cpu()) };
+    let (start, end) = layout.contiguous_offsets().ok_or_else(|| Error::invalid("read", "the layout has gaps"))?;
+    let slice = storage.as_slice::<T>()?.get(start..end);
+    f(slice.ok_or_else(|| Error::invalid("read", "the layout exceeds the storage"))?)
+}
+
+/// A tensor on the CPU from its elements, without copying them.
+pub(crate) fn make<T: WithDType>(elements: Vec<T>, shape: &[usize]) -> Result<Value> {
+    Ok(Value::from_vec(elements, shape, &Device::Cpu)?)
+}
+
+/// Zeros to be overwritten.
+pub(crate) fn zeros<T: WithDType>(count: usize) -> Vec<T> {
+    vec![T::zero(); count]
+}
+
+/// Elements as `i64`, from any integer type.
+pub(crate) fn read_indices(op: &'static str, value: &Value) -> Result<Vec<i64>> {
+    match value.dtype() {
+        DType::I64 | DType::U32 | DType::U8 => Ok(value.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?),
+        other => Err(Error::DtypeMismatch { op, lhs: other, rhs: DType::I64 }),
+    }
+}
+
+pub(crate) fn all_finite(value: &Value) -> Result<bool> {
+    let value = value.contiguous()?;
+    let (storage, layout) = value.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { return Err(not_on_cpu()) };
+    let range = layout.start_offset()..layout.start_offset() + value.elem_count();
+    Ok(match storage {
+        CpuStorage::F32(v) => v.get(range).is_none_or(|v| v.iter().all(|x| x.is_finite())),
+        CpuStorage::F64(v) => v.get(range).is_none_or(|v| v.iter().all(|x| x.is_finite())),
+        CpuStorage::BF16(v) => v.get(range).is_none_or(|v| v.iter().all(|x| x.is_finite())),
+        CpuStorage::F16(v) => v.get(range).is_none_or(|v| v.iter().all(|x| x.is_finite())),
+        _ => true,
+    })
+}
+
+pub(crate) fn not_on_cpu() -> Error {
+    Error::Unsupported { op: "storage", what: "a device other than the CPU".into() }
+}

@@ -1,0 +1,203 @@
+//! Attention, backward: a task for each sequence and key-value head computes the tiles of scores again.
+
+use rayon::prelude::*;
+
+use super::scores::{Scores, cut_by_token, gather};
+use super::{AttentionInputs, AttentionOptions, AttentionShape, KEYS};
+use crate::element::store_into;
+use crate::matrix::{Matrix, Workers, multiply};
+use crate::sums::sum_of_triples;
+use crate::{Element, Float, KernelError, check};
+
+/// Where the gradients of [`AttentionInputs`] go; same shapes.
+#[derive(Debug)]
+pub struct AttentionGradients<'a, T> {
+    /// `[tokens, heads, head_dim]`.
+    pub dq: &'a mut [T],
+    /// `[tokens, kv_heads, head_dim]`.
+    pub dk: &'a mut [T],
+    /// `[tokens, kv_heads, head_dim]`.
+    pub dv: &'a mut [T],
+}
+
+/// Writes the gradients for `dout` `[tokens, heads, head_dim]`, from the inputs of the forward pass and the `out` and
+/// `lse` that it wrote. Each key-value head's gradients are summed over its query heads in a fixed order.
+///
+/// With `P = exp(s - lse)` and `D = rowsum(dout * out)`: `dv = P^T dout`, `ds = P * (dout v^T - D) * cap'`,
+/// `dq = scale ds k`, `dk = scale ds^T q`.
+///
+/// # Errors
+/// As [`super::forward`].
+pub fn backward<T: Element>(
+    dout: &[T],
+    inputs: &AttentionInputs<'_, T>,
+    out: &[T],
+    lse: &[T::Compute],
+    shape: &AttentionShape<'_>,
+    options: &AttentionOptions,
+    gradients: AttentionGradients<'_, T>,
+) -> Result<(), KernelError> {
+    const OPERATION: &str = "attention backward";
+    shape.check(OPERATION, inputs, options)?;
+    check::length(OPERATION, "dout", dout, &[inputs.q.len()])?;
+    check::length(OPERATION, "out", out, &[inputs.q.len()])?;
+    check::length(OPERATION, "lse", lse, &[shape.heads, shape.tokens()])?;
+    check::length(OPERATION, "dq", gradients.dq, &[inputs.q.len()])?;
+    check::length(OPERATION, "dk", gradients.dk, &[inputs.k.len()])?;
+    check::length(OPERATION, "dv", gradients.dv, &[inputs.v.len()])?;
+    let starts: Vec<usize> = shape
+        .lengths
+        .iter()
+        .scan(0, |start, &length| {
+            let this = *start;
+            *start += length;
+            Some(this)
+        })
+        .collect();
+    let dq = cut_by_token(gradients.dq, shape.group() * shape.head_dim, shape.kv_heads, shape.lengths);
+    let dk = cut_by_token(gradients.dk, shape.head_dim, shape.kv_heads, shape.lengths);
+    let dv = cut_by_token(gradients.dv, shape.head_dim, shape.kv_heads, shape.lengths);
+    let tasks: Vec<_> = dq.into_iter().zip(dk).zip(dv).enumerate().collect();
+    tasks.into_par_iter().with_max_len(1).try_for_each(|(index, ((dq, dk), dv))| {
+        let sequence = index / shape.kv_heads;
+        let (Some(&start), Some(&length)) = (starts.get(sequence), shape.lengths.get(sequence)) else {
+            return Ok(());
+        };
+        let task = Task::new((start, length), index % shape.kv_heads, dout, inputs, out, lse, shape, options);
+        task.run(dq, dk, dv)
+    })
+}
+
+/// One sequence and key-value head. Rows of its matrices are the query heads of the first token, then those of the
+/// second, and so on.
+struct Task<'a, T: Element> {
+    inputs: &'a AttentionInputs<'a, T>,
+    shape: &'a AttentionShape<'a>,
+    kv_head: usize,
+    start: usize,
+    length: usize,
+    scale: T::Compute,
+    scores: Scores<T::Compute>,
+    /// Queries times the scale.
+    queries: Vec<T::Compute>,
+    dout: Vec<T::Compute>,
+    /// For each row the log-sum-exp of its scores, and `D`.
+    rows: Vec<(T::Compute, T::Compute)>,
+}
+
+impl<'a, T: Element> Task<'a, T> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the fields and what the fields are computed from"
+    )]
+    fn new(
+        (start, length): (usize, usize),
+        kv_head: usize,
+        dout: &[T],
+        inputs: &'a AttentionInputs<'a, T>,
+        out: &[T],
+        lse: &[T::Compute],
+        shape: &'a AttentionShape<'a>,
+        options: &AttentionOptions,
+    ) -> Self {
+        let heads = kv_head * shape.group()..(kv_head + 1) * shape.group();
+        let of_heads = |x: &[T]| gather(x, shape.heads, start..start + length, heads.clone(), shape);
+        let (mut queries, dout, out) = (of_heads(inputs.q), of_heads(dout), of_heads(out));
+        let scale = T::Compute::of(options.scale);
+        queries.iter_mut().for_each(|q| *q *= scale);
+        let positions =
+            (start..start + length).flat_map(|token| heads.clone().map(move |head| (head, token)));
+        let lse = positions.map(|(head, token)| lse.get(head * shape.tokens() + token).copied());
+        let outs = out.chunks_exact(shape.head_dim).zip(dout.chunks_exact(shape.head_dim));
+        let rows = outs
+            .zip(lse)
+            .map(|((out, dout), lse)| {
+                (lse.unwrap_or(T::Compute::ZERO), sum_of_triples((out, dout, out), |out, dout, _| out * dout))
+            })
+            .collect();
+        let scores = Scores::new(options);
+        Self { inputs, shape, kv_head, start, length, scale, scores, queries, dout, rows }
+    }
+
+    fn run(
+        &self,
+        dq_rows: Vec<&mut [T]>,
+        dk_rows: Vec<&mut [T]>,
+        dv_rows: Vec<&mut [T]>,
+    ) -> Result<(), KernelError> {
+        let (group, head_dim) = (self.shape.group(), self.shape.head_dim);
+        let zeros = |count: usize| vec![T::Compute::ZERO; count];
+        let (tile_tokens, width) = (self.shape.tile_tokens(), group * head_dim);
+        let (mut weights, mut slopes) =
+            (zeros(tile_tokens * group * KEYS), zeros(tile_tokens * group * KEYS));
+        let mut dq = zeros(self.length * width);
+        let (mut dk_rows, mut dv_rows) = (dk_rows.into_iter(), dv_rows.into_iter());
+        for first_key in (0..self.length).step_by(KEYS) {
+            let keys_count = KEYS.min(self.length - first_key);
+            let range = self.start + first_key..self.start + first_key + keys_count;
+            let kv_head = self.kv_head..self.kv_head + 1;
+            let keys = gather(self.inputs.k, self.shape.kv_heads, range.clone(), kv_head.clone(), self.shape);
+            let values = gather(self.inputs.v, self.shape.kv_heads, range, kv_head, self.shape);
+            let (keys, values) =
+                (Matrix::new(&keys, keys_count, head_dim)?, Matrix::new(&values, keys_count, head_dim)?);
+            let (mut dk, mut dv) = (zeros(keys_count * head_dim), zeros(keys_count * head_dim));
+            let end = self.scores.end_of_queries(first_key + keys_count - 1, self.length);
+            for first in (first_key..end).step_by(tile_tokens) {
+                let last = end.min(first + tile_tokens);
+                let (components, rows) = (first * width..last * width, (last - first) * group);
+                let queries = self.queries.get(components.clone()).unwrap_or_default();
+                let queries = Matrix::new(queries, rows, head_dim)?;
+                let dout =
+                    Matrix::new(self.dout.get(components.clone()).unwrap_or_default(), rows, head_dim)?;
+                let weights = weights.get_mut(..rows * keys_count).unwrap_or_default();
+                let slopes = slopes.get_mut(..rows * keys_count).unwrap_or_default();
+                multiply(queries, keys.transposed(), weights, false, Workers::Caller)?;
+                multiply(dout, values.transposed(), slopes, false, Workers::Caller)?;
+                self.weigh(first, first_key, keys_count, weights, slopes);
+                let weights = Matrix::new(weights, rows, keys_count)?;
+                let slopes = Matrix::new(slopes, rows, keys_count)?;
+                multiply(weights.transposed(), dout, &mut dv, true, Workers::Caller)?;
+                multiply(slopes.transposed(), queries, &mut dk, true, Workers::Caller)?;
+                multiply(slopes, keys, dq.get_mut(components).unwrap_or_default(), true, Workers::Caller)?;
+            }
+            for (dk, row) in dk.chunks_exact(head_dim).zip(dk_rows.by_ref()) {
+                store_into(dk, row);
+            }
+            for (dv, row) in dv.chunks_exact(head_dim).zip(dv_rows.by_ref()) {
+                store_into(dv, row);
+            }
+        }
+        dq.iter_mut().for_each(|dq| *dq *= self.scale);
+        for (dq, row) in dq.chunks_exact(width).zip(dq_rows) {
+            store_into(dq, row);
+        }
+        Ok(())
+    }
+
+    /// From products of queries and keys to attention weights in `weights`, and from products of `dout` and values to
+    /// gradients of the products of (scaled) queries and keys in `slopes`.
+    fn weigh(
+        &self,
+        first: usize,
+        first_key: usize,
+        keys: usize,
+        weights: &mut [T::Compute],
+        slopes: &mut [T::Compute],
+    ) {
+        let group = self.shape.group();
+        let tile = weights.chunks_exact_mut(keys).zip(slopes.chunks_exact_mut(keys));
+        for (row, ((weights, slopes), &(lse, mean))) in
+            tile.zip(self.rows.iter().skip(first * group)).enumerate()
+        {
+            let position = first + row / group;
+            let weights = self.scores.visible(weights, position, first_key);
+            let slopes = self.scores.visible(slopes, position, first_key);
+            self.scores.cap(weights);
+            for (weight, slope) in weights.iter_mut().zip(slopes) {
+                let score = *weight;
+                *weight = (score - lse).exponential();
+                *slope = *weight * (*slope - mean) * self.scores.slope(score);
+            }
+        }
+    }
+}

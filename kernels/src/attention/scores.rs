@@ -1,0 +1,119 @@
+//! What happens to a tile of scores, and how tiles are filled.
+
+use std::ops::Range;
+
+use super::{AttentionOptions, AttentionShape};
+use crate::element::load_into;
+use crate::{Element, Float};
+
+/// From products of queries and keys to scores: the mask and the soft cap. The scale is in the queries already.
+pub(super) struct Scores<C> {
+    window: Option<usize>,
+    /// The soft cap and its inverse.
+    soft_cap: Option<(C, C)>,
+}
+
+impl<C: Float> Scores<C> {
+    pub(super) fn new(options: &AttentionOptions) -> Self {
+        let soft_cap = options.soft_cap.map(|cap| (C::of(cap), C::of(1.0 / cap)));
+        Self { window: options.window, soft_cap }
+    }
+
+    /// The first key that the query at `position` sees.
+    pub(super) fn first_key(&self, position: usize) -> usize {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+
+    /// One past the last query that sees the key at `position`, in a sequence of `length`.
+    pub(super) fn end_of_queries(&self, position: usize, length: usize) -> usize {
+        self.window.map_or(length, |window| position.saturating_add(window).min(length))
+    }
+
+    /// The part of `row`, scores of the keys from `first_key`, that the query at `position` sees; the rest is set to
+    /// zero.
+    pub(super) fn visible<'a>(&self, row: &'a mut [C], position: usize, first_key: usize) -> &'a mut [C] {
+        let end = (position + 1).saturating_sub(first_key).min(row.len());
+        let start = self.first_key(position).saturating_sub(first_key).min(end);
+        let (row, after) = row.split_at_mut(end);
+        let (before, row) = row.split_at_mut(start);
+        before.fill(C::ZERO);
+        after.fill(C::ZERO);
+        row
+    }
+
+    /// Applies the soft cap.
+    pub(super) fn cap(&self, row: &mut [C]) {
+        if let Some((cap, inverse)) = self.soft_cap {
+            for score in row {
+                *score = cap * (*score * inverse).hyperbolic_tangent();
+            }
+        }
+    }
+
+    /// The derivative of the soft cap where it gave `score`: `1 - (score / cap)^2`.
+    #[inline(always)]
+    pub(super) fn slope(&self, score: C) -> C {
+        match self.soft_cap {
+            Some((_, inverse)) => C::ONE - (score * inverse) * (score * inverse),
+            None => C::ONE,
+        }
+    }
+}
+
+/// The components of some neighbouring heads of each token, out of `[tokens, heads, head_dim]`, one after the other.
+pub(super) fn gather<T: Element>(
+    x: &[T],
+    heads: usize,
+    tokens: Range<usize>,
+    chosen: Range<usize>,
+    shape: &AttentionShape<'_>,
+) -> Vec<T::Compute> {
+    let width = heads * shape.head_dim;
+    let (start, end) = (chosen.start * shape.head_dim, chosen.end * shape.head_dim);
+    let mut gathered = vec![T::Compute::ZERO; tokens.len() * (end - start)];
+    let rows = x.get(tokens.start * width..tokens.end * width).unwrap_or_default().chunks_exact(width);
+    for (into, row) in gathered.chunks_exact_mut(end - start).zip(rows) {
+        load_into(row.get(start..end).unwrap_or_default(), into);
+    }
+    gathered
+}
+
+/// Cuts `[heads, tokens]` into the rows of each task: `tasks` gives the tokens of each run of `kv_heads` tasks.
+pub(super) fn cut_by_head<'a, C>(
+    mut x: &'a mut [C],
+    shape: &AttentionShape<'_>,
+    tile_lengths: &[usize],
+) -> Vec<Vec<&'a mut [C]>> {
+    let mut cut: Vec<Vec<&mut [C]>> = (0..tile_lengths.len() * shape.kv_heads).map(|_| Vec::new()).collect();
+    for head in 0..shape.heads {
+        for (tile, &length) in tile_lengths.iter().enumerate() {
+            let Some((part, rest)) = x.split_at_mut_checked(length) else { return cut };
+            x = rest;
+            if let Some(task) = cut.get_mut(tile * shape.kv_heads + head / shape.group()) {
+                task.push(part);
+            }
+        }
+    }
+    cut
+}
+
+/// Cuts `[tokens, kv_heads, width]` into the rows of each task, as [`cut_by_head`].
+pub(super) fn cut_by_token<'a, T>(
+    x: &'a mut [T],
+    width: usize,
+    kv_heads: usize,
+    tile_lengths: &[usize],
+) -> Vec<Vec<&'a mut [T]>> {
+    let mut rows = x.chunks_exact_mut(width);
+    let mut cut = Vec::with_capacity(tile_lengths.len() * kv_heads);
+    for &length in tile_lengths {
+        let mut tasks: Vec<Vec<&mut [T]>> = (0..kv_heads).map(|_| Vec::with_capacity(length)).collect();
+        for _ in 0..length {
+            for (task, row) in tasks.iter_mut().zip(rows.by_ref()) {
+                task.push(row);
+            }
+        }
+        cut.append(&mut tasks);
+    }
+    cut
+}

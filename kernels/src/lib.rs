@@ -1,0 +1,31 @@
+//! Fused operations on plain slices, forward and backward.
+//!
+//! Each module is one family of operations, a pair of plain functions without autograd: the caller owns the memory,
+//! says the sizes, and gets a [`KernelError`] if a slice doesn't fit. Arrays are row-major without gaps. Functions are
+//! generic over [`Element`]: `f32` and `f64` compute in themselves, `bf16` computes in `f32` and rounds what it stores.
+//!
+//! Outputs and gradients of activations are overwritten; gradients of parameters are added to what is there.
+//!
+//! **Results don't depend on the number of threads.** Work is cut into pieces whose sizes follow from the shapes alone,
+//! each piece is computed by one thread, and partial sums are combined in a fixed order. The matrix products of the
+//! `gemm` crate keep to this too: threads share out the blocks of the result and never the inner dimension.
+
+pub mod adamw;
+pub mod attention;
+mod check;
+mod element;
+mod error;
+pub mod matmul;
+mod matrix;
+pub mod rms_norm;
+pub mod rope;
+pub mod segment;
+mod sums;
+pub mod swiglu;
+pub mod token_logps;
+
+pub use element::{Element, Float};
+pub use error::KernelError;
+
+/// Elements that one task of an elementwise operation works on.
+const CHUNK: usize = 1 << 14;

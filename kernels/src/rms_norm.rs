@@ -1,0 +1,96 @@
+//! Root mean square normalisation (Zhang and Sennrich 2019), `y = x / sqrt(mean(x^2) + epsilon) * weight`.
+
+use rayon::prelude::*;
+
+use crate::sums::{sum, sum_of_triples};
+use crate::{Element, Float, KernelError, check};
+
+/// Rows that one task works on, and whose contributions to the gradient of the weight make one partial sum.
+const ROWS: usize = 64;
+
+/// Writes `y` `[rows, width]` and, for the backward pass, `rstd` `[rows]` `= 1 / sqrt(mean(x^2) + epsilon)`, from `x`
+/// `[rows, width]` and `weight` `[width]`.
+///
+/// # Errors
+/// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Rule`] if `width` is zero.
+pub fn forward<T: Element>(
+    x: &[T],
+    weight: &[T],
+    width: usize,
+    epsilon: f64,
+    y: &mut [T],
+    rstd: &mut [T::Compute],
+) -> Result<(), KernelError> {
+    const OPERATION: &str = "rms_norm";
+    check::rule(OPERATION, "a width of at least 1", width > 0)?;
+    check::length(OPERATION, "weight", weight, &[width])?;
+    check::length(OPERATION, "x", x, &[rstd.len(), width])?;
+    check::length(OPERATION, "y", y, &[rstd.len(), width])?;
+    let (count, epsilon) = (T::Compute::of(width as f64), T::Compute::of(epsilon));
+    let tasks = x.par_chunks(ROWS * width).zip(y.par_chunks_mut(ROWS * width)).zip(rstd.par_chunks_mut(ROWS));
+    tasks.for_each(|((x, y), rstd)| {
+        for ((x, y), rstd) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(rstd) {
+            *rstd = T::Compute::ONE / (sum(x, |x| x * x) / count + epsilon).root();
+            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+                *y = T::store(x.load() * *rstd * weight.load());
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Gradients for `dy` `[rows, width]`, with `r` the `rstd` of the forward pass:
+/// `dx = r (w dy) - x r^3 mean(w dy x)` overwrites `dx` `[rows, width]`, and `sum over rows of dy x r` is added to
+/// `dweight` `[width]`. What is not asked for is not computed.
+///
+/// # Errors
+/// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Rule`] if `width` is zero.
+pub fn backward<T: Element>(
+    dy: &[T],
+    x: &[T],
+    weight: &[T],
+    rstd: &[T::Compute],
+    width: usize,
+    dx: Option<&mut [T]>,
+    dweight: Option<&mut [T::Compute]>,
+) -> Result<(), KernelError> {
+    const OPERATION: &str = "rms_norm backward";
+    check::rule(OPERATION, "a width of at least 1", width > 0)?;
+    check::length(OPERATION, "weight", weight, &[width])?;
+    check::length(OPERATION, "x", x, &[rstd.len(), width])?;
+    check::length(OPERATION, "dy", dy, &[rstd.len(), width])?;
+    dx.as_ref().map_or(Ok(()), |dx| check::length(OPERATION, "dx", dx, &[rstd.len(), width]))?;
+    dweight.as_ref().map_or(Ok(()), |dweight| check::length(OPERATION, "dweight", dweight, &[width]))?;
+    let rows = x.par_chunks(ROWS * width).zip(dy.par_chunks(ROWS * width)).zip(rstd.par_chunks(ROWS));
+    if let Some(dx) = dx {
+        let count = T::Compute::of(width as f64);
+        rows.clone().zip(dx.par_chunks_mut(ROWS * width)).for_each(|(((x, dy), rstd), dx)| {
+            let rows =
+                x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(rstd).zip(dx.chunks_exact_mut(width));
+            for (((x, dy), &rstd), dx) in rows {
+                let mean = sum_of_triples((x, dy, weight), |x, dy, weight| weight * dy * x) / count;
+                let pull = mean * rstd * rstd * rstd;
+                for (((dx, x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+                    *dx = T::store(weight.load() * dy.load() * rstd - x.load() * pull);
+                }
+            }
+        });
+    }
+    if let Some(dweight) = dweight {
+        let partial_sums = rows.map(|((x, dy), rstd)| {
+            let mut partial_sum = vec![T::Compute::ZERO; width];
+            for ((x, dy), &rstd) in x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(rstd) {
+                for ((sum, x), dy) in partial_sum.iter_mut().zip(x).zip(dy) {
+                    *sum += dy.load() * x.load() * rstd;
+                }
+            }
+            partial_sum
+        });
+        for partial_sum in partial_sums.collect::<Vec<_>>() {
+            for (dweight, partial_sum) in dweight.iter_mut().zip(partial_sum) {
+                *dweight += partial_sum;
+            }
+        }
+    }
+    Ok(())
+}

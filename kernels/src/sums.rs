@@ -1,0 +1,73 @@
+//! Sums in a fixed order that vector instructions can follow.
+
+use crate::{Element, Float};
+
+/// Partial sums that run side by side; they are added up at the end.
+const LANES: usize = 16;
+
+/// Sum of `term` of each element.
+pub(crate) fn sum<T: Element>(x: &[T], term: impl Fn(T::Compute) -> T::Compute) -> T::Compute {
+    let mut lanes = [T::Compute::ZERO; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += term(x.load());
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += term(x.load());
+    }
+    total(lanes)
+}
+
+/// Sum of `term` of each triple of elements of three slices of one length.
+pub(crate) fn sum_of_triples<T: Element>(
+    (x, y, z): (&[T], &[T], &[T]),
+    term: impl Fn(T::Compute, T::Compute, T::Compute) -> T::Compute,
+) -> T::Compute {
+    let mut lanes = [T::Compute::ZERO; LANES];
+    let ((xs, x_rest), (ys, y_rest), (zs, z_rest)) =
+        (x.as_chunks::<LANES>(), y.as_chunks::<LANES>(), z.as_chunks::<LANES>());
+    for ((x, y), z) in xs.iter().zip(ys).zip(zs) {
+        for (((lane, x), y), z) in lanes.iter_mut().zip(x).zip(y).zip(z) {
+            *lane += term(x.load(), y.load(), z.load());
+        }
+    }
+    for (((lane, x), y), z) in lanes.iter_mut().zip(x_rest).zip(y_rest).zip(z_rest) {
+        *lane += term(x.load(), y.load(), z.load());
+    }
+    total(lanes)
+}
+
+/// Puts `value` of each element in its place and returns the sum of `term` of the element and its value.
+pub(crate) fn sum_replacing<C: Float>(x: &mut [C], value: impl Fn(C) -> C, term: impl Fn(C, C) -> C) -> C {
+    let mut lanes = [C::ZERO; LANES];
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            let old = std::mem::replace(x, value(*x));
+            *lane += term(old, *x);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        let old = std::mem::replace(x, value(*x));
+        *lane += term(old, *x);
+    }
+    total(lanes)
+}
+
+/// The greatest element, or [`Float::LOWEST`] of none; NaN is passed over.
+pub(crate) fn greatest<C: Float>(x: &[C]) -> C {
+    let mut lanes = [C::LOWEST; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).fold(C::LOWEST, |greatest, &x| if x > greatest { x } else { greatest })
+}
+
+fn total<C: Float>(lanes: [C; LANES]) -> C {
+    lanes.into_iter().fold(C::ZERO, |sum, lane| sum + lane)
+}

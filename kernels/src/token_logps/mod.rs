@@ -1,0 +1,49 @@
+//! From hidden states to the log-probability of each token's label, without the logits `[tokens, vocab]`.
+//!
+//! With `logits = hidden weight^T + bias`, `logp = logits[label] - logsumexp(logits)`. Logits exist for 512 tokens and at
+//! most 4096 vocabulary entries at a time, with a running softmax from one tile of the vocabulary to the next. Temporary
+//! memory is bounded by 32 MiB of `f32` (twice that of `f64`) and 512 rows of `hidden`, whatever the number of tokens
+//! and the size of the vocabulary.
+
+mod backward;
+mod forward;
+mod softmax;
+mod tiles;
+
+pub use backward::{TokenLogpsGradients, backward};
+pub use forward::{TokenStatistics, forward};
+
+use crate::{Element, KernelError, check};
+
+/// The output projection and what it is applied to.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenLogpsInputs<'a, T> {
+    /// Hidden states `[tokens, hidden]`.
+    pub hidden: &'a [T],
+    /// The projection `[vocab, hidden]`.
+    pub weight: &'a [T],
+    /// `[vocab]`.
+    pub bias: Option<&'a [T]>,
+    /// For each token the index whose log-probability is asked for `[tokens]`, below `vocab`.
+    pub labels: &'a [i64],
+    /// Size of a hidden state.
+    pub width: usize,
+}
+
+impl<T: Element> TokenLogpsInputs<'_, T> {
+    fn tokens(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn vocab(&self) -> usize {
+        self.weight.len() / self.width
+    }
+
+    fn check(&self, operation: &'static str) -> Result<(), KernelError> {
+        check::rule(operation, "a width of at least 1", self.width > 0)?;
+        check::length(operation, "hidden", self.hidden, &[self.tokens(), self.width])?;
+        check::length(operation, "weight", self.weight, &[self.vocab(), self.width])?;
+        self.bias.map_or(Ok(()), |bias| check::length(operation, "bias", bias, &[self.vocab()]))?;
+        check::indices(operation, "labels", self.labels, self.vocab())
+    }
+}

@@ -1,0 +1,25 @@
+//! The conformance suite of the kernels: every operation against its formula in `f64`, every gradient against central
+//! differences, `f32` and `bf16` against `f64`, and equal bits whatever the number of threads.
+
+#[cfg(test)]
+mod adamw;
+#[cfg(test)]
+mod attention;
+#[cfg(test)]
+mod elements;
+#[cfg(test)]
+mod matmul;
+#[cfg(test)]
+mod rms_norm;
+#[cfg(test)]
+mod rope;
+#[cfg(test)]
+mod segment;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod swiglu;
+#[cfg(test)]
+mod threads;
+#[cfg(test)]
+mod token_logps;
