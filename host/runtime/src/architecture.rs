@@ -1,0 +1,149 @@
+//! How a model is wired, as a model plugin says it.
+
+/// What a parameter is, which decides its place in adapters, weight decay and sharding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A table of rows looked up by token id; rows are sharded.
+    Embedding,
+    /// A linear layer whose outputs are sharded.
+    Column,
+    /// A linear layer whose inputs are sharded.
+    Row,
+    /// The output projection; not a target of adapters unless named.
+    Head,
+    /// A norm's weight.
+    Norm,
+    /// A bias.
+    Bias,
+}
+
+/// A tensor of the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// As in the safetensors files: `model.layers.0.self_attn.q_proj.weight`.
+    pub name: String,
+    /// Its shape, linear weights as `[out, in]`.
+    pub shape: Vec<u64>,
+    /// Its role.
+    pub role: Role,
+    /// The stage that uses it.
+    pub stage: u32,
+}
+
+/// A table of rotary position embeddings. Angles are `position * inverse_frequencies[i]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RotaryTable {
+    /// One for each rotated pair; twice as many components of each head are rotated, the rest passes through.
+    pub inverse_frequencies: Vec<f64>,
+    /// Factor on cosine and sine (yarn); 1 otherwise.
+    pub scale: f64,
+    /// Pairs are `(2i, 2i + 1)` if true, `(i, i + half)` if false.
+    pub interleaved: bool,
+}
+
+/// The output projection, which the host applies itself so that logits need never exist as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Index of the weight `[vocab, hidden_size]`; the embedding's if they are tied.
+    pub weight: u32,
+    /// Index of a bias `[vocab]`.
+    pub bias: Option<u32>,
+}
+
+/// A whole model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// For messages.
+    pub name: String,
+    /// Width of the hidden states.
+    pub hidden_size: u64,
+    /// Number of token ids.
+    pub vocab_size: u64,
+    /// Number of stages. Stage 0 takes no input and embeds; the last gives what the head projects.
+    pub stages: u32,
+    /// All parameters; their order gives their indices.
+    pub parameters: Vec<Parameter>,
+    /// Names in the checkpoint that may be there and are not used, with `*` for any run of characters.
+    pub ignored: Vec<String>,
+    /// Rotary tables.
+    pub rotary_tables: Vec<RotaryTable>,
+    /// The output projection.
+    pub head: Head,
+    /// Number of layers with a key-value cache.
+    pub cache_layers: u32,
+    /// Key-value heads of each.
+    pub kv_heads: u32,
+    /// Components of each head.
+    pub head_dim: u32,
+}
+
+impl Architecture {
+    /// What is wrong with it, if its parts don't refer to each other as they should.
+    pub(crate) fn mistake(&self) -> Option<String> {
+        let count = self.parameters.len();
+        let refers = |index: u32| (index as usize) < count;
+        if self.stages == 0 {
+            return Some("it has no stages".into());
+        }
+        if let Some(parameter) = self.parameters.iter().find(|parameter| parameter.stage >= self.stages) {
+            let (name, stage, stages) = (&parameter.name, parameter.stage, self.stages);
+            return Some(format!("`{name}` belongs to stage {stage}, and there are {stages}"));
+        }
+        let mut names: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(name) = names.iter().zip(names.iter().skip(1)).find_map(|(a, b)| (a == b).then_some(a)) {
+            return Some(format!("two parameters are called `{name}`"));
+        }
+        if let Some(index) =
+            [Some(self.head.weight), self.head.bias].into_iter().flatten().find(|&i| !refers(i))
+        {
+            return Some(format!("its head uses parameter {index}, and there are {count}"));
+        }
+        let head = self.parameters.get(self.head.weight as usize);
+        head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])
+            .map(|head| format!("its head `{}` is not [vocab_size, hidden_size]", head.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiny() -> Architecture {
+        let parameter =
+            |name: &str, role, stage| Parameter { name: name.into(), shape: vec![4, 2], role, stage };
+        Architecture {
+            name: "tiny".into(),
+            hidden_size: 2,
+            vocab_size: 4,
+            stages: 2,
+            parameters: vec![parameter("embed", Role::Embedding, 0), parameter("layer", Role::Column, 1)],
+            ignored: vec![],
+            rotary_tables: vec![],
+            head: Head { weight: 0, bias: None },
+            cache_layers: 0,
+            kv_heads: 1,
+            head_dim: 2,
+        }
+    }
+
+    #[test]
+    fn a_sound_architecture_has_no_mistake() {
+        assert_eq!(tiny().mistake(), None);
+    }
+
+    #[test]
+    fn references_that_lead_nowhere_are_mistakes() {
+        let mut wrong = tiny();
+        wrong.head.bias = Some(2);
+        assert_eq!(wrong.mistake().unwrap(), "its head uses parameter 2, and there are 2");
+        let mut wrong = tiny();
+        wrong.stages = 1;
+        assert_eq!(wrong.mistake().unwrap(), "`layer` belongs to stage 1, and there are 1");
+        wrong.stages = 0;
+        assert_eq!(wrong.mistake().unwrap(), "it has no stages");
+        let mut wrong = tiny();
+        wrong.parameters[1].name = "embed".into();
+        assert_eq!(wrong.mistake().unwrap(), "two parameters are called `embed`");
+    }
+}

@@ -1,0 +1,61 @@
+//! What `bindgen!` makes of the contract.
+//!
+//! The imports are generated once; the world of each kind of plugin shares their types and adds only what it exports.
+//! `meta`, which every plugin exports, is called through a world of its own so that the kinds need not.
+
+/// What a plugin may import. The host implements the `Host` traits in here on the state of a store.
+mod imports {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package swift:host;
+            world imports {
+                import swift:plugin/log@0.1.0;
+                import swift:plugin/tensor@0.1.0;
+                import swift:plugin/batch-view@0.1.0;
+                import swift:plugin/nn@0.1.0;
+            }
+        ",
+        world: "swift:host/imports",
+        imports: { default: trappable },
+        trappable_error_type: { "swift:plugin/tensor.error" => swift_tensor::Error },
+        with: {
+            "swift:plugin/tensor.tensor": crate::state::TensorHandle,
+            "swift:plugin/batch-view.batch": crate::state::BatchHandle,
+            "swift:plugin/batch-view.outputs": crate::state::OutputsHandle,
+            "swift:plugin/nn.context": crate::state::ContextHandle,
+        },
+    });
+}
+
+pub(crate) use imports::swift::plugin::{batch_view, log, nn, tensor};
+
+/// `meta`, of whatever kind the plugin is.
+pub(crate) mod describe {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package swift:host;
+            world describe { export swift:plugin/meta@0.1.0; }
+        ",
+        world: "swift:host/describe",
+    });
+}
+
+/// The world of one kind of plugin.
+macro_rules! world {
+    ($module:ident, $world:literal) => {
+        pub(crate) mod $module {
+            wasmtime::component::bindgen!({
+                path: "../../wit",
+                world: $world,
+                with: { "swift:plugin": crate::bindings::imports::swift::plugin },
+            });
+        }
+    };
+}
+
+world!(loss, "swift:plugin/loss-plugin");
+world!(model, "swift:plugin/model-plugin");
+world!(callback, "swift:plugin/callback-plugin");
+world!(dataset, "swift:plugin/dataset-plugin");

@@ -1,0 +1,79 @@
+//! What the host shows a plugin during a call. Who owns the data implements these traits.
+
+use swift_tensor::fused::AttentionOptions;
+use swift_tensor::{Result, Tensor};
+
+/// One packed micro-batch, as a loss sees it: all sequences end to end, without padding.
+///
+/// Position `t` holds what the model predicts after reading token `t`, so `labels[t]` is the token at `t + 1`.
+pub trait BatchView: Send + Sync {
+    /// `[tokens]` `int64`: the token to predict at each position, -100 where none counts.
+    fn labels(&self) -> Tensor;
+    /// `[tokens]` `float32`: 1 where a label counts, else 0.
+    fn label_mask(&self) -> Tensor;
+    /// `[tokens]` `float32`: the weight of each label's loss; 0 where no label counts.
+    fn loss_weights(&self) -> Tensor;
+    /// `[tokens]` `int64`: the sequence each position belongs to.
+    fn segment_ids(&self) -> Tensor;
+    /// Tokens in each sequence. Preference pairs come as two consecutive runs: all chosen, then all rejected.
+    fn sequence_lengths(&self) -> Vec<u32>;
+    /// A numeric column of the rows, `[rows]` `float32`; none if any row lacks it.
+    fn field(&self, name: &str) -> Option<Tensor>;
+    /// Labels that count in the whole accumulation window, over all devices.
+    fn global_token_count(&self) -> u64;
+    /// Sequences in the whole accumulation window, over all devices.
+    fn global_sequence_count(&self) -> u64;
+    /// Optimiser steps taken so far.
+    fn step(&self) -> u64;
+    /// False during evaluation.
+    fn training(&self) -> bool;
+}
+
+/// What a model computed for a batch. Nothing is computed before it is asked for, and nothing twice.
+///
+/// # Errors
+/// Every method gives what goes wrong in the computation, an error of a model plugin as [`swift_tensor::Error::Other`].
+pub trait OutputsView: Send + Sync {
+    /// `[tokens]` `float32`: log-probability of each label; 0 where no label counts.
+    fn token_logps(&self) -> Result<Tensor>;
+    /// `[tokens]` `int64`: the most likely token at each labelled position, -1 elsewhere. Not differentiable.
+    fn predictions(&self) -> Result<Tensor>;
+    /// `[tokens]` `float32`: entropy in nats of the prediction at labelled positions, 0 elsewhere. Not differentiable.
+    fn entropies(&self) -> Result<Tensor>;
+    /// `[tokens]` `float32`: mean over the vocabulary of the logits at labelled positions, 0 elsewhere. Not
+    /// differentiable.
+    fn mean_logits(&self) -> Result<Tensor>;
+    /// `[tokens, vocab]`: all logits, in memory at once.
+    fn logits(&self) -> Result<Tensor>;
+    /// `[tokens, hidden_size]`: the last hidden states, after the final norm.
+    fn hidden(&self) -> Result<Tensor>;
+}
+
+/// The batch that a stage of a model is computed for, and the operations on the model's parameters, which are named by
+/// their index in the [`Architecture`](crate::Architecture).
+///
+/// # Errors
+/// Every operation fails if an index is none of the architecture's or shapes don't fit.
+pub trait NnContext: Send + Sync {
+    /// Number of positions in the packed batch.
+    fn token_count(&self) -> u64;
+    /// Rows of the parameter `[vocab, hidden_size]` for the batch's token ids: `[tokens, hidden_size]`.
+    fn embedding(&self, parameter: u32) -> Result<Tensor>;
+    /// `x W^T + b` with `W` `[out, in]` and `b` `[out]`: `[.., in]` to `[.., out]`.
+    fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> Result<Tensor>;
+    /// `x / sqrt(mean(x^2) + epsilon) * w` over the last dimension.
+    fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> Result<Tensor>;
+    /// Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.
+    fn rope(&self, table: u32, x: &Tensor) -> Result<Tensor>;
+    /// Causal attention inside each sequence: `q` `[tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`.
+    fn attention(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        options: &AttentionOptions,
+    ) -> Result<Tensor>;
+    /// `silu(gate) * up`.
+    fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor>;
+}
