@@ -18,8 +18,8 @@ pub struct RopeShape {
     pub pairs: usize,
 }
 
-/// Rotates the pairs of `x` `[tokens, heads, head_dim]` into `y`: `(a, b)` becomes `(a cos - b sin, a sin + b cos)` with
-/// `cos` and `sin` `[tokens, pairs]`. Pair `i` is made of the components `2i` and `2i + 1` if `interleaved`, of `i` and
+/// Rotates the pairs of `x` `[tokens, heads, head_dim]` into `y`: `(a, b)` becomes `(a cos - b sin, a sin + b cos)`
+/// with `cos` and `sin` `[tokens, pairs]`. Pair `i` is made of the components `2i` and `2i + 1` if `interleaved`, of `i` and
 /// `i + pairs` otherwise.
 ///
 /// `inverse` turns the other way, which is the backward pass: the gradient of `x` from that of `y`, also for tables with
@@ -47,6 +47,9 @@ pub fn rotate<T: Element>(
     check::length(OPERATION, "y", y, &[tokens, width])?;
     check::length(OPERATION, "cos", cos, &[tokens, pairs])?;
     check::length(OPERATION, "sin", sin, &[tokens, pairs])?;
+    if tokens == 0 {
+        return Ok(());
+    }
     let direction = if inverse { -T::Compute::ONE } else { T::Compute::ONE };
     let turn = |a: T, b: T, cos: T::Compute, sin: T::Compute| {
         let (a, b, sin) = (a.load(), b.load(), sin * direction);

@@ -45,6 +45,9 @@ pub fn backward<T: Element>(
     check::length(OPERATION, "dq", gradients.dq, &[inputs.q.len()])?;
     check::length(OPERATION, "dk", gradients.dk, &[inputs.k.len()])?;
     check::length(OPERATION, "dv", gradients.dv, &[inputs.v.len()])?;
+    if shape.tokens() == 0 {
+        return Ok(());
+    }
     let starts: Vec<usize> = shape
         .lengths
         .iter()

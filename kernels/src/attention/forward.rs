@@ -25,6 +25,9 @@ pub fn forward<T: Element>(
     shape.check(OPERATION, inputs, options)?;
     check::length(OPERATION, "out", out, &[inputs.q.len()])?;
     check::length(OPERATION, "lse", lse, &[shape.heads, shape.tokens()])?;
+    if shape.tokens() == 0 {
+        return Ok(());
+    }
     let mut tiles = Vec::new();
     let mut start = 0;
     for &length in shape.lengths {
@@ -37,7 +40,7 @@ pub fn forward<T: Element>(
     let out = cut_by_token(out, shape.group() * shape.head_dim, shape.kv_heads, &counts);
     let lse = cut_by_head(lse, shape, &counts);
     let tasks: Vec<_> = out.into_iter().zip(lse).enumerate().collect();
-    // Later tiles see more keys: with tasks of one size at the end, threads finish together.
+    // Tiles late in a sequence see more keys; threads that take one task at a time even that out.
     tasks.into_par_iter().with_max_len(1).try_for_each(|(index, (out, lse))| {
         let Some(tile) = tiles.get(index / shape.kv_heads) else { return Ok(()) };
         tile.run(index % shape.kv_heads, inputs, shape, options, out, lse)

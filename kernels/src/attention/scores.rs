@@ -78,7 +78,7 @@ pub(super) fn gather<T: Element>(
     gathered
 }
 
-/// Cuts `[heads, tokens]` into the rows of each task: `tasks` gives the tokens of each run of `kv_heads` tasks.
+/// Cuts `[heads, tokens]` into the rows of each task. Tasks are tiles of so many tokens times key-value heads.
 pub(super) fn cut_by_head<'a, C>(
     mut x: &'a mut [C],
     shape: &AttentionShape<'_>,

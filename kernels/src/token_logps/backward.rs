@@ -41,6 +41,9 @@ pub fn backward<T: Element>(
     dweight.as_ref().map_or(Ok(()), |x| check::length(OPERATION, "dweight", x, &[inputs.vocab(), width]))?;
     dbias.as_ref().map_or(Ok(()), |x| check::length(OPERATION, "dbias", x, &[inputs.vocab()]))?;
 
+    if tokens == 0 {
+        return Ok(());
+    }
     let mut dhiddens = dhidden.map(|dhidden| dhidden.chunks_mut(TOKENS * width));
     let chunks = dlogp.chunks(TOKENS).zip(log_sum_exp.chunks(TOKENS)).zip(inputs.labels.chunks(TOKENS));
     let mut tile = Vec::new();

@@ -47,6 +47,9 @@ pub fn forward<T: Element>(
     check::length(OPERATION, "log_sum_exp", log_sum_exp, &[tokens])?;
     direction.as_ref().map_or(Ok(()), |x| check::length(OPERATION, "direction", x, &[tokens, width]))?;
 
+    if tokens == 0 {
+        return Ok(());
+    }
     let vocab = inputs.vocab() as f64;
     let mut directions = direction.map(|direction| direction.chunks_mut(TOKENS * width));
     let results =

@@ -1,9 +1,10 @@
 //! From hidden states to the log-probability of each token's label, without the logits `[tokens, vocab]`.
 //!
-//! With `logits = hidden weight^T + bias`, `logp = logits[label] - logsumexp(logits)`. Logits exist for 512 tokens and at
-//! most 4096 vocabulary entries at a time, with a running softmax from one tile of the vocabulary to the next. Temporary
-//! memory is bounded by 32 MiB of `f32` (twice that of `f64`) and 512 rows of `hidden`, whatever the number of tokens
-//! and the size of the vocabulary.
+//! With `logits = hidden weight^T + bias`, `logp = logits[label] - logsumexp(logits)`. Logits exist for 512 tokens
+//! and at most 4096 vocabulary entries at a time, with a running softmax from one tile of the vocabulary to the next.
+//! Temporary memory is at most 24 MiB and 1024 rows of hidden states in `T::Compute`, whatever the number of tokens
+//! and the size of the vocabulary: 8 MiB of logits (16 MiB as `f64`), and 16 MiB of converted weight where `T` is
+//! `bf16` (more beyond a width of 65536, where a tile keeps 64 entries).
 
 mod backward;
 mod forward;

@@ -189,3 +189,13 @@ fn what_attention_is_not_defined_for_is_refused() {
     assert!(refused(2, Some(0), None).ends_with("a window of at least 1"));
     assert!(refused(2, None, Some(0.0)).ends_with("a soft cap above 0"));
 }
+
+#[test]
+fn huge_sizes_without_tokens_do_not_overflow() {
+    let shape = AttentionShape { lengths: &[0], heads: usize::MAX, kv_heads: 1, head_dim: usize::MAX };
+    let options = AttentionOptions { scale: 1.0, window: None, soft_cap: None };
+    let inputs = AttentionInputs { q: &[], k: &[], v: &[] };
+    attention::forward::<f32>(&inputs, &shape, &options, &mut [], &mut []).unwrap();
+    let gradients = AttentionGradients { dq: &mut [], dk: &mut [], dv: &mut [] };
+    attention::backward::<f32>(&[], &inputs, &[], &[], &shape, &options, gradients).unwrap();
+}

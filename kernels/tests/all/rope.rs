@@ -93,3 +93,9 @@ fn more_pairs_than_a_head_has_are_refused() {
         rope::rotate(&[0f32; 3], &mut [0.0; 3], &shape, &[1.0; 2], &[0.0; 2], false, false).unwrap_err();
     assert_eq!(error.to_string(), "Operation `rope` needs two components of a head for each pair");
 }
+
+#[test]
+fn huge_sizes_without_tokens_do_not_overflow() {
+    let shape = RopeShape { heads: usize::MAX, head_dim: 4, pairs: 2 };
+    rope::rotate::<f32>(&[], &mut [], &shape, &[], &[], false, false).unwrap();
+}

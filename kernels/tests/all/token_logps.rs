@@ -13,7 +13,7 @@ const CASES: [(usize, usize, usize, bool); 6] = [
     (3, 5, 7, true),
     (4, 70, 9, false),
     (515, 6, 3, true),
-    (6, 4100, 3, true),
+    (6, 9000, 3, true),
 ];
 
 struct Problem {
