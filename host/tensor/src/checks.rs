@@ -101,7 +101,8 @@ pub(crate) fn same_shape(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Resu
 /// The shape that two operands broadcast to.
 pub(crate) fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Result<Vec<usize>> {
     let rank = lhs.len().max(rhs.len());
-    let size = |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).and_then(|i| shape.get(i).copied());
+    let size =
+        |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).and_then(|i| shape.get(i).copied());
     let joined = (0..rank)
         .map(|i| match (size(lhs, i), size(rhs, i)) {
             (Some(a), Some(b)) if a == b || b == 1 => Ok(a),

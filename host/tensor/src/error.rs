@@ -111,8 +111,12 @@ impl Error {
     /// What the user may try next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotDifferentiable { .. } => Some("detach the result if no gradient is meant to flow through it".into()),
-            Self::Consumed { .. } => Some("a graph can be walked backwards once; compute the loss again".into()),
+            Self::NotDifferentiable { .. } => {
+                Some("detach the result if no gradient is meant to flow through it".into())
+            }
+            Self::Consumed { .. } => {
+                Some("a graph can be walked backwards once; compute the loss again".into())
+            }
             _ => None,
         }
     }

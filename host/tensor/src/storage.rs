@@ -36,7 +36,8 @@ pub(crate) fn read<T: WithDType, R>(value: &Value, f: impl FnOnce(&[T]) -> Resul
     let value = value.contiguous()?;
     let (storage, layout) = value.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { return Err(not_on_cpu()) };
-    let (start, end) = layout.contiguous_offsets().ok_or_else(|| Error::invalid("read", "the layout has gaps"))?;
+    let (start, end) =
+        layout.contiguous_offsets().ok_or_else(|| Error::invalid("read", "the layout has gaps"))?;
     let slice = storage.as_slice::<T>()?.get(start..end);
     f(slice.ok_or_else(|| Error::invalid("read", "the layout exceeds the storage"))?)
 }
@@ -54,7 +55,9 @@ pub(crate) fn zeros<T: WithDType>(count: usize) -> Vec<T> {
 /// Elements as `i64`, from any integer type.
 pub(crate) fn read_indices(op: &'static str, value: &Value) -> Result<Vec<i64>> {
     match value.dtype() {
-        DType::I64 | DType::U32 | DType::U8 => Ok(value.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?),
+        DType::I64 | DType::U32 | DType::U8 => {
+            Ok(value.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?)
+        }
         other => Err(Error::DtypeMismatch { op, lhs: other, rhs: DType::I64 }),
     }
 }

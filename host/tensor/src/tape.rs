@@ -27,7 +27,8 @@ pub trait GradientSink {
 /// Gradients for the inputs of an operation, in their order; `None` where none is wanted or none flows.
 pub(crate) type InputGradients = Vec<Option<Value>>;
 /// A vector-Jacobian product. The second argument tells which inputs want a gradient.
-pub(crate) type Vjp = Box<dyn FnOnce(&Value, &[bool], &mut dyn GradientSink) -> Result<InputGradients> + Send>;
+pub(crate) type Vjp =
+    Box<dyn FnOnce(&Value, &[bool], &mut dyn GradientSink) -> Result<InputGradients> + Send>;
 
 /// What one operation leaves behind for the way back.
 pub(crate) struct Node {
@@ -40,7 +41,10 @@ enum State {
     Parameter(ParameterId),
     /// The input of a recomputed segment: its gradient is handed to the caller of `run`.
     SegmentInput,
-    Operation { inputs: Vec<Option<Arc<Node>>>, vjp: Vjp },
+    Operation {
+        inputs: Vec<Option<Arc<Node>>>,
+        vjp: Vjp,
+    },
     NotDifferentiable,
     Consumed,
 }
@@ -83,7 +87,9 @@ pub(crate) fn is_recording() -> bool {
 ///
 /// # Errors
 /// [`Error::NonFinite`], and whatever `f` gives.
-pub fn check_finite<T, E: From<Error>>(f: impl FnOnce() -> std::result::Result<T, E>) -> std::result::Result<T, E> {
+pub fn check_finite<T, E: From<Error>>(
+    f: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
     with_flag(&CHECKING, true, f)
 }
 

@@ -75,6 +75,12 @@ impl Tensor {
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tensor({:?} {:?}{})", self.dtype(), self.dims(), if self.node.is_some() { ", grad" } else { "" })
+        write!(
+            f,
+            "Tensor({:?} {:?}{})",
+            self.dtype(),
+            self.dims(),
+            if self.node.is_some() { ", grad" } else { "" }
+        )
     }
 }

@@ -125,7 +125,8 @@ struct Branch {
 impl Branch {
     fn new(x: &Value, adapter: &LowRank, outputs: usize) -> Result<Self> {
         let (a, b) = (adapter.a.value(), adapter.b.value());
-        let fits = a.rank() == 2 && b.rank() == 2 && a.dim(1)? == x.dim(1)? && b.dims() == [outputs, a.dim(0)?];
+        let fits =
+            a.rank() == 2 && b.rank() == 2 && a.dim(1)? == x.dim(1)? && b.dims() == [outputs, a.dim(0)?];
         if !fits {
             return Err(Error::shapes("linear", a.dims(), b.dims()));
         }
@@ -176,7 +177,9 @@ impl Branch {
 fn drop_elements(x: &Value, dropout: Option<Dropout>) -> Result<Value> {
     use crate::ops::Math;
     use rayon::prelude::*;
-    let Some(Dropout { rate, seed }) = dropout.filter(|dropout| dropout.rate > 0.0) else { return Ok(x.clone()) };
+    let Some(Dropout { rate, seed }) = dropout.filter(|dropout| dropout.rate > 0.0) else {
+        return Ok(x.clone());
+    };
     const CHUNK: usize = 1 << 14;
     with_real!("dropout", x.dtype(), T => read::<T, _>(x, |elements| {
         let grow = <<T as swift_kernels::Element>::Compute as Math>::constant(1.0 / (1.0 - rate));

@@ -20,7 +20,13 @@ pub struct RotaryTable {
 impl RotaryTable {
     /// Angles are `position * inverse_frequencies[i]`; `scale` multiplies cosines and sines. Pairs are `(2i, 2i + 1)` if
     /// `interleaved`, else `(i, i + pairs)`. `dtype` is that of the tensors to rotate.
-    pub fn new(inverse_frequencies: &[f64], positions: &[u32], scale: f64, interleaved: bool, dtype: DType) -> Self {
+    pub fn new(
+        inverse_frequencies: &[f64],
+        positions: &[u32],
+        scale: f64,
+        interleaved: bool,
+        dtype: DType,
+    ) -> Self {
         let (cos, sin) = kernel::tables::<f32>(inverse_frequencies, positions, scale);
         let wide = (dtype == DType::F64).then(|| {
             let (cos, sin) = kernel::tables::<f64>(inverse_frequencies, positions, scale);

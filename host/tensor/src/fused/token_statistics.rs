@@ -37,7 +37,10 @@ pub fn token_statistics(
     let (&[tokens, width], &[vocab, width_of_weight]) = (hidden.dims(), weight.dims()) else {
         return Err(Error::shapes(OP, hidden.dims(), weight.dims()));
     };
-    if width != width_of_weight || labels.dims() != [tokens] || bias.is_some_and(|bias| bias.dims() != [vocab]) {
+    if width != width_of_weight
+        || labels.dims() != [tokens]
+        || bias.is_some_and(|bias| bias.dims() != [vocab])
+    {
         return Err(Error::shapes(OP, hidden.dims(), weight.dims()));
     }
     checks::same_dtype(OP, hidden, weight)?;

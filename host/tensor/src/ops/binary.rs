@@ -52,8 +52,16 @@ impl Tensor {
         let (a, b) = (self.value().clone(), rhs.value().clone());
         record("mul", y, &[self, rhs], move |gradient, wanted| {
             Ok(vec![
-                if wanted.first() == Some(&true) { reduced(gradient.broadcast_mul(&b), a.dims())? } else { None },
-                if wanted.get(1) == Some(&true) { reduced(gradient.broadcast_mul(&a), b.dims())? } else { None },
+                if wanted.first() == Some(&true) {
+                    reduced(gradient.broadcast_mul(&b), a.dims())?
+                } else {
+                    None
+                },
+                if wanted.get(1) == Some(&true) {
+                    reduced(gradient.broadcast_mul(&a), b.dims())?
+                } else {
+                    None
+                },
             ])
         })
     }

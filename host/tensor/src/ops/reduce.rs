@@ -174,7 +174,9 @@ impl Tensor {
         let (outer, length, inner) = checks::around(self.value(), dim);
         let indices = read::<f64, _>(&self.value().to_dtype(DType::F64)?, |x| {
             let mut indices = vec![0i64; outer * inner];
-            for (block, found) in x.chunks_exact((length * inner).max(1)).zip(indices.chunks_exact_mut(inner.max(1))) {
+            for (block, found) in
+                x.chunks_exact((length * inner).max(1)).zip(indices.chunks_exact_mut(inner.max(1)))
+            {
                 let mut best: Vec<f64> = block.iter().take(inner).copied().collect();
                 for (i, row) in block.chunks_exact(inner).enumerate().skip(1) {
                     for ((x, best), found) in row.iter().zip(&mut best).zip(found.iter_mut()) {

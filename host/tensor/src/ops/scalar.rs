@@ -21,6 +21,8 @@ impl Tensor {
     /// If the element type is not a floating-point one.
     pub fn add_scalar(&self, value: f64) -> Result<Self> {
         checks::want_float("add_scalar", self.value())?;
-        record("add_scalar", self.value().affine(1.0, value)?, &[self], |gradient, _| Ok(vec![Some(gradient.clone())]))
+        record("add_scalar", self.value().affine(1.0, value)?, &[self], |gradient, _| {
+            Ok(vec![Some(gradient.clone())])
+        })
     }
 }

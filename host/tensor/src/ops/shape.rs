@@ -119,7 +119,11 @@ impl Tensor {
 fn resolve(tensor: &Tensor, shape: &[i64]) -> Result<Vec<usize>> {
     const OP: &str = "reshape";
     let wrong = || Error::invalid(OP, format!("{:?} does not fit into {shape:?}", tensor.dims()));
-    let known: i64 = shape.iter().filter(|&&size| size >= 0).try_fold(1i64, |n, &size| n.checked_mul(size)).ok_or_else(wrong)?;
+    let known: i64 = shape
+        .iter()
+        .filter(|&&size| size >= 0)
+        .try_fold(1i64, |n, &size| n.checked_mul(size))
+        .ok_or_else(wrong)?;
     let count = tensor.elem_count() as i64;
     let open = shape.iter().filter(|&&size| size < 0).count();
     let rest = match open {
@@ -157,7 +161,8 @@ fn join(op: &'static str, tensors: &[&Tensor], dim: i32) -> Result<Tensor> {
     let shape: Vec<usize> =
         first.dims().iter().enumerate().map(|(i, &size)| if i == dim { total } else { size }).collect();
     checks::admit(op, &shape)?;
-    let values: Vec<Value> = tensors.iter().map(|tensor| tensor.value().contiguous()).collect::<std::result::Result<_, _>>()?;
+    let values: Vec<Value> =
+        tensors.iter().map(|tensor| tensor.value().contiguous()).collect::<std::result::Result<_, _>>()?;
     let sizes: Vec<usize> = values.iter().filter_map(|value| value.dims().get(dim).copied()).collect();
     record(op, Value::cat(&values, dim)?, tensors, move |gradient, wanted| {
         let mut start = 0;
@@ -165,7 +170,8 @@ fn join(op: &'static str, tensors: &[&Tensor], dim: i32) -> Result<Tensor> {
             .iter()
             .zip(wanted)
             .map(|(&size, &wanted)| {
-                let piece = if wanted { Some(gradient.narrow(dim, start, size)?.contiguous()?) } else { None };
+                let piece =
+                    if wanted { Some(gradient.narrow(dim, start, size)?.contiguous()?) } else { None };
                 start += size;
                 Ok(piece)
             })

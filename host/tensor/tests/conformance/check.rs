@@ -20,7 +20,11 @@ impl Array {
     /// The element at `index`, an index of a shape that this one broadcasts to.
     pub(crate) fn at(&self, index: &[usize]) -> f64 {
         let offset = index.len() - self.shape.len();
-        let flat = self.shape.iter().zip(&index[offset..]).fold(0, |flat, (&size, &i)| flat * size + if size == 1 { 0 } else { i });
+        let flat = self
+            .shape
+            .iter()
+            .zip(&index[offset..])
+            .fold(0, |flat, (&size, &i)| flat * size + if size == 1 { 0 } else { i });
         self.values[flat]
     }
 
@@ -41,7 +45,7 @@ impl Array {
         Self { shape: shape.to_vec(), values }
     }
 
-    fn tensor(&self, dtype: DType) -> Tensor {
+    pub(crate) fn tensor(&self, dtype: DType) -> Tensor {
         let shape: Vec<u64> = self.shape.iter().map(|&size| size as u64).collect();
         from_list(&self.values, &shape, dtype).unwrap()
     }
@@ -104,7 +108,8 @@ fn assert_close(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
 }
 
 pub(crate) fn check_case(case: &Case) {
-    let what = format!("{} on {:?}", case.name, case.inputs.iter().map(|input| &input.shape).collect::<Vec<_>>());
+    let what =
+        format!("{} on {:?}", case.name, case.inputs.iter().map(|input| &input.shape).collect::<Vec<_>>());
     let want = (case.formula)(&case.inputs);
     for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 2e-5), (DType::BF16, 3e-2)] {
         if dtype != DType::F64 && !case.reduced_precision {
@@ -116,7 +121,9 @@ pub(crate) fn check_case(case: &Case) {
         assert_close(&format!("{what} in {dtype:?}"), &got.to_list().unwrap(), &want.values, tolerance);
     }
     // The same from an input with gaps between its rows.
-    if let [input] = case.inputs.as_slice() && input.shape.len() == 2 {
+    if let [input] = case.inputs.as_slice()
+        && input.shape.len() == 2
+    {
         let strided = input.tensor(DType::F64).value().t().unwrap().contiguous().unwrap().t().unwrap();
         let got = (case.apply)(&[Tensor::constant(strided)]).unwrap();
         assert_close(&format!("{what}, strided"), &got.to_list().unwrap(), &want.values, 1e-9);
@@ -129,10 +136,10 @@ pub(crate) fn check_case(case: &Case) {
 }
 
 fn check_refusal(case: &Case, what: &str) {
-        let inputs: Vec<Tensor> = case.inputs.iter().enumerate().map(|(i, input)| leaf(input, i)).collect();
-        let y = (case.apply)(&inputs).unwrap().cast(DType::F64).unwrap().sum(&[], false).unwrap();
-        let refused = backward(&y, &mut Gradients(HashMap::new())).unwrap_err().to_string();
-        assert!(refused.contains("not differentiable"), "{what}: {refused}");
+    let inputs: Vec<Tensor> = case.inputs.iter().enumerate().map(|(i, input)| leaf(input, i)).collect();
+    let y = (case.apply)(&inputs).unwrap().cast(DType::F64).unwrap().sum(&[], false).unwrap();
+    let refused = backward(&y, &mut Gradients(HashMap::new())).unwrap_err().to_string();
+    assert!(refused.contains("not differentiable"), "{what}: {refused}");
 }
 
 fn leaf(input: &Array, id: usize) -> Tensor {
@@ -176,7 +183,9 @@ pub(crate) fn wit_operations() -> Vec<String> {
     let interface = text.split("interface tensor {").nth(1).unwrap().split("interface log").next().unwrap();
     interface
         .lines()
-        .filter_map(|line| line.split_once(": func(").map(|(name, _)| name.trim().trim_start_matches('%').to_owned()))
+        .filter_map(|line| {
+            line.split_once(": func(").map(|(name, _)| name.trim().trim_start_matches('%').to_owned())
+        })
         .filter(|name| !name.starts_with("///"))
         .collect()
 }

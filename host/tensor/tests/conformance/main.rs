@@ -3,6 +3,8 @@
 
 mod cases;
 mod check;
+mod fused;
+mod tape;
 
 use cases::cases;
 use check::{check_case, wit_operations};

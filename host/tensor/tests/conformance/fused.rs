@@ -1,0 +1,174 @@
+//! The fused operations: the same table, formulas written without them.
+
+use std::sync::Arc;
+
+use swift_tensor::fused::{
+    AttentionOptions, Dropout, Linear, LowRank, RotaryTable, attention, dropout, embedding, linear, rms_norm, rope, swiglu,
+    token_statistics,
+};
+use swift_tensor::{DType, from_list};
+
+use crate::cases::{Table, numbers, positive};
+use crate::check::Array;
+
+pub(crate) fn fused(table: &mut Table) {
+    norms_and_gates(table);
+    linears(table);
+    attentions(table);
+    heads(table);
+}
+
+fn norms_and_gates(table: &mut Table) {
+    for shape in [&[1, 1][..], &[3, 5], &[2, 2, 8], &[0, 4]] {
+        let width = shape[shape.len() - 1];
+        table.add("rms_norm", vec![numbers(shape, 1), positive(&[width], 2)], |x| rms_norm(&x[0], &x[1], 1e-3), move |x| {
+            Array::from_fn(&x[0].shape, |index| {
+                let row = |k: usize| x[0].at(&[&index[..index.len() - 1], &[k]].concat());
+                let mean = (0..width).map(|k| row(k).powi(2)).sum::<f64>() / width as f64;
+                x[0].at(index) / (mean + 1e-3).sqrt() * x[1].at(&index[index.len() - 1..])
+            })
+        });
+        table.add("swiglu", vec![numbers(shape, 1), numbers(shape, 2)], |x| swiglu(&x[0], &x[1]), |x| {
+            Array::from_fn(&x[0].shape, |i| x[0].at(i) / (1.0 + (-x[0].at(i)).exp()) * x[1].at(i))
+        });
+    }
+    let frequencies = [0.7, 0.05];
+    let positions = [0u32, 3, 7];
+    for interleaved in [false, true] {
+        // Two pairs of a head of five components: the last one passes through.
+        let case = table.add(
+            "rope",
+            vec![numbers(&[3, 2, 5], 3)],
+            move |x| rope(&x[0], &RotaryTable::new(&frequencies, &positions, 1.25, interleaved, x[0].dtype())),
+            move |x| {
+                Array::from_fn(&[3, 2, 5], |i| {
+                    let (pair, second) = match (i[2], interleaved) {
+                        (4, _) => return x[0].at(i),
+                        (k, true) => (k / 2, k % 2 == 1),
+                        (k, false) => (k % 2, k >= 2),
+                    };
+                    let at = |second: usize| {
+                        let k = if interleaved { 2 * pair + second } else { pair + 2 * second };
+                        x[0].at(&[i[0], i[1], k])
+                    };
+                    let (sin, cos) = (f64::from(positions[i[0]]) * frequencies[pair]).sin_cos();
+                    1.25 * if second { at(1) * cos + at(0) * sin } else { at(0) * cos - at(1) * sin }
+                })
+            },
+        );
+        case.reduced_precision = true;
+    }
+}
+
+fn linears(table: &mut Table) {
+    table.add("embedding", vec![numbers(&[5, 3], 1)], |x| embedding(&x[0], &from_list(&[4.0, 0.0, 4.0], &[3], DType::I64)?), |x| {
+        Array::from_fn(&[3, 3], |i| x[0].at(&[[4, 0, 4][i[0]], i[1]]))
+    });
+    for lead in [&[3][..], &[2, 2], &[0]] {
+        let shape = [lead, &[4]].concat();
+        let dense = |x: &[Array], i: &[usize]| {
+            let (lead, last) = i.split_at(i.len() - 1);
+            (0..4).map(|k| x[0].at(&[lead, &[k]].concat()) * x[1].at(&[last[0], k])).sum::<f64>()
+        };
+        table.add(
+            "linear",
+            vec![numbers(&shape, 1), numbers(&[3, 4], 2), numbers(&[3], 3)],
+            |x| linear(&x[0], &Linear { weight: x[1].clone(), bias: Some(x[2].clone()), adapter: None }),
+            {
+                let shape = [lead, &[3]].concat();
+                move |x| Array::from_fn(&shape, |i| dense(x, i) + x[2].at(&i[i.len() - 1..]))
+            },
+        );
+        table.add(
+            "linear with an adapter",
+            vec![numbers(&shape, 1), numbers(&[3, 4], 2), numbers(&[2, 4], 4), numbers(&[3, 2], 5)],
+            |x| {
+                let adapter = LowRank { a: x[2].clone(), b: x[3].clone(), scale: 1.5, dropout: None };
+                linear(&x[0], &Linear { weight: x[1].clone(), bias: None, adapter: Some(adapter) })
+            },
+            {
+                let shape = [lead, &[3]].concat();
+                move |x| {
+                    Array::from_fn(&shape, |i| {
+                        let (lead, last) = i.split_at(i.len() - 1);
+                        let low = |r: usize| (0..4).map(|k| x[0].at(&[lead, &[k]].concat()) * x[2].at(&[r, k])).sum::<f64>();
+                        dense(x, i) + 1.5 * (0..2).map(|r| low(r) * x[3].at(&[last[0], r])).sum::<f64>()
+                    })
+                }
+            },
+        );
+    }
+    // Which elements are dropped is not a formula; what is kept, and the gradient, is.
+    let rate = Dropout { rate: 0.5, seed: 3 };
+    let kept = dropout(&from_list(&[1.0; 8], &[8], DType::F64).unwrap(), rate).unwrap().to_list().unwrap();
+    assert!(kept.contains(&0.0) && kept.contains(&2.0), "{kept:?}");
+    table.add("dropout", vec![numbers(&[8], 1)], move |x| dropout(&x[0], rate), move |x| {
+        Array::new(&[8], x[0].values.iter().zip(&kept).map(|(x, kept)| x * kept).collect())
+    });
+}
+
+fn attentions(table: &mut Table) {
+    let lengths: [usize; 3] = [3, 1, 4];
+    for (kv_heads, window, soft_cap) in [(2, None, None), (1, Some(2), None), (1, Some(1), Some(1.5)), (2, Some(9), Some(0.7))] {
+        let options = AttentionOptions { scale: 0.6, window, soft_cap };
+        table.add(
+            "attention",
+            vec![numbers(&[8, 2, 3], 1), numbers(&[8, kv_heads, 3], 2), numbers(&[8, kv_heads, 3], 3)],
+            move |x| attention(&x[0], &x[1], &x[2], &Arc::from(lengths), &options),
+            move |x| {
+                Array::from_fn(&[8, 2, 3], |i| {
+                    let start = [0, 0, 0, 3, 4, 4, 4, 4][i[0]];
+                    let first = window.map_or(start, |window| start.max((i[0] + 1).saturating_sub(window)));
+                    let kv = i[1] * kv_heads / 2;
+                    let scores: Vec<f64> = (first..=i[0])
+                        .map(|j| {
+                            let score = 0.6 * (0..3).map(|k| x[0].at(&[i[0], i[1], k]) * x[1].at(&[j, kv, k])).sum::<f64>();
+                            soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+                        })
+                        .collect();
+                    let total: f64 = scores.iter().map(|score| score.exp()).sum();
+                    scores.iter().zip(first..).map(|(score, j)| score.exp() / total * x[2].at(&[j, kv, i[2]])).sum()
+                })
+            },
+        );
+    }
+}
+
+fn heads(table: &mut Table) {
+    let labels = [4i64, 0, 4];
+    let logits = |x: &[Array], token: usize| -> Vec<f64> {
+        (0..5).map(|v| (0..3).map(|k| x[0].at(&[token, k]) * x[1].at(&[v, k])).sum::<f64>() + x[2].at(&[v])).collect()
+    };
+    let log_sum = |logits: &[f64]| logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+    let inputs = || vec![numbers(&[3, 3], 1), numbers(&[5, 3], 2), numbers(&[5], 3)];
+    let label_tensor = move || from_list(&labels.map(|label| label as f64), &[3], DType::I64);
+    table.add(
+        "token_logps",
+        inputs(),
+        move |x| Ok(token_statistics(&x[0], &x[1], Some(&x[2]), &label_tensor()?)?.token_logps),
+        move |x| {
+            Array::from_fn(&[3], |i| {
+                let logits = logits(x, i[0]);
+                logits[labels[i[0]] as usize] - log_sum(&logits)
+            })
+        },
+    );
+    // With the projection frozen the gradient comes from the direction that is formed on the way there.
+    let (weight, bias) = (numbers(&[5, 3], 2), numbers(&[5], 3));
+    let constants = [weight.clone(), bias.clone()];
+    table.add(
+        "token_logps with a frozen projection",
+        vec![numbers(&[3, 3], 1)],
+        move |x| {
+            let [weight, bias] = constants.clone().map(|array| array.tensor(x[0].dtype()));
+            Ok(token_statistics(&x[0], &weight, Some(&bias), &label_tensor()?)?.token_logps)
+        },
+        move |x| {
+            let inputs = [x[0].clone(), weight.clone(), bias.clone()];
+            Array::from_fn(&[3], |i| {
+                let logits = logits(&inputs, i[0]);
+                logits[labels[i[0]] as usize] - log_sum(&logits)
+            })
+        },
+    );
+}

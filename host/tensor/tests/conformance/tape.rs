@@ -1,0 +1,124 @@
+//! The tape: what is freed, what is refused, what is recomputed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use swift_tensor::fused::{Linear, linear};
+use swift_tensor::{
+    DType, Error, ParameterId, Result, Tensor, backward, check_finite, checkpoint, from_list, full, no_grad, normal,
+    with_element_limit,
+};
+
+use crate::check::Gradients;
+
+fn parameter(values: &[f64], shape: &[u64], id: u32) -> Tensor {
+    Tensor::parameter(from_list(values, shape, DType::F64).unwrap().value().clone(), ParameterId(id))
+}
+
+fn gradients(loss: &Tensor) -> HashMap<u32, Vec<f64>> {
+    let mut sink = Gradients(HashMap::new());
+    backward(loss, &mut sink).unwrap();
+    sink.0
+}
+
+#[test]
+fn a_parameter_used_twice_gets_both_contributions() {
+    let x = parameter(&[3.0], &[1], 0);
+    let y = x.mul(&x).unwrap().add(&x.scale(5.0).unwrap()).unwrap().sum(&[], false).unwrap();
+    assert_eq!(gradients(&y)[&0], [11.0]);
+}
+
+#[test]
+fn a_chain_of_a_hundred_thousand_operations_neither_overflows_the_stack_nor_is_lost() {
+    let x = parameter(&[1.0], &[1], 0);
+    let chain = |length: usize| (0..length).fold(x.clone(), |y, _| y.add_scalar(0.5).unwrap());
+    assert_eq!(gradients(&chain(100_000).sum(&[], false).unwrap())[&0], [1.0]);
+    // Dropping without a way back must not recurse either.
+    drop(chain(100_000));
+}
+
+#[test]
+fn a_segment_is_computed_again_and_gives_the_same_gradients() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let layer = Linear { weight: parameter(&[0.5, -1.0, 2.0, 0.25], &[2, 2], 1), bias: None, adapter: None };
+    let x = parameter(&[1.0, -2.0], &[1, 2], 0);
+    let segment = {
+        let calls = calls.clone();
+        Arc::new(move |x: Option<&Tensor>| -> Result<Tensor> {
+            calls.fetch_add(1, Ordering::Relaxed);
+            linear(&linear(x.unwrap(), &layer)?.silu()?, &layer)
+        })
+    };
+    let plain = gradients(&segment(Some(&x)).unwrap().sum(&[], false).unwrap());
+    let recomputed = checkpoint(Some(&x), true, segment.clone()).unwrap().sum(&[], false).unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    assert_eq!(gradients(&recomputed), plain);
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    // Parameters inside are reached even when nothing flows out through the input.
+    let constant = checkpoint(Some(&x.detach()), true, segment).unwrap().sum(&[], false).unwrap();
+    assert_eq!(gradients(&constant).get(&1), plain.get(&1));
+}
+
+#[test]
+fn a_graph_is_walked_once() {
+    let loss = parameter(&[1.0], &[1], 0).scale(2.0).unwrap().sum(&[], false).unwrap();
+    gradients(&loss);
+    let again = backward(&loss, &mut Gradients(HashMap::new())).unwrap_err();
+    assert!(matches!(again, Error::Consumed { .. }), "{again}");
+}
+
+#[test]
+fn nothing_is_recorded_without_need() {
+    let x = parameter(&[1.0], &[1], 0);
+    assert!(!no_grad(|| x.exp()).unwrap().requires_grad());
+    assert!(!x.detach().exp().unwrap().requires_grad());
+    let error = backward(&x.detach().sum(&[], false).unwrap(), &mut Gradients(HashMap::new())).unwrap_err();
+    assert!(error.to_string().contains("no trainable parameter"), "{error}");
+}
+
+#[test]
+fn the_first_operation_that_is_not_finite_is_named() {
+    let x = parameter(&[0.0], &[1], 0);
+    let forward = check_finite(|| x.add_scalar(1.0)?.sub(&full(1.0, &[1], DType::F64)?)?.log()?.exp()).unwrap_err();
+    assert_eq!(forward.to_string(), "`log` gave a value that is not finite");
+    let backward = check_finite(|| backward(&x.sqrt()?.sum(&[], false)?, &mut Gradients(HashMap::new()))).unwrap_err();
+    assert_eq!(backward.to_string(), "`sqrt` gave a value that is not finite in its gradient");
+}
+
+#[test]
+fn mistakes_are_errors_that_name_the_operation() {
+    let a = full(0.0, &[2, 3], DType::F32).unwrap();
+    let b = full(0.0, &[4], DType::F32).unwrap();
+    let message = |outcome: Result<Tensor>| outcome.unwrap_err().to_string();
+    assert_eq!(message(a.add(&b)), "shape mismatch in `add`: lhs [2, 3], rhs [4]");
+    assert_eq!(message(a.matmul(&a)), "shape mismatch in `matmul`: lhs [2, 3], rhs [2, 3]");
+    assert_eq!(message(a.add(&a.cast(DType::F64).unwrap())), "dtype mismatch in `add`: lhs F32, rhs F64");
+    assert_eq!(message(a.sum(&[2], false)), "invalid argument in `sum`: dimension 2 of a tensor of 2 dimensions");
+    assert_eq!(message(a.narrow(1, 2, 2)), "invalid argument in `narrow`: 2 slices from 2 on of 3");
+    let index = from_list(&[5.0], &[1], DType::I64).unwrap();
+    assert_eq!(message(a.index_select(0, &index)), "invalid argument in `index_select`: index 5 is outside of 0..2");
+    assert!(message(a.reshape(&[4, -1])).starts_with("invalid argument in `reshape`"));
+}
+
+#[test]
+fn a_shape_beyond_the_limit_is_refused_before_it_is_allocated() {
+    let row = full(0.0, &[1 << 20, 1], DType::F32).unwrap();
+    let column = full(0.0, &[1, 1 << 20], DType::F32).unwrap();
+    for outcome in [row.add(&column), full(0.0, &[u64::MAX, 2], DType::F32), row.broadcast_to(&[1 << 20, 1 << 20])] {
+        assert!(matches!(outcome, Err(Error::OutOfMemory { .. })));
+    }
+    assert!(with_element_limit(8, || full(0.0, &[9], DType::F32)).is_err());
+    assert!(with_element_limit(8, || full(0.0, &[8], DType::F32)).is_ok());
+}
+
+#[test]
+fn random_tensors_depend_on_the_seed_alone() {
+    let draw = |seed| normal(1.0, 2.0, &[4000], DType::F64, seed).unwrap().to_list().unwrap();
+    assert_eq!(draw(5), draw(5));
+    assert_ne!(draw(5), draw(6));
+    let values = draw(7);
+    let mean = values.iter().sum::<f64>() / 4000.0;
+    let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4000.0).sqrt();
+    assert!((mean - 1.0).abs() < 0.1 && (deviation - 2.0).abs() < 0.1, "mean {mean}, deviation {deviation}");
+}
