@@ -1,0 +1,286 @@
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::adapter::Adapter;
+use crate::cache::{Builder, TokenStore};
+use crate::digest::digest;
+use crate::error::{AdapterFailure, Error, Result};
+use crate::report::{Report, SourceReport};
+use crate::rows::{Example, Outcome, Sample};
+use crate::source::{DataFile, DatasetSpec, Rows, choose};
+use crate::template::{LossScale, Template, Unfit};
+use crate::truncate::Truncation;
+
+/// Rows that a dataset plugin converts in one call: enough to make the call itself cheap, few enough to fit its memory.
+const ROWS_PER_CALL: usize = 512;
+
+/// Changes when the same files, template and options give other tokens than before.
+const ENCODING_VERSION: u32 = 1;
+
+/// Tokenised examples, in the order of their files and rows.
+#[derive(Debug)]
+pub struct Dataset {
+    store: TokenStore,
+    report: Report,
+}
+
+/// How rows become examples.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Whether rows are preference pairs, with two sequences each. If not, a rejected answer is left aside.
+    pub pairs: bool,
+    /// Which parts are trained on.
+    pub loss_scale: LossScale,
+    /// The most tokens that a sequence may have.
+    pub max_length: Option<usize>,
+    /// What becomes of longer ones.
+    pub truncation: Truncation,
+    /// Seed of the choice of rows for `PATH#N`.
+    pub seed: u64,
+    /// Where token caches are kept; none are without.
+    pub cache_directory: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Reads, converts and tokenises rows, or takes the tokens from the cache if everything that they depend on is as it
+    /// was: the files, the plugins, the template, the tokeniser and the options.
+    ///
+    /// Each file goes to the adapter that matches its columns best. Rows that cannot be used are left out and reported: the
+    /// plugin skipped them, the template cannot render them, they are too long, or nothing in them would be trained on.
+    ///
+    /// # Errors
+    /// A file is missing, empty or not JSON, no adapter reads it, an adapter fails, or no row is left.
+    pub fn load(
+        specs: &[DatasetSpec],
+        adapters: &mut [Box<dyn Adapter + '_>],
+        template: &Template,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let invalid = |option, message: &str| Err(Error::InvalidOption { option, message: message.into() });
+        if specs.is_empty() {
+            return invalid("dataset", "names no file");
+        }
+        if options.max_length == Some(0) {
+            return invalid("max-length", "must be above 0");
+        }
+        let files: Vec<DataFile> =
+            specs.iter().map(|spec| DataFile::read(&spec.path)).collect::<Result<_>>()?;
+        let key = cache_key(specs, &files, adapters, template, options);
+        let name = key.trim_start_matches("sha256:");
+        let path =
+            options.cache_directory.as_ref().map(|directory| directory.join(name).with_extension("tokens"));
+        if let Some(path) = path.as_deref().filter(|path| path.exists()) {
+            match TokenStore::open(path, &key) {
+                Ok(store) => return Ok(Self::new(store, true)),
+                Err(reason) => {
+                    tracing::warn!("the token cache `{}` is made anew, because {reason}", path.display());
+                }
+            }
+        }
+        let mut loader = Loader { template, options, builder: Builder::default(), report: Report::default() };
+        for (spec, file) in specs.iter().zip(&files) {
+            loader.read(spec, file, adapters)?;
+        }
+        let store = loader.finish(&key)?;
+        let Some(path) = path else {
+            return Ok(Self::new(store, false));
+        };
+        // Without a cache the run is as right, only slower to start next time.
+        let mapped =
+            store.save(&path).map_err(|error| error.to_string()).and_then(|()| TokenStore::open(&path, &key));
+        let store = mapped.unwrap_or_else(|reason| {
+            tracing::warn!("there is no token cache: {reason}");
+            store
+        });
+        Ok(Self::new(store, false))
+    }
+
+    fn new(store: TokenStore, from_cache: bool) -> Self {
+        let report = Report { from_cache, ..store.report().clone() };
+        Self { store, report }
+    }
+
+    /// Number of examples. At least one.
+    #[expect(clippy::len_without_is_empty, reason = "a dataset without examples is an error")]
+    pub fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    /// An example by its index.
+    ///
+    /// # Errors
+    /// There is no such example.
+    pub fn example(&self, index: usize) -> Result<Example> {
+        self.store.example(index).ok_or_else(|| self.no_such(index))
+    }
+
+    /// Tokens in an example, all its sequences together.
+    ///
+    /// # Errors
+    /// There is no such example.
+    pub fn token_count(&self, index: usize) -> Result<usize> {
+        Ok(self.store.counts(index).ok_or_else(|| self.no_such(index))?.0)
+    }
+
+    /// Tokens in an example that are trained on, all its sequences together.
+    ///
+    /// # Errors
+    /// There is no such example.
+    pub fn label_count(&self, index: usize) -> Result<usize> {
+        Ok(self.store.counts(index).ok_or_else(|| self.no_such(index))?.1)
+    }
+
+    /// What became of the rows.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    fn no_such(&self, index: usize) -> Error {
+        Error::NoSuchExample { index, length: self.len() }
+    }
+}
+
+/// A digest of everything that tokens and report depend on.
+fn cache_key(
+    specs: &[DatasetSpec],
+    files: &[DataFile],
+    adapters: &[Box<dyn Adapter + '_>],
+    template: &Template,
+    options: &LoadOptions,
+) -> String {
+    let files: Vec<_> = specs.iter().zip(files).map(|(spec, file)| (spec, &file.digest)).collect();
+    let adapters: Vec<_> = adapters.iter().map(|adapter| (adapter.name(), adapter.digest())).collect();
+    let options = LoadOptions { cache_directory: None, ..options.clone() };
+    let template = template.digest();
+    digest([format!("{ENCODING_VERSION} {files:?} {adapters:?} {template} {options:?}").as_bytes()])
+}
+
+struct Loader<'a> {
+    template: &'a Template,
+    options: &'a LoadOptions,
+    builder: Builder,
+    report: Report,
+}
+
+impl Loader<'_> {
+    fn read(
+        &mut self,
+        spec: &DatasetSpec,
+        file: &DataFile,
+        adapters: &mut [Box<dyn Adapter + '_>],
+    ) -> Result<()> {
+        let rows = file.rows()?;
+        let adapter = best_adapter(adapters, &file.path, &rows)?;
+        let chosen = choose(rows.len(), spec.rows, self.options.seed);
+        for indices in chosen.chunks(ROWS_PER_CALL) {
+            let (texts, lines): (Vec<_>, Vec<_>) = indices
+                .iter()
+                .filter_map(|index| rows.get(*index))
+                .map(|(text, line)| (text.to_owned(), line))
+                .unzip();
+            let outcomes = adapter
+                .convert(texts)
+                .and_then(|outcomes| match outcomes.len() {
+                    count if count == lines.len() => Ok(outcomes),
+                    count => Err(AdapterFailure {
+                        message: format!("it gave {count} outcomes for {} rows", lines.len()),
+                        hint: None,
+                    }),
+                })
+                .map_err(failed(&**adapter, &file.path))?;
+            let encoded: Vec<_> = outcomes.into_par_iter().map(|outcome| self.encode(outcome)).collect();
+            for (line, encoded) in lines.into_iter().zip(encoded) {
+                match encoded {
+                    Err(unfit) => self.report.add_dropped(&file.path, line, unfit),
+                    Ok((example, truncated)) => {
+                        let tokens = example.sequences.iter().map(|sequence| sequence.input_ids.len()).sum();
+                        let trained = example.sequences.iter().map(|sequence| sequence.label_count()).sum();
+                        self.report.add_example(tokens, trained, truncated);
+                        self.builder.push(example);
+                    }
+                }
+            }
+        }
+        self.report.rows += chosen.len();
+        self.report.sources.push(SourceReport {
+            path: file.path.clone(),
+            digest: file.digest.clone(),
+            rows: chosen.len(),
+            adapter: adapter.name().into(),
+        });
+        Ok(())
+    }
+
+    /// An example, and whether it had to be shortened.
+    fn encode(&self, outcome: Outcome) -> Result<(Example, bool), Unfit> {
+        let Sample { messages, rejected, fields } = match outcome {
+            Outcome::Sample(sample) => sample,
+            Outcome::Skipped(reason) => return Err(Unfit::new(reason, "")),
+        };
+        let mut conversations = vec![messages];
+        if self.options.pairs {
+            let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
+            if conversations.contains(&rejected) {
+                return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
+            }
+            conversations.push(rejected);
+        }
+        let mut truncated = false;
+        let mut sequences = Vec::with_capacity(conversations.len());
+        for messages in &conversations {
+            let mut encoded = self.template.encode(messages, self.options.loss_scale)?;
+            if let Some(max_length) = self.options.max_length {
+                truncated |= self.options.truncation.apply(&mut encoded, max_length)?;
+            }
+            if encoded.label_count() == 0 {
+                return Err(Unfit::new(
+                    "nothing in it is trained on",
+                    if truncated { "after it was shortened" } else { "" },
+                ));
+            }
+            sequences.push(encoded);
+        }
+        Ok((Example { sequences, fields }, truncated))
+    }
+
+    fn finish(self, key: &str) -> Result<TokenStore> {
+        if self.report.examples == 0 {
+            return Err(Error::NothingLeft {
+                rows: self.report.rows,
+                reason: self
+                    .report
+                    .dropped
+                    .first()
+                    .map_or_else(String::new, |dropped| dropped.reason.clone()),
+                details: self.report.dropped.iter().map(ToString::to_string).collect(),
+            });
+        }
+        Ok(self.builder.finish(key, if self.options.pairs { 2 } else { 1 }, self.report))
+    }
+}
+
+fn best_adapter<'a, 'b>(
+    adapters: &'a mut [Box<dyn Adapter + 'b>],
+    path: &Path,
+    rows: &Rows,
+) -> Result<&'a mut Box<dyn Adapter + 'b>> {
+    let asked = adapters.iter().map(|adapter| adapter.name().to_owned()).collect();
+    let mut best: Option<(u32, &mut Box<dyn Adapter + 'b>)> = None;
+    for adapter in adapters {
+        let score = adapter.matches(&rows.columns).map_err(failed(&**adapter, path))?;
+        if score > best.as_ref().map_or(0, |(highest, _)| *highest) {
+            best = Some((score, adapter));
+        }
+    }
+    let none = || Error::NoAdapter { path: path.into(), columns: rows.columns.clone(), asked };
+    Ok(best.ok_or_else(none)?.1)
+}
+
+fn failed<'a>(
+    adapter: &(dyn Adapter + '_),
+    path: &'a Path,
+) -> impl FnOnce(AdapterFailure) -> Error + use<'a> {
+    let adapter = adapter.name().to_owned();
+    move |failure| Error::Adapter { adapter, path: path.into(), failure }
+}

@@ -1,0 +1,41 @@
+//! From rows of text to packed batches of tokens.
+//!
+//! The way of the data:
+//!
+//! 1. A [`DatasetSpec`] names a file of JSON objects. An [`Adapter`] (a dataset plugin) turns its rows into [`Sample`]s:
+//!    conversations, for preference rows two.
+//! 2. A [`Template`] renders a conversation and tokenises it with the model's [`Tokenizer`], giving token ids and labels. A
+//!    template is an entry of a table, or the model's own chat template.
+//! 3. [`Dataset::load`] does both for whole files, in parallel, and keeps the result as a memory-mapped cache. What became of
+//!    the rows is in its [`Report`]: nothing is left out in silence.
+//! 4. A [`BatchPlan`] says which examples come when; [`PackedBatch::collate`] lays them end to end.
+//!
+//! Nothing here depends on the number of threads, and nothing on chance but through seeds.
+
+mod adapter;
+mod batch;
+mod cache;
+mod dataset;
+mod digest;
+mod encode;
+mod error;
+mod plan;
+mod report;
+mod rows;
+mod shuffle;
+mod source;
+mod template;
+mod tokenizer;
+mod truncate;
+
+pub use adapter::Adapter;
+pub use batch::PackedBatch;
+pub use dataset::{Dataset, LoadOptions};
+pub use error::{AdapterFailure, Error, Result};
+pub use plan::{BatchPlan, Packing, PackingStrategy, PlanOptions, Window};
+pub use report::{Dropped, DroppedRow, Lengths, Report, SourceReport};
+pub use rows::{Encoded, Example, IGNORED, Message, Outcome, Sample};
+pub use source::DatasetSpec;
+pub use template::{LossScale, Template, TemplateOptions, Unfit};
+pub use tokenizer::Tokenizer;
+pub use truncate::Truncation;

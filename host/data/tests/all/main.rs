@@ -1,0 +1,15 @@
+//! Tests of the public interface, most of them against what ms-swift and transformers computed.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may stop at the first surprise, helpers of tests too"
+)]
+
+mod cache;
+mod jinja;
+mod loading;
+mod support;
+mod templates;
+mod traces;
