@@ -1,0 +1,164 @@
+//! The contract's functions, for any plugin type. A component has one instance of its plugin.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use super::Identity;
+use crate::backend::Handle;
+use crate::bindings::host::{batch_view, nn, tensor};
+use crate::bindings::{callback, dataset, loss, meta, model};
+use crate::{
+    Batch, Callback, Context, Dataset, Error, Loss, Model, Outputs, Parameters, Report, Result, Tensor,
+};
+
+/// The component's exports for the plugin `P`.
+pub struct Exported<P>(PhantomData<P>);
+
+thread_local! {
+    static VALUES: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` on the component's only value of type `T`.
+fn with<T: Default + 'static, R>(f: impl FnOnce(&mut T) -> R) -> R {
+    crate::log::report_panics();
+    let found = VALUES.with_borrow_mut(|values| {
+        let place = values.iter().position(|value| value.is::<T>())?;
+        values.swap_remove(place).downcast::<T>().ok()
+    });
+    let mut value = found.unwrap_or_default();
+    let result = f(&mut value);
+    VALUES.with_borrow_mut(|values| values.push(value));
+    result
+}
+
+impl<P: Parameters + Identity> meta::Guest for Exported<P> {
+    fn describe() -> meta::Info {
+        with::<P, _>(|_| meta::Info {
+            name: P::NAME.trim_start_matches("plugin-").to_owned(),
+            version: P::VERSION.to_owned(),
+            summary: P::summary(),
+            parameters: P::describe(),
+        })
+    }
+
+    fn configure(parameters: String) -> Result<(), String> {
+        with::<P, _>(|plugin| {
+            *plugin = P::from_json(&parameters).map_err(|error| error.message().to_owned())?;
+            Ok(())
+        })
+    }
+}
+
+impl<P: Loss + Identity> loss::Guest for Exported<P> {
+    fn requires() -> loss::Requirements {
+        with::<P, _>(|plugin| plugin.requirements())
+    }
+
+    fn compute(
+        batch: &batch_view::Batch,
+        policy: &batch_view::Outputs,
+        reference: Option<&batch_view::Outputs>,
+    ) -> Result<loss::Report, tensor::Error> {
+        with::<P, _>(|plugin| {
+            let reference = reference.map(Outputs);
+            let report = plugin.compute(&Batch(batch), &Outputs(policy), reference.as_ref())?;
+            Ok(hand_over(report)?)
+        })
+    }
+}
+
+/// A report with handles for the host to keep.
+fn hand_over(report: Report) -> Result<loss::Report> {
+    let metrics = report.metrics.into_iter().map(|(name, values, weights)| {
+        let observed = |tensor: Tensor| tensor.detach().into_owned();
+        let weights = weights.map(observed).transpose()?;
+        Ok(loss::Metric { name, values: observed(values)?, weights })
+    });
+    let metrics = metrics.collect::<Result<_>>()?;
+    Ok(loss::Report { loss: report.loss.into_owned()?, metrics })
+}
+
+/// A model definition and the model it has loaded.
+struct Loaded<P: Model>(Option<P::Network>);
+
+impl<P: Model> Default for Loaded<P> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<P: Model + Identity> model::Guest for Exported<P> {
+    fn supports(architecture: String, model_type: String) -> bool {
+        with::<P, _>(|plugin| plugin.supports(&architecture, &model_type))
+    }
+
+    fn load(config: String) -> Result<model::Architecture, tensor::Error> {
+        with::<P, _>(|plugin| {
+            let (architecture, network) = plugin.load(&config)?;
+            with::<Loaded<P>, _>(|loaded| loaded.0 = Some(network));
+            Ok(architecture)
+        })
+    }
+
+    fn forward(
+        stage: u32,
+        input: Option<&tensor::Tensor>,
+        context: &nn::Context,
+    ) -> Result<tensor::Tensor, tensor::Error> {
+        with::<P, _>(|plugin| {
+            with::<Loaded<P>, _>(|loaded| {
+                let network = loaded.0.as_ref().ok_or_else(|| Error::new("no model is loaded"))?;
+                let input = input.map(|input| Tensor::new(Handle::lent(input)));
+                Ok(plugin.forward(network, stage, input.as_ref(), &Context(context))?.into_owned()?)
+            })
+        })
+    }
+}
+
+/// What a callback remembers. A type of its own, since two plugins of a component may remember the same type.
+struct Remembered<P: Callback>(P::State);
+
+impl<P: Callback> Default for Remembered<P> {
+    fn default() -> Self {
+        Self(P::State::default())
+    }
+}
+
+impl<P: Callback + Identity> callback::Guest for Exported<P> {
+    fn on_event(event: callback::Event, run: callback::RunState) -> Result<Vec<callback::Action>, String> {
+        with::<P, _>(|plugin| with::<Remembered<P>, _>(|state| plugin.on_event(&mut state.0, event, &run)))
+            .map_err(|error| error.to_string())
+    }
+
+    fn save_state() -> String {
+        with::<Remembered<P>, _>(|state| {
+            serde_json::to_string(&state.0).unwrap_or_else(|error| {
+                crate::error!("the callback's state is not saved: {error}");
+                "null".to_owned()
+            })
+        })
+    }
+
+    fn restore_state(text: String) -> Result<(), String> {
+        let restored = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        with::<Remembered<P>, _>(|state| state.0 = restored);
+        Ok(())
+    }
+}
+
+impl<P: Dataset + Identity> dataset::Guest for Exported<P> {
+    fn matches(columns: Vec<String>) -> u32 {
+        with::<P, _>(|plugin| plugin.matches(&columns))
+    }
+
+    fn convert(rows: Vec<String>) -> Result<Vec<dataset::Outcome>, String> {
+        with::<P, _>(|plugin| {
+            let outcomes = rows.iter().map(|row| {
+                let row = serde_json::from_str(row).map_err(|error| error.to_string())?;
+                Ok(crate::dataset::outcome(plugin, &row))
+            });
+            outcomes.collect()
+        })
+    }
+}

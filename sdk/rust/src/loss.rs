@@ -1,0 +1,187 @@
+//! Training objectives.
+
+use std::panic::Location;
+
+use crate::{Parameters, Result, Tensor, backend};
+
+pub use crate::bindings::loss::{Input, Requirements};
+
+/// A training objective: hyper-parameters and one function.
+pub trait Loss: Parameters {
+    /// What the loss needs of the trainer. Conversations and nothing else, unless a loss says so.
+    fn requirements(&self) -> Requirements {
+        Requirements { input: Input::Causal, reference: false, disable_dropout: false }
+    }
+
+    /// Computes the loss of one micro-batch: its share of the loss of the whole accumulation window, so that shares
+    /// can be summed. `reference` has the outputs of the frozen reference model if the requirements ask for it.
+    ///
+    /// # Errors
+    /// Whatever keeps the loss from being computed; the run ends with it.
+    fn compute(&self, batch: &Batch, policy: &Outputs, reference: Option<&Outputs>) -> Result<Report>;
+}
+
+/// One packed micro-batch.
+///
+/// All sequences lie end to end in one run of `tokens` positions; there is no padding. Position `t` holds what the model
+/// predicts after reading token `t`, so labels are already shifted.
+pub struct Batch<'a>(pub(crate) backend::Batch<'a>);
+
+/// What a model computed for a batch. Nothing is computed before it is asked for, and nothing twice.
+pub struct Outputs<'a>(pub(crate) backend::Outputs<'a>);
+
+/// Forwards methods from rows of documentation, name, arguments and result.
+macro_rules! views {
+    (impl $type:ident { $($(#[$doc:meta])* $name:ident -> Tensor;)* }) => {
+        impl $type<'_> {$(
+            $(#[$doc])*
+            pub fn $name(&self) -> Tensor {
+                backend::given(self.0.$name())
+            }
+        )*}
+    };
+    (impl $type:ident { $($(#[$doc:meta])* $name:ident -> Result<Tensor>;)* }) => {
+        impl $type<'_> {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// If the host could not compute them.
+            #[track_caller]
+            pub fn $name(&self) -> Result<Tensor> {
+                Tensor::made(Location::caller(), self.0.$name()).check()
+            }
+        )*}
+    };
+    (impl $type:ident { $($(#[$doc:meta])* $name:ident -> $result:ty;)* }) => {
+        impl $type<'_> {$(
+            $(#[$doc])*
+            pub fn $name(&self) -> $result {
+                self.0.$name()
+            }
+        )*}
+    };
+}
+
+views! {
+    impl Batch {
+        /// `[tokens]` `int64`: the token to predict at each position, -100 where none counts.
+        labels -> Tensor;
+        /// `[tokens]` `float32`: 1 where a label counts, else 0.
+        label_mask -> Tensor;
+        /// `[tokens]` `float32`: the weight of each label's loss; 0 where no label counts.
+        loss_weights -> Tensor;
+        /// `[tokens]` `int64`: the sequence each position belongs to.
+        segment_ids -> Tensor;
+    }
+}
+
+views! {
+    impl Batch {
+        /// Labels that count in the whole accumulation window, over all devices.
+        global_token_count -> u64;
+        /// Sequences in the whole accumulation window, over all devices.
+        global_sequence_count -> u64;
+        /// Optimiser steps taken so far.
+        step -> u64;
+    }
+}
+
+impl Batch<'_> {
+    /// Tokens in each sequence. Preference pairs come as two consecutive runs: all chosen, then all rejected.
+    pub fn sequence_lengths(&self) -> Vec<u32> {
+        self.0.sequence_lengths()
+    }
+
+    /// Sequences in the micro-batch.
+    pub fn sequence_count(&self) -> u64 {
+        self.sequence_lengths().len() as u64
+    }
+
+    /// Preference pairs in the whole accumulation window, over all devices.
+    pub fn global_pair_count(&self) -> u64 {
+        self.global_sequence_count() / 2
+    }
+
+    /// False during evaluation.
+    pub fn training(&self) -> bool {
+        self.0.training()
+    }
+
+    /// A numeric column of the rows, `[rows]` `float32`; none if any row lacks it.
+    pub fn field(&self, name: &str) -> Option<Tensor> {
+        self.0.field(name).map(backend::given)
+    }
+
+    /// The sum of a value per token over each sequence: `[tokens]` to `[sequences]`.
+    #[track_caller]
+    pub fn sum_by_sequence(&self, per_token: &Tensor) -> Tensor {
+        per_token.segment_sum(&self.segment_ids(), self.sequence_count())
+    }
+
+    /// The chosen and the rejected half of a value per sequence: `[sequences]` to twice `[pairs]`.
+    #[track_caller]
+    pub fn split_sequences(&self, per_sequence: &Tensor) -> (Tensor, Tensor) {
+        let pairs = self.sequence_count() / 2;
+        (per_sequence.narrow(0, 0, pairs), per_sequence.narrow(0, pairs, pairs))
+    }
+
+    /// The chosen and the rejected part of a value per token: `[tokens]` to two runs of tokens.
+    #[track_caller]
+    pub fn split_tokens(&self, per_token: &Tensor) -> (Tensor, Tensor) {
+        let lengths = self.sequence_lengths();
+        let tokens: u64 = lengths.iter().copied().map(u64::from).sum();
+        let chosen: u64 = lengths.iter().take(lengths.len() / 2).copied().map(u64::from).sum();
+        (per_token.narrow(0, 0, chosen), per_token.narrow(0, chosen, tokens - chosen))
+    }
+}
+
+views! {
+    impl Outputs {
+        /// `[tokens]` `float32`: log-probability of each label; 0 where no label counts.
+        token_logps -> Result<Tensor>;
+        /// `[tokens]` `int64`: the most likely token at each labelled position, -1 elsewhere. Not differentiable.
+        predictions -> Result<Tensor>;
+        /// `[tokens]` `float32`: entropy in nats of the prediction at labelled positions, 0 elsewhere. Not
+        /// differentiable.
+        entropies -> Result<Tensor>;
+        /// `[tokens]` `float32`: mean over the vocabulary of the logits at labelled positions, 0 elsewhere. Not
+        /// differentiable.
+        mean_logits -> Result<Tensor>;
+        /// `[tokens, vocab]`: all logits, in memory at once. Prefer [`token_logps`](Self::token_logps).
+        logits -> Result<Tensor>;
+        /// `[tokens, hidden_size]`: the last hidden states, after the final norm.
+        hidden -> Result<Tensor>;
+    }
+}
+
+/// A loss and the numbers to log with it.
+#[derive(Debug)]
+#[must_use]
+pub struct Report {
+    pub(crate) loss: Tensor,
+    pub(crate) metrics: Vec<(String, Tensor, Option<Tensor>)>,
+}
+
+impl Report {
+    /// `loss` is a scalar: this micro-batch's share of the loss of the whole accumulation window.
+    pub fn new(loss: impl Into<Tensor>) -> Self {
+        Self { loss: loss.into(), metrics: Vec::new() }
+    }
+
+    /// Adds a number to log: the mean of all observations, of any shape, since the last log line.
+    pub fn metric(mut self, name: &str, observations: impl Into<Tensor>) -> Self {
+        self.metrics.push((name.to_owned(), observations.into(), None));
+        self
+    }
+
+    /// As [`metric`](Self::metric), with a weight for each observation.
+    pub fn weighted_metric(
+        mut self,
+        name: &str,
+        observations: impl Into<Tensor>,
+        weights: impl Into<Tensor>,
+    ) -> Self {
+        self.metrics.push((name.to_owned(), observations.into(), Some(weights.into())));
+        self
+    }
+}

@@ -1,0 +1,139 @@
+//! Model definitions.
+
+use std::panic::Location;
+
+use crate::{Parameters, Result, Tensor, backend};
+
+pub use crate::bindings::host::nn::AttentionOptions;
+pub use crate::bindings::model::{Architecture, Head, Parameter as ModelParameter, Role, RotaryTable};
+
+/// How a family of models is wired.
+///
+/// The host drives a model stage by stage: stage 0 takes no input and embeds, the last gives what the head projects. Each
+/// is a unit of recomputation, sharding and offload, which is why one definition serves them all.
+pub trait Model: Parameters {
+    /// A model that was loaded: sizes and the numbers of its parameters.
+    type Network: 'static;
+
+    /// Whether this plugin knows the model: the `architectures` entry and `model_type` of a `config.json`.
+    fn supports(&self, architecture: &str, model_type: &str) -> bool;
+
+    /// The model that a `config.json` describes. Called once, before [`forward`](Self::forward).
+    ///
+    /// # Errors
+    /// What the configuration lacks, or asks for and the plugin does not implement.
+    fn load(&self, config: &str) -> Result<(Architecture, Self::Network)>;
+
+    /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
+    ///
+    /// # Errors
+    /// Whatever keeps the stage from being computed.
+    fn forward(
+        &self,
+        network: &Self::Network,
+        stage: u32,
+        input: Option<&Tensor>,
+        context: &Context,
+    ) -> Result<Tensor>;
+}
+
+/// A linear layer, by the numbers of its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: u32,
+    /// `[out]`.
+    pub bias: Option<u32>,
+}
+
+/// Collects the parameters of a model and gives each its number.
+#[derive(Clone, Debug, Default)]
+pub struct ParameterTable {
+    parameters: Vec<ModelParameter>,
+}
+
+impl ParameterTable {
+    /// Adds a parameter, by its name in the checkpoint, its shape, its role and the stage that uses it.
+    pub fn add(&mut self, name: impl Into<String>, shape: &[u64], role: Role, stage: u32) -> u32 {
+        self.parameters.push(ModelParameter { name: name.into(), shape: shape.to_vec(), role, stage });
+        self.parameters.len() as u32 - 1
+    }
+
+    /// Adds the `weight` of a linear layer, and its `bias` if it has one. `role` is [`Role::Column`] or [`Role::Row`].
+    pub fn add_linear(
+        &mut self,
+        name: &str,
+        [out, input]: [u64; 2],
+        bias: bool,
+        role: Role,
+        stage: u32,
+    ) -> Linear {
+        let weight = self.add(format!("{name}.weight"), &[out, input], role, stage);
+        let bias = bias.then(|| self.add(format!("{name}.bias"), &[out], Role::Bias, stage));
+        Linear { weight, bias }
+    }
+
+    /// The parameters, in the order of their numbers.
+    pub fn into_parameters(self) -> Vec<ModelParameter> {
+        self.parameters
+    }
+}
+
+/// The batch that a stage is computed for, and what a model computes with.
+///
+/// Parameters are named by their number. The host hides adapters, quantised weights, sharding and the key-value cache
+/// behind these calls.
+pub struct Context<'a>(pub(crate) backend::Context<'a>);
+
+impl Context<'_> {
+    /// Number of positions in the packed batch.
+    pub fn token_count(&self) -> u64 {
+        self.0.token_count()
+    }
+
+    /// Rows of the parameter `[vocab, hidden_size]` for the batch's token ids: `[tokens, hidden_size]`.
+    #[track_caller]
+    pub fn embedding(&self, parameter: u32) -> Tensor {
+        Tensor::made(Location::caller(), self.0.embedding(parameter))
+    }
+
+    /// `x W^T + b` with `W` `[out, in]` and `b` `[out]`: `[.., in]` to `[.., out]`.
+    #[track_caller]
+    pub fn linear(&self, layer: Linear, x: &Tensor) -> Tensor {
+        Tensor::apply(Location::caller(), || Ok(self.0.linear(layer.weight, layer.bias, x.handle()?)))
+    }
+
+    /// `x / sqrt(mean(x^2) + epsilon) * w` over the last dimension.
+    #[track_caller]
+    pub fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> Tensor {
+        Tensor::apply(Location::caller(), || Ok(self.0.rms_norm(weight, x.handle()?, epsilon)))
+    }
+
+    /// Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.
+    #[track_caller]
+    pub fn rope(&self, table: u32, x: &Tensor) -> Tensor {
+        Tensor::apply(Location::caller(), || Ok(self.0.rope(table, x.handle()?)))
+    }
+
+    /// Causal attention inside each sequence. `q` `[tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`;
+    /// `heads` is a multiple of `kv_heads`. `layer` names the key-value cache.
+    #[track_caller]
+    pub fn attention(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        options: AttentionOptions,
+    ) -> Tensor {
+        Tensor::apply(Location::caller(), || {
+            Ok(self.0.attention(layer, q.handle()?, k.handle()?, v.handle()?, options))
+        })
+    }
+
+    /// `silu(gate) * up`.
+    #[track_caller]
+    pub fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {
+        Tensor::apply(Location::caller(), || Ok(self.0.swiglu(gate.handle()?, up.handle()?)))
+    }
+}

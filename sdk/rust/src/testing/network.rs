@@ -1,0 +1,116 @@
+use std::sync::Arc;
+
+use swift_tensor::{DType, fused};
+
+use crate::backend::Handle;
+use crate::{Architecture, AttentionOptions, Context, Dtype, Model, ModelParameter, Result, Tensor, bail};
+
+type Raw = Result<Handle, swift_tensor::Error>;
+
+/// Sequences of token ids, laid end to end.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// The ids of all sequences.
+    pub ids: Vec<u32>,
+    /// Tokens in each sequence.
+    pub lengths: Vec<u32>,
+}
+
+/// Runs a model on tokens and gives the logits `[tokens, vocab]`, in `float64`. `weights` gives the elements of each
+/// parameter.
+///
+/// # Errors
+/// What the model gives; or that a parameter has another number of elements than its shape says.
+pub fn forward<M: Model>(
+    model: &M,
+    config: &str,
+    tokens: &Tokens,
+    mut weights: impl FnMut(&ModelParameter) -> Result<Vec<f64>>,
+) -> Result<Tensor> {
+    let (architecture, network) = model.load(config)?;
+    let parameters = architecture.parameters.iter().map(|parameter| {
+        let tensor = Tensor::from_list(&weights(parameter)?, &parameter.shape, Dtype::Float64);
+        Ok(tensor.handle()?.clone())
+    });
+    let context = NetworkContext::new(&architecture, parameters.collect::<Result<_>>()?, tokens);
+    let mut hidden: Option<Tensor> = None;
+    for stage in 0..architecture.stages {
+        hidden = Some(model.forward(&network, stage, hidden.as_ref(), &Context(&context))?.check()?);
+    }
+    let Some(hidden) = hidden else { bail!("the architecture has no stages") };
+    let logits = context.linear(architecture.head.weight, architecture.head.bias, hidden.handle()?);
+    Ok(Tensor::new(logits?))
+}
+
+/// The contract's `context`.
+pub(crate) struct NetworkContext {
+    parameters: Vec<Handle>,
+    tables: Vec<fused::RotaryTable>,
+    ids: Vec<u32>,
+    lengths: Arc<[usize]>,
+}
+
+impl NetworkContext {
+    fn new(architecture: &Architecture, parameters: Vec<Handle>, tokens: &Tokens) -> Self {
+        let positions: Vec<u32> = tokens.lengths.iter().flat_map(|&length| 0..length).collect();
+        let tables = architecture.rotary_tables.iter().map(|table| {
+            let frequencies = &table.inverse_frequencies;
+            fused::RotaryTable::new(frequencies, &positions, table.scale, table.interleaved, DType::F64)
+        });
+        Self {
+            parameters,
+            tables: tables.collect(),
+            ids: tokens.ids.clone(),
+            lengths: tokens.lengths.iter().map(|&length| length as usize).collect(),
+        }
+    }
+
+    fn parameter(&self, number: u32) -> Raw {
+        let missing = || swift_tensor::Error::Other(format!("there is no parameter {number}"));
+        self.parameters.get(number as usize).cloned().ok_or_else(missing)
+    }
+
+    pub(crate) fn token_count(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    pub(crate) fn embedding(&self, parameter: u32) -> Raw {
+        let ids: Vec<f64> = self.ids.iter().copied().map(f64::from).collect();
+        let ids = swift_tensor::from_list(&ids, &[self.token_count()], DType::I64)?;
+        fused::embedding(&self.parameter(parameter)?, &ids)
+    }
+
+    pub(crate) fn linear(&self, weight: u32, bias: Option<u32>, x: &Handle) -> Raw {
+        let bias = bias.map(|bias| self.parameter(bias)).transpose()?;
+        fused::linear(x, &fused::Linear { weight: self.parameter(weight)?, bias, adapter: None })
+    }
+
+    pub(crate) fn rms_norm(&self, weight: u32, x: &Handle, epsilon: f64) -> Raw {
+        fused::rms_norm(x, &self.parameter(weight)?, epsilon)
+    }
+
+    pub(crate) fn rope(&self, table: u32, x: &Handle) -> Raw {
+        let missing = || swift_tensor::Error::Other(format!("there is no rotary table {table}"));
+        fused::rope(x, self.tables.get(table as usize).ok_or_else(missing)?)
+    }
+
+    pub(crate) fn attention(
+        &self,
+        _: u32,
+        q: &Handle,
+        k: &Handle,
+        v: &Handle,
+        options: AttentionOptions,
+    ) -> Raw {
+        let options = fused::AttentionOptions {
+            scale: options.scale,
+            window: options.window.map(|window| window as usize),
+            soft_cap: options.soft_cap,
+        };
+        fused::attention(q, k, v, &self.lengths, &options)
+    }
+
+    pub(crate) fn swiglu(&self, gate: &Handle, up: &Handle) -> Raw {
+        fused::swiglu(gate, up)
+    }
+}

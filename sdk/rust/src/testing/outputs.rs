@@ -1,0 +1,143 @@
+use swift_tensor::ParameterId;
+
+use super::PackedBatch;
+use crate::backend::Handle;
+use crate::{Dtype, Result, Tensor, bail};
+
+/// What a model is supposed to have computed, with the numbers that a test gives it.
+#[derive(Clone, Debug)]
+pub struct ModelOutputs {
+    pub(crate) columns: Vec<Column>,
+}
+
+/// One of the contract's outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) values: Vec<f64>,
+    dtype: Dtype,
+    pub(crate) differentiable: bool,
+    /// Stands where no label counts.
+    unlabelled: Option<f64>,
+}
+
+impl Column {
+    /// Sets the positions where no label counts, if the column has a value for them.
+    pub(crate) fn fill_unlabelled(&self, values: &mut [f64], batch: &PackedBatch, fill: f64) {
+        if self.unlabelled.is_some() {
+            for (value, _) in values.iter_mut().zip(batch.mask()).filter(|(_, counts)| *counts == 0.0) {
+                *value = fill;
+            }
+        }
+    }
+}
+
+impl ModelOutputs {
+    /// The log-probability of each position's label. What is given where no label counts becomes 0.
+    pub fn new(token_logps: &[f64]) -> Self {
+        let mut outputs = Self { columns: Vec::new() };
+        outputs.add("token_logps", token_logps, Dtype::Float64, true, Some(0.0));
+        outputs
+    }
+
+    /// Log-probabilities between -2 and 0 for every label of a batch, the same for the same seed.
+    pub fn random(batch: &PackedBatch, seed: u64) -> Self {
+        // Knuth's 64-bit linear congruential generator.
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        next();
+        let token_logps: Vec<f64> = (0..batch.token_count()).map(|_| -2.0 * next()).collect();
+        Self::new(&token_logps)
+    }
+
+    /// The most likely token at each position.
+    pub fn predictions(mut self, predictions: &[i64]) -> Self {
+        let predictions: Vec<f64> = predictions.iter().map(|&token| token as f64).collect();
+        self.add("predictions", &predictions, Dtype::Int64, false, Some(-1.0));
+        self
+    }
+
+    /// The entropy of the prediction at each position, in nats.
+    pub fn entropies(mut self, entropies: &[f64]) -> Self {
+        self.add("entropies", entropies, Dtype::Float64, false, Some(0.0));
+        self
+    }
+
+    /// The mean over the vocabulary of the logits at each position.
+    pub fn mean_logits(mut self, mean_logits: &[f64]) -> Self {
+        self.add("mean_logits", mean_logits, Dtype::Float64, false, Some(0.0));
+        self
+    }
+
+    /// All logits, position by position.
+    pub fn logits(mut self, logits: &[f64]) -> Self {
+        self.add("logits", logits, Dtype::Float64, true, None);
+        self
+    }
+
+    /// The last hidden states, position by position.
+    pub fn hidden(mut self, hidden: &[f64]) -> Self {
+        self.add("hidden", hidden, Dtype::Float64, true, None);
+        self
+    }
+
+    fn add(
+        &mut self,
+        name: &'static str,
+        values: &[f64],
+        dtype: Dtype,
+        differentiable: bool,
+        unlabelled: Option<f64>,
+    ) {
+        self.columns.push(Column { name, values: values.to_vec(), dtype, differentiable, unlabelled });
+    }
+
+    /// The tensors. If they are to be trained, the number of a column is the id of its parameter.
+    pub(crate) fn tensors(&self, batch: &PackedBatch, trained: bool) -> Result<OutputTensors> {
+        let tokens = batch.token_count() as u64;
+        let column = |(id, column): (u32, &Column)| {
+            let mut values = column.values.clone();
+            let Some(width) = (values.len() as u64).checked_div(tokens) else {
+                bail!("the batch has no tokens")
+            };
+            if width * tokens != values.len() as u64 {
+                bail!("`{}` has {} values for {tokens} tokens", column.name, values.len());
+            }
+            column.fill_unlabelled(&mut values, batch, column.unlabelled.unwrap_or_default());
+            let shape = if column.unlabelled.is_some() { vec![tokens] } else { vec![tokens, width] };
+            let tensor = Tensor::from_list(&values, &shape, column.dtype);
+            let handle = tensor.handle()?;
+            let handle = match trained && column.differentiable {
+                true => Handle::parameter(handle.value().clone(), ParameterId(id)),
+                false => handle.clone(),
+            };
+            Ok((column.name, handle))
+        };
+        Ok(OutputTensors((0..).zip(&self.columns).map(column).collect::<Result<_>>()?))
+    }
+}
+
+/// The contract's `outputs`.
+pub(crate) struct OutputTensors(Vec<(&'static str, Handle)>);
+
+macro_rules! outputs {
+    ($($name:ident)*) => {
+        impl OutputTensors {$(
+            pub(crate) fn $name(&self) -> Result<Handle, swift_tensor::Error> {
+                self.get(stringify!($name))
+            }
+        )*}
+    };
+}
+outputs!(token_logps predictions entropies mean_logits logits hidden);
+
+impl OutputTensors {
+    fn get(&self, name: &str) -> Result<Handle, swift_tensor::Error> {
+        let found = self.0.iter().find(|column| column.0 == name);
+        let missing = || swift_tensor::Error::Other(format!("the test gives no `{name}`"));
+        found.map(|column| column.1.clone()).ok_or_else(missing)
+    }
+}

@@ -1,0 +1,24 @@
+//! Building with cargo.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// Runs cargo in the workspace, with the toolchain that built this command.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).current_dir(workspace::root()).args(arguments).status().context("can't run cargo")?;
+    if !status.success() {
+        bail!("`cargo {}` failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+/// Builds the executable and says where it is. The standard plugins must have been built.
+pub(crate) fn swift_host() -> Result<PathBuf> {
+    cargo(&["build", "--locked", "--package", "swift-host"])?;
+    Ok(workspace::target().join("debug/swift-host"))
+}

@@ -1,0 +1,49 @@
+//! Developer commands: `cargo xtask COMMAND`.
+
+mod build;
+mod demo;
+mod plugins;
+mod synthetic;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// What `cargo xtask` can do.
+struct Command {
+    name: &'static str,
+    summary: &'static str,
+    run: fn(arguments: &[String]) -> anyhow::Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "demo", summary: "Train and align a small model, and print what it learned", run: demo::run },
+    Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
+    Command { name: "plugins", summary: "Build the plugins into target/plugins", run: plugins::run },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let asked = arguments.split_first();
+    let Some((command, arguments)) =
+        asked.and_then(|(name, rest)| Some((COMMANDS.iter().find(|command| command.name == name)?, rest)))
+    else {
+        usage();
+        return ExitCode::from(2);
+    };
+    match (command.run)(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() {
+    eprintln!("usage: cargo xtask COMMAND\n");
+    for command in COMMANDS {
+        eprintln!("  {:10} {}", command.name, command.summary);
+    }
+}
