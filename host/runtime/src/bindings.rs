@@ -4,7 +4,7 @@
 //! `meta`, which every plugin exports, is called through a world of its own so that the kinds need not.
 
 /// What a plugin may import. The host implements the `Host` traits in here on the state of a store.
-mod imports {
+pub(crate) mod imports {
     wasmtime::component::bindgen!({
         path: "../../wit",
         inline: "
@@ -18,27 +18,21 @@ mod imports {
         ",
         world: "swift:host/imports",
         imports: { default: trappable },
-        trappable_error_type: { "swift:plugin/tensor.error" => swift_tensor::Error },
-        with: {
-            "swift:plugin/tensor.tensor": crate::state::TensorHandle,
-            "swift:plugin/batch-view.batch": crate::state::BatchHandle,
-            "swift:plugin/batch-view.outputs": crate::state::OutputsHandle,
-            "swift:plugin/nn.context": crate::state::ContextHandle,
-        },
+        trappable_error_type: { "swift:plugin/tensor.error" => crate::host::Failure },
     });
 }
 
 pub(crate) use imports::swift::plugin::{batch_view, log, nn, tensor};
 
 /// `meta`, of whatever kind the plugin is.
-pub(crate) mod describe {
+pub(crate) mod meta {
     wasmtime::component::bindgen!({
         path: "../../wit",
         inline: "
             package swift:host;
-            world describe { export swift:plugin/meta@0.1.0; }
+            world described { export swift:plugin/meta@0.1.0; }
         ",
-        world: "swift:host/describe",
+        world: "swift:host/described",
     });
 }
 

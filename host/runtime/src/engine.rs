@@ -1,91 +1,96 @@
+//! The WebAssembly engine: one for the process.
+
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config};
 
-use crate::state::State;
-use crate::{Error, Result, bindings};
+use crate::bindings::imports::Imports;
+use crate::store::State;
+use crate::{Error, Result, wasi};
 
-/// How often a running plugin's time is looked at.
-const TICK: Duration = Duration::from_millis(10);
+/// How often running plugins are looked at. Ten times as often would cost a per mille or so of the time of a plugin.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Settings of an [`Engine`].
+/// How to make an [`Engine`].
 #[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
-    /// Where compiled code is kept, so that a plugin is compiled once on a machine. None keeps nothing.
+    /// Where compiled plugins are kept, an absolute path; without it each start compiles them again. The folder is made if
+    /// need be, and wasmtime keeps it below half a gigabyte. Who can write there can run code in this process.
     pub cache_directory: Option<PathBuf>,
 }
 
-/// The WebAssembly engine, one for a process. Cheap to clone.
+/// Compiles and runs plugins. Cheap to clone; a process needs one.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    engine: wasmtime::Engine,
+    wasmtime: wasmtime::Engine,
     linker: Linker<State>,
-    /// Dropping it ends the clock's thread.
-    _clock: Sender<()>,
+    ticks: Arc<AtomicU64>,
+    /// The ticker ends when this is dropped.
+    _ticker: Sender<()>,
 }
 
 impl Engine {
-    /// Sets up the engine and starts its clock.
+    /// Starts the engine. A cache that can't be used is a warning and no error.
     ///
     /// # Errors
-    /// If the cache directory can't be made, or the engine can't start.
+    /// If the machine can't run WebAssembly.
     pub fn new(options: EngineOptions) -> Result<Self> {
-        let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
+        Self::start(options).map_err(|error| Error::Engine(format!("{error:#}")))
+    }
+
+    fn start(options: EngineOptions) -> wasmtime::Result<Self> {
         let mut config = Config::new();
-        // Everything is called synchronously; support for concurrent calls would cost time at each one.
+        // Plugins are synchronous; without tasks to keep track of, a call takes half the time.
         config.concurrency_support(false);
         config.epoch_interruption(true);
-        config.native_unwind_info(false);
+        // The same bytes on every machine.
+        config.cranelift_nan_canonicalization(true);
+        config.relaxed_simd_deterministic(true);
         if let Some(directory) = options.cache_directory {
-            std::fs::create_dir_all(&directory)
-                .map_err(|error| Error::Engine(format!("can't make `{}`: {error}", directory.display())))?;
             let mut cache = CacheConfig::new();
-            cache.with_directory(directory);
-            config.cache(Some(Cache::new(cache).map_err(failed)?));
+            cache.with_directory(&directory);
+            match Cache::new(cache) {
+                Ok(cache) => {
+                    config.cache(Some(cache));
+                }
+                Err(error) => tracing::warn!("compiled plugins can't be kept in `{}`: {error:#}", directory.display()),
+            }
         }
-        let engine = wasmtime::Engine::new(&config).map_err(failed)?;
-        let linker = linker(&engine).map_err(failed)?;
-        let clock = start_clock(&engine)?;
-        Ok(Self(Arc::new(Inner { engine, linker, _clock: clock })))
+        let wasmtime = wasmtime::Engine::new(&config)?;
+        let mut linker = Linker::new(&wasmtime);
+        wasi::add_to_linker(&mut linker)?;
+        Imports::add_to_linker::<_, wasmtime::component::HasSelf<State>>(&mut linker, |state| state)?;
+
+        let ticks = Arc::new(AtomicU64::new(0));
+        let (ticker, alive) = mpsc::channel::<()>();
+        let (engine, counter) = (wasmtime.clone(), ticks.clone());
+        thread::Builder::new().name("plugin ticker".into()).spawn(move || {
+            while alive.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                counter.fetch_add(1, Ordering::Relaxed);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self(Arc::new(Inner { wasmtime, linker, ticks, _ticker: ticker })))
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0.engine
+        &self.0.wasmtime
     }
 
     pub(crate) fn linker(&self) -> &Linker<State> {
         &self.0.linker
     }
-}
 
-/// Everything that a plugin may import. WASI is among it since most toolchains drag it in; it grants nothing.
-fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
-    bindings::log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    bindings::tensor::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    bindings::batch_view::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    bindings::nn::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    Ok(linker)
-}
-
-fn start_clock(engine: &wasmtime::Engine) -> Result<Sender<()>> {
-    let (sender, receiver) = channel();
-    let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("plugin-clock".into())
-        .spawn(move || {
-            while receiver.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let Some(engine) = engine.upgrade() else { break };
-                engine.increment_epoch();
-            }
-        })
-        .map_err(|error| Error::Engine(error.to_string()))?;
-    Ok(sender)
+    /// Counts up by one each [`TICK`].
+    pub(crate) fn ticks(&self) -> Arc<AtomicU64> {
+        self.0.ticks.clone()
+    }
 }

@@ -1,207 +1,232 @@
 use std::path::PathBuf;
 
-/// What can go wrong with a plugin. Every case names it.
+use crate::limits::Breach;
+use crate::{Kind, ParameterType, nearest};
+
+/// The result of working with plugins.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong with a plugin. Every case that a plugin is to blame for names it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Neither a standard plugin nor a file.
+    /// The WebAssembly engine did not start.
+    #[error("The WebAssembly engine can't start: {0}")]
+    Engine(String),
+    /// A name that is neither a standard plugin nor a file.
     #[error("There is no plugin `{name}`")]
     Unknown {
-        /// As the user wrote it.
+        /// What was asked for.
         name: String,
-        /// The standard plugins, the most similar first.
-        known: Vec<String>,
+        /// The names there are.
+        standard: Vec<String>,
     },
-    /// The file can't be read.
-    #[error("Can't read the plugin `{}`: {source}", .path.display())]
+    /// A file that could not be read.
+    #[error("Failed to read the plugin `{}`: {cause}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
-    /// Not WebAssembly.
+    /// A file that is something else.
     #[error("`{plugin}` is not a WebAssembly file")]
     NotWasm {
         /// The plugin.
         plugin: String,
     },
-    /// A core module.
-    #[error("`{plugin}` is a core WebAssembly module, not a component")]
+    /// A core module, which has no typed interfaces.
+    #[error("`{plugin}` is a core WebAssembly module and not a component")]
     CoreModule {
         /// The plugin.
         plugin: String,
     },
-    /// Damaged, or with features that are off.
-    #[error("`{plugin}` can't be compiled: {message}")]
-    Compile {
+    /// A component that is damaged or uses features that the engine does not have.
+    #[error("`{plugin}` is not a valid component: {message}")]
+    Invalid {
         /// The plugin.
         plugin: String,
         /// What the compiler said.
         message: String,
     },
-    /// Exports no interface of the contract.
-    #[error("`{plugin}` exports no interface that the host knows")]
-    NoKnownExport {
+    /// A component that is no plugin.
+    #[error("`{plugin}` exports nothing that the host knows; it exports {}", listed(.exports))]
+    NothingKnown {
         /// The plugin.
         plugin: String,
         /// What it exports.
         exports: Vec<String>,
     },
-    /// Made for another version of the contract.
-    #[error("`{plugin}` wants `{wanted}`, and this host speaks version {spoken} of the contract")]
-    ContractVersion {
-        /// The plugin.
-        plugin: String,
-        /// The interface with its version.
-        wanted: String,
-        /// The host's version.
-        spoken: &'static str,
-    },
-    /// Imports something the host does not offer, or with other types.
-    #[error("`{plugin}` does not fit this host: {message}")]
-    Link {
-        /// The plugin.
-        plugin: String,
-        /// What is missing.
-        message: String,
-    },
-    /// It is not of the kind that was asked for.
-    #[error("`{plugin}` is not a {wanted} plugin but a {is} plugin")]
-    WrongKind {
-        /// The plugin.
-        plugin: String,
-        /// The kind asked for.
-        wanted: &'static str,
-        /// The kinds it has.
-        is: String,
-    },
-    /// An argument that the plugin does not have.
-    #[error("`{plugin}` has no parameter `{argument}`")]
-    UnknownArgument {
-        /// The plugin.
-        plugin: String,
-        /// The argument.
-        argument: String,
-        /// Its parameters, the most similar first.
-        known: Vec<String>,
-    },
-    /// An argument of the wrong type.
-    #[error("Parameter `{argument}` of `{plugin}` is {wanted}, not `{value}`")]
-    ArgumentType {
-        /// The plugin.
-        plugin: String,
-        /// The argument.
-        argument: String,
-        /// The type wanted, in words.
-        wanted: &'static str,
-        /// The value given.
-        value: String,
-    },
-    /// A call ended in a trap.
-    #[error("`{plugin}` crashed in `{function}`: {message}")]
-    Trap {
-        /// The plugin.
-        plugin: String,
-        /// The function that was called.
-        function: &'static str,
-        /// The panic's message, or the trap's.
-        message: String,
-    },
-    /// A call took too long.
-    #[error("`{plugin}` did not come back from `{function}` within {seconds} seconds")]
-    TimeOut {
-        /// The plugin.
-        plugin: String,
-        /// The function that was called.
-        function: &'static str,
-        /// The limit.
-        seconds: f64,
-    },
-    /// A limit on memory was reached.
-    #[error("`{plugin}` asked for more than {limit} in `{function}`")]
-    OutOfMemory {
-        /// The plugin.
-        plugin: String,
-        /// The function that was called.
-        function: &'static str,
-        /// The limit in words.
-        limit: String,
-    },
-    /// The plugin returned an error.
-    #[error("`{plugin}` failed in `{function}`: {message}")]
-    Failed {
-        /// The plugin.
-        plugin: String,
-        /// The function that was called.
-        function: &'static str,
-        /// The plugin's words.
-        message: String,
-    },
-    /// A tensor operation that the plugin asked for found something that the caller must know about.
-    #[error("`{plugin}` in `{function}`: {source}")]
-    Tensor {
-        /// The plugin.
-        plugin: String,
-        /// The function that was called.
-        function: &'static str,
-        /// The operation's error.
-        source: swift_tensor::Error,
-    },
-    /// The plugin returned something that the contract does not allow.
-    #[error("`{plugin}` returned {what} from `{function}`")]
+    /// A component made for another version of the contract.
+    #[error("`{plugin}` wants {wanted}, and this host speaks `{}`", crate::contract::PACKAGE)]
     Contract {
         /// The plugin.
         plugin: String,
-        /// The function that was called.
-        function: &'static str,
-        /// What is wrong with it.
-        what: String,
+        /// The interface with its version, or the function in it.
+        wanted: String,
     },
-    /// The WebAssembly engine can't be set up.
-    #[error("The WebAssembly engine can't start: {0}")]
-    Engine(String),
+    /// A component that imports what is not part of the contract.
+    #[error("`{plugin}` imports `{import}`, which the host does not offer")]
+    Import {
+        /// The plugin.
+        plugin: String,
+        /// The interface or the function.
+        import: String,
+    },
+    /// A plugin that was used as what it is not.
+    #[error("`{plugin}` is not a {wanted} but a {}", any_of(.kinds))]
+    Kind {
+        /// The plugin.
+        plugin: String,
+        /// What it should be.
+        wanted: Kind,
+        /// What it is.
+        kinds: Vec<Kind>,
+    },
+    /// A hyper-parameter that the plugin does not have.
+    #[error("The plugin `{plugin}` has no parameter `{argument}`")]
+    UnknownArgument {
+        /// The plugin.
+        plugin: String,
+        /// The name given.
+        argument: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A hyper-parameter of the wrong type.
+    #[error("The parameter `{argument}` of the plugin `{plugin}` takes {expected}, not `{given}`")]
+    ArgumentType {
+        /// The plugin.
+        plugin: String,
+        /// The parameter.
+        argument: String,
+        /// What it takes.
+        expected: ParameterType,
+        /// The value given, as JSON.
+        given: String,
+    },
+    /// The plugin reported an error.
+    #[error("The plugin `{plugin}` failed in `{function}`: {message}")]
+    Failed {
+        /// The plugin.
+        plugin: String,
+        /// The function of the contract that was called.
+        function: &'static str,
+        /// What the plugin said.
+        message: String,
+    },
+    /// A component whose exports have the right names and the wrong types.
+    #[error("`{plugin}` does not export `{interface}` as the contract says: {message}")]
+    WrongInterface {
+        /// The plugin.
+        plugin: String,
+        /// The interface.
+        interface: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// The plugin crashed: a panic, an uncaught exception, a fault. The next call starts it anew.
+    #[error("The plugin `{plugin}` crashed in `{function}`: {message}")]
+    Crash {
+        /// The plugin.
+        plugin: String,
+        /// The function of the contract that was called.
+        function: &'static str,
+        /// The plugin's last words.
+        message: String,
+    },
+    /// The plugin was stopped because it took too much of something. The next call starts it anew.
+    #[error("The plugin `{plugin}` was stopped in `{function}`: it {breach}")]
+    Limit {
+        /// The plugin.
+        plugin: String,
+        /// The function of the contract that was called.
+        function: &'static str,
+        /// Of what.
+        breach: Breach,
+    },
+    /// The plugin gave something that the contract forbids.
+    #[error("The plugin `{plugin}` gave a wrong result from `{function}`: {message}")]
+    WrongResult {
+        /// The plugin.
+        plugin: String,
+        /// The function of the contract that was called.
+        function: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// An operation that the plugin asked for found a value that is not finite, inside
+    /// [`check_finite`](swift_tensor::check_finite).
+    #[error("The plugin `{plugin}` failed in `{function}`: {cause}")]
+    Tensor {
+        /// The plugin.
+        plugin: String,
+        /// The function of the contract that was called.
+        function: &'static str,
+        /// The operation's error.
+        cause: swift_tensor::Error,
+    },
+    /// An operation failed in a loss or a model that is native code.
+    #[error(transparent)]
+    Native(#[from] swift_tensor::Error),
 }
-
-/// The result of anything that has to do with plugins.
-pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// What the user may try next.
     pub fn hint(&self) -> Option<String> {
-        let list =
-            |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        Some(match self {
-            Self::Unknown { known, .. } => {
-                format!("standard plugins are {}; a plugin of your own is given as a path to its file", list(known))
+        match self {
+            Self::Unknown { name, standard } => {
+                let nearest = match nearest::nearest(name, standard) {
+                    Some(nearest) => format!("did you mean `{nearest}`? "),
+                    None => String::new(),
+                };
+                let standard = standard.join("`, `");
+                Some(format!("{nearest}the standard plugins are `{standard}`; a file is named by its path"))
             }
-            Self::NotWasm { .. } => "a plugin is a WebAssembly component, usually a file that ends in `.wasm`".into(),
-            Self::CoreModule { .. } => {
-                "a core module becomes a component with `wasm-tools component new` or the `wit-component` crate".into()
+            Self::Read { .. } => Some("check the path and who may read the file".into()),
+            Self::NotWasm { .. } => Some("a plugin is a component, as `swift-host plugin build` makes it".into()),
+            Self::CoreModule { .. } => Some("turn it into a component with `wasm-tools component new`".into()),
+            Self::Invalid { .. } => Some("build the plugin again; the file may be damaged".into()),
+            Self::NothingKnown { .. } => {
+                let interfaces: Vec<String> = Kind::ALL.into_iter().map(|kind| crate::contract::name(kind.name())).collect();
+                let meta = crate::contract::name("meta");
+                Some(format!("a plugin exports `{meta}` and one of `{}`", interfaces.join("`, `")))
             }
-            Self::NoKnownExport { exports, .. } if exports.is_empty() => {
-                format!("it exports nothing; a plugin exports one of {}", crate::kinds::expected())
+            Self::WrongInterface { .. } => Some("build the plugin against this version of the contract".into()),
+            Self::Contract { .. } => Some("use a newer host, or build the plugin against this version".into()),
+            Self::Import { .. } => Some("a plugin may import `swift:plugin` and WASI 0.2".into()),
+            Self::UnknownArgument { argument, known, .. } if !known.is_empty() => {
+                Some(format!("its parameters are `{}`", nearest::sorted(argument, known).join("`, `")))
             }
-            Self::NoKnownExport { exports, .. } => {
-                format!("it exports {}; a plugin exports one of {}", list(exports), crate::kinds::expected())
+            Self::UnknownArgument { .. } => Some("it has no parameters".into()),
+            Self::Failed { .. } => Some("these are the plugin's own words; its documentation may say more".into()),
+            Self::Crash { .. } | Self::WrongResult { .. } => {
+                Some("this is a mistake in the plugin; log lines of the level `debug` show where it came from".into())
             }
-            Self::ContractVersion { .. } => "use a newer `swift-host`, or build the plugin with an older SDK".into(),
-            Self::UnknownArgument { known, .. } if known.is_empty() => "it has no parameters".into(),
-            Self::UnknownArgument { known, .. } => format!("its parameters are {}", list(known)),
-            Self::TimeOut { .. } => "the plugin may loop for ever; its own time is limited, not the host's".into(),
-            Self::OutOfMemory { .. } => "the plugin may allocate without end".into(),
-            Self::Tensor { source, .. } => return source.hint(),
-            _ => return None,
-        })
+            Self::Limit { breach, .. } => Some(breach.hint().into()),
+            Self::Tensor { cause, .. } | Self::Native(cause) => cause.hint(),
+            Self::Engine(_) | Self::Kind { .. } | Self::ArgumentType { .. } => None,
+        }
     }
 }
 
-/// A model's stage runs inside tensor operations, where errors are tensor errors.
+/// A stage of a model runs inside tensor operations, whose errors are those of tensors.
 impl From<Error> for swift_tensor::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Tensor { source, .. } => source,
+            Error::Tensor { cause, .. } | Error::Native(cause) => cause,
             other => Self::Other(other.to_string()),
         }
     }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "nothing".into(),
+        names => format!("`{}`", names.join("`, `")),
+    }
+}
+
+fn any_of(kinds: &[Kind]) -> String {
+    kinds.iter().map(Kind::to_string).collect::<Vec<_>>().join(" and a ")
 }

@@ -1,39 +1,60 @@
 //! Loads and runs plugins.
 //!
-//! A plugin is a WebAssembly component that exports an interface of the contract in `wit/`. [`Registry`] finds it by name
-//! or path, [`Plugin`] is the compiled and described component, and [`LossPlugin`], [`ModelPlugin`], [`CallbackPlugin`]
-//! and [`DatasetPlugin`] are its running forms. Each has a store of its own: a trap in one leaves the others and the host
-//! whole, and the next call starts it anew.
+//! A plugin is a WebAssembly component that exports interfaces of the contract (`wit/`). An [`Engine`] compiles it, a
+//! [`Registry`] finds it by name or path, and a [`Plugin`] says what it is. It is put to work as one of its kinds:
+//! [`LossPlugin`], [`ModelPlugin`], [`CallbackPlugin`] or [`DatasetPlugin`].
 //!
-//! Tensors stay on the host. A plugin holds handles, valid for the call that made them: when a call ends, every handle that
-//! it did not return is released, whatever the plugin's language does about dropping. WASI is linked and grants nothing.
+//! ```text
+//! Engine ─ Registry ── resolve ──> Plugin ── loss / model / callback / dataset ──> ...Plugin ── one store each
+//!                                  compiled, checked, described                    calls, each with a scope
+//! ```
+//!
+//! **What a plugin sees** are handles to tensors of [`swift_tensor`] and the views of a call: [`BatchView`] and
+//! [`OutputsView`] for a loss, [`NnContext`] for a model. At the end of a call all handles are released, whether or not
+//! the plugin dropped them.
+//!
+//! **What a plugin can't do.** It has no files, no network, no environment and no way to sleep; WASI is there because
+//! languages' runtimes import it, and grants nothing. What it takes is limited ([`Limits`]). Each plugin at work has a
+//! store of its own: when it crashes or is stopped, the call gives an [`Error`] that names it, no other plugin notices,
+//! and the next call starts it anew with the same hyper-parameters.
+//!
+//! **Threads.** A plugin at work can be sent to another thread, and runs on the thread that calls it. While a loss is
+//! computed it may ask for outputs, which run the model's plugin: calls nest across plugins, and nothing is locked.
 
 mod architecture;
 mod arguments;
 mod bindings;
+mod contract;
 mod engine;
 mod error;
+mod exports;
+mod guest;
 mod host;
 mod instance;
+mod kind;
 mod kinds;
 mod limits;
 mod nearest;
 mod plugin;
+mod random;
 mod registry;
-mod state;
-mod stderr;
+mod scope;
+mod store;
 mod views;
+mod wasi;
 
 pub use architecture::{Architecture, Head, Parameter, Role, RotaryTable};
+pub use arguments::{Info, ParameterInfo, ParameterType};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Error, Result};
-pub use kinds::Kind;
+pub use kind::Kind;
 pub use kinds::callback::{Action, CallbackPlugin, Event, RunState};
 pub use kinds::dataset::{DatasetPlugin, Message, Outcome, Sample};
 pub use kinds::loss::{Input, LossPlugin, LossReport, Metric, Requirements};
 pub use kinds::model::ModelPlugin;
-pub use limits::Limits;
-pub use plugin::{Info, Origin, ParameterInfo, ParameterType, Plugin};
-pub use registry::Registry;
+pub use limits::{Breach, Limits};
+pub use plugin::{Origin, Plugin};
+pub use registry::{Registry, Standard};
+pub use store::Usage;
 pub use swift_tensor::fused::AttentionOptions;
 pub use views::{BatchView, NnContext, OutputsView};

@@ -1,177 +1,101 @@
-use std::borrow::Cow;
+//! Plugins: compiled, checked and described, and not yet at work.
+
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use wasmtime::component::Component;
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, InstancePre};
 
-use crate::bindings::describe::Describe;
-use crate::bindings::describe::exports::swift::plugin::meta;
-use crate::instance::{call, instantiate, new_store};
-use crate::kinds::{self, CONTRACT_VERSION, Kind, PACKAGE};
-use crate::{
-    CallbackPlugin, DatasetPlugin, Engine, Error, Limits, LossPlugin, ModelPlugin, Result, arguments,
-};
+use crate::arguments::Info;
+use crate::bindings::meta::exports::swift::plugin::meta;
+use crate::engine::Engine;
+use crate::exports::{self, Exports};
+use crate::guest::Guest;
+use crate::instance::{self, Rejection};
+use crate::limits::Limits;
+use crate::store::{State, Views};
+use crate::{CallbackPlugin, DatasetPlugin, Error, Kind, LossPlugin, ModelPlugin, Result, contract};
 
 /// Where a plugin came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Embedded in the executable.
+    /// It is part of the host.
     Standard,
     /// A file.
     File(PathBuf),
 }
 
-/// The type of a parameter's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParameterType {
-    /// `true` or `false`.
-    Boolean,
-    /// A whole number.
-    Integer,
-    /// Any number.
-    Number,
-    /// A text.
-    Text,
-    /// A list.
-    List,
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standard => f.write_str("standard"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
-/// One hyper-parameter of a plugin.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParameterInfo {
-    /// In snake case: `label_smoothing`.
-    pub name: String,
-    /// One sentence.
-    pub summary: String,
-    /// What values it takes.
-    pub r#type: ParameterType,
-    /// The default; `null` for "not set".
-    pub default: Value,
-}
-
-/// What a plugin says of itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Info {
-    /// As the user names it.
-    pub name: String,
-    /// The plugin's own version.
-    pub version: String,
-    /// One sentence.
-    pub summary: String,
-    /// Its hyper-parameters.
-    pub parameters: Vec<ParameterInfo>,
-}
-
-/// A compiled and described plugin. Cheap to clone.
+/// A plugin, compiled and described. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugin(Arc<Inner>);
 
 struct Inner {
     engine: Engine,
-    component: Component,
+    component: InstancePre<State>,
+    name: Arc<str>,
     origin: Origin,
     digest: String,
     size: usize,
-    kinds: Vec<Kind>,
     imports: Vec<String>,
     info: Info,
+    kinds: Vec<Kind>,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plugin({} from {}, {})", self.name(), self.origin(), self.digest())
+    }
 }
 
 impl Plugin {
-    /// Compiles a plugin and asks it to describe itself. `name` stands for it in errors until it has said its own.
-    ///
-    /// # Errors
-    /// If the bytes are not a component that this host can run.
-    pub fn load(engine: &Engine, name: &str, origin: Origin, bytes: &Cow<'static, [u8]>) -> Result<Self> {
-        let plugin = || name.to_owned();
-        match bytes.get(..8) {
-            // The last four bytes tell a core module (version 1, layer 0) from a component (layer 1).
-            Some([b'\0', b'a', b's', b'm', _, _, 1, 0]) => {}
-            Some([b'\0', b'a', b's', b'm', ..]) => return Err(Error::CoreModule { plugin: plugin() }),
-            _ => return Err(Error::NotWasm { plugin: plugin() }),
-        }
-        let component = Component::from_binary(engine.wasmtime(), bytes)
-            .map_err(|error| Error::Compile { plugin: plugin(), message: error.root_cause().to_string() })?;
-        let names = |items: Vec<&str>| items.into_iter().map(str::to_owned).collect::<Vec<_>>();
-        let r#type = component.component_type();
-        let exports = names(r#type.exports(engine.wasmtime()).map(|(name, _)| name).collect());
-        let imports = names(r#type.imports(engine.wasmtime()).map(|(name, _)| name).collect());
-        check_versions(name, exports.iter().chain(&imports))?;
-        let kinds = kinds::detect(&exports);
+    /// Compiles a component, sees that it is a plugin, and asks it what it is. `label` is what errors call it until it has
+    /// said its name.
+    pub(crate) fn load(engine: &Engine, wasm: &[u8], label: &str, origin: Origin) -> Result<Self> {
+        let digest = format!("sha256:{}", hexadecimal(&Sha256::digest(wasm)));
+        let component = compile(engine, wasm, label)?;
+        check_contract(engine, &component, label)?;
+        let kinds = Kind::of(&component);
+        let types = component.component_type();
         if kinds.is_empty() {
-            return Err(Error::NoKnownExport { plugin: plugin(), exports });
+            let exports = types.exports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
+            return Err(Error::NothingKnown { plugin: label.into(), exports });
         }
-        let digest = format!("sha256:{}", hex(&Sha256::digest(bytes)));
-        let info =
-            Info { name: plugin(), version: String::new(), summary: String::new(), parameters: Vec::new() };
-        let size = bytes.len();
-        let inner = Inner { engine: engine.clone(), component, origin, digest, size, kinds, imports, info };
-        engine
-            .linker()
-            .instantiate_pre(&inner.component)
-            .map_err(|error| Error::Link { plugin: plugin(), message: format!("{error:#}") })?;
-        let undescribed = Self(Arc::new(inner));
-        let info = undescribed.describe()?;
-        let inner =
-            Arc::into_inner(undescribed.0).ok_or_else(|| Error::Engine("a plugin is still in use".into()))?;
-        Ok(Self(Arc::new(Inner { info, ..inner })))
+        let imports = types.imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
+        let component = engine.linker().instantiate_pre(&component).map_err(|error| missing(label, &error))?;
+
+        let (mut store, instance) = instance::new(engine, &label.into(), &component, &Limits::default())?;
+        let meta: meta::Guest = exports::find(&component, &mut store, &instance)?;
+        for kind in &kinds {
+            exports::check(*kind, &component, &mut store, &instance)?;
+        }
+        let describe = |store: &mut Store<State>| meta.call_describe(store);
+        let take = |info, _: &mut State| Info::new(info).map_err(Rejection::Wrong);
+        let info = instance::call(&mut store, "describe", Views::default(), describe, take)?;
+        let (engine, name, size) = (engine.clone(), info.name.as_str().into(), wasm.len());
+        Ok(Self(Arc::new(Inner { engine, component, name, origin, digest, size, imports, info, kinds })))
     }
 
-    fn describe(&self) -> Result<Info> {
-        let mut store = new_store(self, &Limits::default());
-        let instance = instantiate(self, &mut store)?;
-        let info = call(self, &mut store, "describe", |store| {
-            Describe::new(&mut *store, &instance)?.swift_plugin_meta().call_describe(store)
-        })?;
-        let parameters =
-            info.parameters.into_iter().map(|parameter| self.parameter(parameter)).collect::<Result<_>>()?;
-        Ok(Info { name: info.name, version: info.version, summary: info.summary, parameters })
-    }
-
-    fn parameter(&self, parameter: meta::Parameter) -> Result<ParameterInfo> {
-        let default = serde_json::from_str(&parameter.default_json).map_err(|error| Error::Contract {
-            plugin: self.name().to_owned(),
-            function: "describe",
-            what: format!("a default of `{}` that is not JSON ({error})", parameter.name),
-        })?;
-        let r#type = match parameter.type_ {
-            meta::ParameterType::Boolean => ParameterType::Boolean,
-            meta::ParameterType::Integer => ParameterType::Integer,
-            meta::ParameterType::Number => ParameterType::Number,
-            meta::ParameterType::Text => ParameterType::Text,
-            meta::ParameterType::List => ParameterType::List,
-        };
-        Ok(ParameterInfo { name: parameter.name, summary: parameter.summary, r#type, default })
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.0.engine
-    }
-
-    pub(crate) fn component(&self) -> &Component {
-        &self.0.component
-    }
-
-    /// The name it gives itself.
+    /// As the user names it.
     pub fn name(&self) -> &str {
-        &self.0.info.name
+        &self.0.name
     }
 
-    /// What it says of itself.
-    pub fn info(&self) -> &Info {
-        &self.0.info
-    }
-
-    /// `sha256:` and the digest of the file in hexadecimal digits.
+    /// `sha256:` and the digest of the file, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.0.digest
-    }
-
-    /// Where it came from.
-    pub fn origin(&self) -> &Origin {
-        &self.0.origin
     }
 
     /// Size of the file in bytes.
@@ -179,83 +103,126 @@ impl Plugin {
         self.0.size
     }
 
-    /// What it is; a component may be several things.
-    pub fn kinds(&self) -> &[Kind] {
-        &self.0.kinds
-    }
-
-    /// The interfaces it imports.
+    /// The interfaces that it imports.
     pub fn imports(&self) -> &[String] {
         &self.0.imports
     }
 
-    /// Refuses arguments that the plugin does not have or that are of the wrong type.
+    /// Where it came from.
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    /// What it says of itself.
+    pub fn info(&self) -> &Info {
+        &self.0.info
+    }
+
+    /// What it can be.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.0.kinds
+    }
+
+    /// Checks the names and types of hyper-parameters.
     ///
     /// # Errors
-    /// [`Error::UnknownArgument`] and [`Error::ArgumentType`].
+    /// [`Error::UnknownArgument`] or [`Error::ArgumentType`].
     pub fn check_arguments(&self, arguments: &Map<String, Value>) -> Result<()> {
-        arguments::check(self.info(), self.name(), arguments)
+        self.info().check(arguments)
     }
 
-    pub(crate) fn expect(&self, kind: Kind) -> Result<()> {
-        if self.kinds().contains(&kind) {
-            return Ok(());
-        }
-        let is = self.kinds().iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ");
-        Err(Error::WrongKind { plugin: self.name().to_owned(), wanted: kind.name(), is })
-    }
-
-    /// Starts it as a loss.
+    /// The plugin as a loss with these hyper-parameters; the others keep their defaults.
     ///
     /// # Errors
-    /// If it is none, or refuses its arguments, or fails.
+    /// If it is no loss, or refuses its hyper-parameters.
     pub fn loss(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<LossPlugin> {
-        LossPlugin::start(self, arguments, limits)
+        LossPlugin::new(self.guest(Kind::Loss, arguments, limits)?)
     }
 
-    /// Starts it as a model definition.
+    /// The plugin as the definition of a model.
     ///
     /// # Errors
-    /// If it is none, or fails.
+    /// If it is none.
     pub fn model(&self, limits: &Limits) -> Result<ModelPlugin> {
-        ModelPlugin::start(self, limits)
+        Ok(ModelPlugin::new(self.guest(Kind::Model, &Map::new(), limits)?))
     }
 
-    /// Starts it as a callback.
+    /// The plugin as a callback with these hyper-parameters; the others keep their defaults.
     ///
     /// # Errors
-    /// If it is none, or refuses its arguments, or fails.
+    /// If it is no callback, or refuses its hyper-parameters.
     pub fn callback(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<CallbackPlugin> {
-        CallbackPlugin::start(self, arguments, limits)
+        Ok(CallbackPlugin::new(self.guest(Kind::Callback, arguments, limits)?))
     }
 
-    /// Starts it as a dataset adapter.
+    /// The plugin as a dataset adapter.
     ///
     /// # Errors
-    /// If it is none, or fails.
+    /// If it is none.
     pub fn dataset(&self, limits: &Limits) -> Result<DatasetPlugin> {
-        DatasetPlugin::start(self, limits)
+        Ok(DatasetPlugin::new(self.guest(Kind::Dataset, &Map::new(), limits)?))
     }
-}
 
-/// Refuses an interface of the contract in a version that this host does not speak, before the linker does in its words.
-fn check_versions<'a>(plugin: &str, interfaces: impl Iterator<Item = &'a String>) -> Result<()> {
-    for wanted in interfaces {
-        let Some((_, version)) = wanted.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@')) else {
-            continue;
-        };
-        let track = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
-        if track(version) != track(CONTRACT_VERSION) {
-            return Err(Error::ContractVersion {
-                plugin: plugin.to_owned(),
-                wanted: wanted.clone(),
-                spoken: CONTRACT_VERSION,
-            });
+    fn guest<E: Exports>(&self, kind: Kind, arguments: &Map<String, Value>, limits: &Limits) -> Result<Guest<E>> {
+        if !self.kinds().contains(&kind) {
+            let (plugin, kinds) = (self.name().to_owned(), self.kinds().to_vec());
+            return Err(Error::Kind { plugin, wanted: kind, kinds });
         }
+        self.check_arguments(arguments)?;
+        Guest::new(self.clone(), limits, Value::Object(arguments.clone()).to_string())
     }
-    Ok(())
+
+    pub(crate) fn component(&self) -> &InstancePre<State> {
+        &self.0.component
+    }
+
+    pub(crate) fn instantiate(&self, limits: &Limits) -> Result<(Store<State>, Instance)> {
+        instance::new(&self.0.engine, &self.0.name, &self.0.component, limits)
+    }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The first bytes of every WebAssembly file, and the four after them, which say what is in it.
+const MAGIC: &[u8] = b"\0asm";
+const CORE: &[u8] = &[1, 0, 0, 0];
+
+fn compile(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component> {
+    let plugin = label.to_owned();
+    let Some(rest) = wasm.strip_prefix(MAGIC) else { return Err(Error::NotWasm { plugin }) };
+    if rest.starts_with(CORE) {
+        return Err(Error::CoreModule { plugin });
+    }
+    let start = Instant::now();
+    let component = Component::from_binary(engine.wasmtime(), wasm)
+        .map_err(|error| Error::Invalid { plugin, message: format!("{error:#}") })?;
+    tracing::debug!("compiled `{label}` in {:?}", start.elapsed());
+    Ok(component)
+}
+
+/// Refuses components that were made for another version of the contract.
+fn check_contract(engine: &Engine, component: &Component, label: &str) -> Result<()> {
+    let types = component.component_type();
+    let mut names = types.imports(engine.wasmtime()).map(|(name, _)| name);
+    let mut exported = types.exports(engine.wasmtime()).map(|(name, _)| name);
+    match names.find(|name| contract::is_foreign(name)).or_else(|| exported.find(|name| contract::is_foreign(name))) {
+        Some(wanted) => Err(Error::Contract { plugin: label.into(), wanted: format!("`{wanted}`") }),
+        None => Ok(()),
+    }
+}
+
+/// What the linker lacks. Its message has the interface and then, in the causes, the function in backticks.
+fn missing(label: &str, error: &wasmtime::Error) -> Error {
+    let (plugin, message) = (label.to_owned(), format!("{error:#}"));
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    match (quoted.next(), quoted.next()) {
+        (Some(interface), function) if contract::is_ours(interface) => {
+            let function = function.map_or_else(String::new, |function| format!("`{function}` of "));
+            Error::Contract { plugin, wanted: format!("{function}`{interface}`") }
+        }
+        (Some(import), _) => Error::Import { plugin, import: import.to_owned() },
+        (None, _) => Error::Invalid { plugin, message },
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,46 +1,45 @@
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::nearest::nearest_first;
-use crate::{Engine, Error, Origin, Plugin, Result};
+use crate::engine::Engine;
+use crate::plugin::{Origin, Plugin};
+use crate::{Error, Result};
 
-/// Finds plugins: the standard ones by name, others by the path of their file. Both go the same way from there.
+/// Standard plugins, each with its name and its component.
+pub type Standard = &'static [(&'static str, &'static [u8])];
+
+/// Finds plugins by what a user calls them. Standard plugins and files go the same way from here on.
 #[derive(Clone)]
 pub struct Registry {
     engine: Engine,
-    standard: &'static [(&'static str, &'static [u8])],
+    standard: Standard,
 }
 
 impl Registry {
-    /// A registry with the given standard plugins, as name and component.
-    pub fn new(engine: Engine, standard: &'static [(&'static str, &'static [u8])]) -> Self {
+    /// A registry with these standard plugins.
+    pub fn new(engine: Engine, standard: Standard) -> Self {
         Self { engine, standard }
     }
 
     /// The names of the standard plugins.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.standard.iter().map(|(name, _)| *name)
     }
 
-    /// The plugin that `specification` names: `dpo`, or `./dpo.wasm`.
+    /// The plugin that is called `name`, or that is the file `name`.
     ///
     /// # Errors
-    /// If there is none, or it can't be loaded.
-    pub fn resolve(&self, specification: &str) -> Result<Plugin> {
-        if let Some((name, bytes)) = self.standard.iter().find(|(name, _)| *name == specification) {
-            return Plugin::load(&self.engine, name, Origin::Standard, &Cow::Borrowed(bytes));
+    /// If there is none, or it is no plugin.
+    pub fn resolve(&self, name: &str) -> Result<Plugin> {
+        if let Some((name, wasm)) = self.standard.iter().find(|(standard, _)| *standard == name) {
+            return Plugin::load(&self.engine, wasm, name, Origin::Standard);
         }
-        let path = Path::new(specification);
-        let looks_like_a_path = path.components().count() > 1 || path.extension().is_some();
-        if !looks_like_a_path && !path.exists() {
-            return Err(Error::Unknown {
-                name: specification.to_owned(),
-                known: nearest_first(specification, self.names()),
-            });
+        let path = Path::new(name);
+        let is_path = path.components().count() > 1 || path.extension().is_some() || path.exists();
+        if !is_path {
+            let standard = self.names().map(str::to_owned).collect();
+            return Err(Error::Unknown { name: name.to_owned(), standard });
         }
-        let bytes =
-            std::fs::read(path).map_err(|source| Error::Read { path: PathBuf::from(path), source })?;
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Plugin::load(&self.engine, specification, Origin::File(path), &Cow::Owned(bytes))
+        let wasm = std::fs::read(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
+        Plugin::load(&self.engine, &wasm, name, Origin::File(path.to_owned()))
     }
 }

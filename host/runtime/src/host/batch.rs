@@ -1,117 +1,124 @@
+//! `batch-view`: what a loss looks at.
+
 use std::sync::Arc;
 
-use swift_tensor::{Error as TensorError, Result as TensorResult, Tensor};
-use wasmtime::Result;
+use swift_tensor::Tensor;
 use wasmtime::component::Resource;
 
-use crate::bindings::batch_view::{Host, HostBatch, HostOutputs};
-use crate::state::{BatchHandle, OutputsHandle, State, TensorHandle, released};
-use crate::{BatchView, OutputsView};
+use super::{Result, view};
+use crate::bindings::batch_view::{Batch, Host, HostBatch, HostOutputs, Outputs};
+use crate::bindings::tensor::Tensor as Handle;
+use crate::store::State;
+use crate::views::{BatchView, OutputsView};
 
-type TensorOutcome = std::result::Result<Resource<TensorHandle>, TensorError>;
+/// Handles to the views of a call.
+pub(crate) const BATCH: u32 = 0;
+pub(crate) const POLICY: u32 = 0;
+pub(crate) const REFERENCE: u32 = 1;
 
 impl Host for State {}
 
 impl State {
-    fn batch(&self, handle: &Resource<BatchHandle>) -> Result<Arc<dyn BatchView>> {
-        Ok(self.batches.get(handle.rep()).cloned().ok_or_else(released)?)
+    fn batch(&self) -> wasmtime::Result<Arc<dyn BatchView>> {
+        view(&self.views.batch)
     }
 
-    /// A column of the batch. Being out of budget is a trap here: the contract has no error for it.
-    fn column(
-        &mut self,
-        handle: &Resource<BatchHandle>,
-        f: impl FnOnce(&dyn BatchView) -> Tensor,
-    ) -> Result<Resource<TensorHandle>> {
-        let batch = self.batch(handle)?;
-        Ok(self.on_host(|state| state.lend(f(&*batch)))?)
+    fn of_batch(&mut self, f: impl FnOnce(&dyn BatchView) -> Tensor) -> wasmtime::Result<Resource<Handle>> {
+        let batch = self.batch()?;
+        let tensor = self.on_host_time(|_| f(&*batch));
+        Ok(self.lend(tensor)?)
     }
 
-    fn output(
+    /// Computes an output. That may run a model plugin, which has a store of its own.
+    fn of_outputs(
         &mut self,
-        handle: &Resource<OutputsHandle>,
-        f: impl FnOnce(&dyn OutputsView) -> TensorResult<Tensor>,
-    ) -> TensorOutcome {
-        let outputs = self.outputs.get(handle.rep()).cloned().ok_or_else(released)?;
-        self.on_host(|state| state.lend(f(&*outputs)?))
+        outputs: Resource<Outputs>,
+        f: impl FnOnce(&dyn OutputsView) -> swift_tensor::Result<Tensor>,
+    ) -> Result<Resource<Handle>> {
+        let outputs = view(match outputs.rep() {
+            REFERENCE => &self.views.reference,
+            _ => &self.views.policy,
+        })?;
+        let tensor = self.on_host_time(|_| f(&*outputs))?;
+        Ok(self.lend(tensor)?)
     }
 }
 
 impl HostBatch for State {
-    fn labels(&mut self, this: Resource<BatchHandle>) -> Result<Resource<TensorHandle>> {
-        self.column(&this, |batch| batch.labels())
+    fn labels(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
+        self.of_batch(|batch| batch.labels())
     }
 
-    fn label_mask(&mut self, this: Resource<BatchHandle>) -> Result<Resource<TensorHandle>> {
-        self.column(&this, |batch| batch.label_mask())
+    fn label_mask(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
+        self.of_batch(|batch| batch.label_mask())
     }
 
-    fn loss_weights(&mut self, this: Resource<BatchHandle>) -> Result<Resource<TensorHandle>> {
-        self.column(&this, |batch| batch.loss_weights())
+    fn loss_weights(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
+        self.of_batch(|batch| batch.loss_weights())
     }
 
-    fn segment_ids(&mut self, this: Resource<BatchHandle>) -> Result<Resource<TensorHandle>> {
-        self.column(&this, |batch| batch.segment_ids())
+    fn segment_ids(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
+        self.of_batch(|batch| batch.segment_ids())
     }
 
-    fn sequence_lengths(&mut self, this: Resource<BatchHandle>) -> Result<Vec<u32>> {
-        Ok(self.batch(&this)?.sequence_lengths())
+    fn sequence_lengths(&mut self, _: Resource<Batch>) -> wasmtime::Result<Vec<u32>> {
+        Ok(self.batch()?.sequence_lengths())
     }
 
-    fn field(&mut self, this: Resource<BatchHandle>, name: String) -> Result<Option<Resource<TensorHandle>>> {
-        let field = self.batch(&this)?.field(&name);
+    fn field(&mut self, _: Resource<Batch>, name: String) -> wasmtime::Result<Option<Resource<Handle>>> {
+        let field = self.batch()?.field(&name);
         Ok(field.map(|field| self.lend(field)).transpose()?)
     }
 
-    fn global_token_count(&mut self, this: Resource<BatchHandle>) -> Result<u64> {
-        Ok(self.batch(&this)?.global_token_count())
+    fn global_token_count(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
+        Ok(self.batch()?.global_token_count())
     }
 
-    fn global_sequence_count(&mut self, this: Resource<BatchHandle>) -> Result<u64> {
-        Ok(self.batch(&this)?.global_sequence_count())
+    fn global_sequence_count(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
+        Ok(self.batch()?.global_sequence_count())
     }
 
-    fn step(&mut self, this: Resource<BatchHandle>) -> Result<u64> {
-        Ok(self.batch(&this)?.step())
+    fn step(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
+        Ok(self.batch()?.step())
     }
 
-    fn training(&mut self, this: Resource<BatchHandle>) -> Result<bool> {
-        Ok(self.batch(&this)?.training())
+    fn training(&mut self, _: Resource<Batch>) -> wasmtime::Result<bool> {
+        Ok(self.batch()?.training())
     }
 
-    fn drop(&mut self, handle: Resource<BatchHandle>) -> Result<()> {
-        self.batches.take(handle.rep());
+    /// Batches are only lent.
+    fn drop(&mut self, _: Resource<Batch>) -> wasmtime::Result<()> {
         Ok(())
     }
 }
 
 impl HostOutputs for State {
-    fn token_logps(&mut self, this: Resource<OutputsHandle>) -> TensorOutcome {
-        self.output(&this, |outputs| outputs.token_logps())
+    fn token_logps(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.token_logps())
     }
 
-    fn predictions(&mut self, this: Resource<OutputsHandle>) -> TensorOutcome {
-        self.output(&this, |outputs| outputs.predictions())
+    fn predictions(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.predictions())
     }
 
-    fn entropies(&mut self, this: Resource<OutputsHandle>) -> TensorOutcome {
-        self.output(&this, |outputs| outputs.entropies())
+    fn entropies(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.entropies())
     }
 
-    fn mean_logits(&mut self, this: Resource<OutputsHandle>) -> TensorOutcome {
-        self.output(&this, |outputs| outputs.mean_logits())
+    fn mean_logits(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.mean_logits())
     }
 
-    fn logits(&mut self, this: Resource<OutputsHandle>) -> TensorOutcome {
-        self.output(&this, |outputs| outputs.logits())
+    fn logits(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.logits())
     }
 
-    fn hidden(&mut self, this: Resource<OutputsHandle>) -> TensorOutcome {
-        self.output(&this, |outputs| outputs.hidden())
+    fn hidden(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.hidden())
     }
 
-    fn drop(&mut self, handle: Resource<OutputsHandle>) -> Result<()> {
-        self.outputs.take(handle.rep());
+    /// Outputs are only lent.
+    fn drop(&mut self, _: Resource<Outputs>) -> wasmtime::Result<()> {
         Ok(())
     }
 }

@@ -1,16 +1,31 @@
+//! `log`: lines of a plugin in the host's log, under its name.
+
 use crate::bindings::log::{Host, Level};
-use crate::state::State;
+use crate::store::State;
 
-/// Characters kept of one line: more is a mistake of the plugin, not a message.
-const LINE_LIMIT: usize = 16 << 10;
-
-fn shortened(message: &str) -> &str {
-    message.get(..message.floor_char_boundary(LINE_LIMIT)).unwrap_or(message)
-}
+/// Bytes of a line that are kept; the rest of a longer one is left out.
+const LINE_BYTES: usize = 16 << 10;
 
 impl Host for State {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        let (plugin, message) = (&*self.plugin, shortened(&message));
+        self.log(level, &message);
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.panic = Some(shortened(&message).to_owned());
+        Ok(())
+    }
+}
+
+impl State {
+    /// Writes a line, unless the call has written as many as it may.
+    pub(crate) fn log(&mut self, level: Level, message: &str) {
+        self.lines += 1;
+        if self.lines > self.limits.log_lines {
+            return;
+        }
+        let (plugin, message) = (&*self.plugin, shortened(message));
         match level {
             Level::Trace => tracing::trace!(target: "plugin", plugin, "{message}"),
             Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
@@ -18,11 +33,30 @@ impl Host for State {
             Level::Warn => tracing::warn!(target: "plugin", plugin, "{message}"),
             Level::Error => tracing::error!(target: "plugin", plugin, "{message}"),
         }
-        Ok(())
     }
 
-    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
-        self.panic = Some(shortened(&message).to_owned());
-        Ok(())
+    /// Says how many lines of the call were left out.
+    pub(crate) fn log_omissions(&self) {
+        let omitted = self.lines.saturating_sub(self.limits.log_lines);
+        if omitted > 0 {
+            tracing::warn!(target: "plugin", plugin = &*self.plugin, "{omitted} more lines of one call were left out");
+        }
+    }
+}
+
+fn shortened(line: &str) -> &str {
+    line.get(..line.floor_char_boundary(LINE_BYTES)).unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        let line = "é".repeat(LINE_BYTES);
+        assert_eq!(shortened(&line).len(), LINE_BYTES);
+        assert_eq!(shortened(&format!("a{line}")).len(), LINE_BYTES - 1);
+        assert_eq!(shortened("short"), "short");
     }
 }

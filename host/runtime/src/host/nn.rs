@@ -1,101 +1,100 @@
-use swift_tensor::{Error as TensorError, Result as TensorResult, Tensor};
-use wasmtime::Result;
+//! `nn`: what a model definition computes with.
+
+use std::sync::Arc;
+
+use swift_tensor::Tensor;
+use swift_tensor::fused;
 use wasmtime::component::Resource;
 
-use crate::NnContext;
-use crate::bindings::nn::{AttentionOptions, Host, HostContext};
-use crate::state::{ContextHandle, State, TensorHandle, released};
+use super::{Result, view};
+use crate::bindings::nn::{AttentionOptions, Context, Host, HostContext};
+use crate::bindings::tensor::Tensor as Handle;
+use crate::scope::Scope;
+use crate::store::State;
+use crate::views::NnContext;
 
-type TensorOutcome = std::result::Result<Resource<TensorHandle>, TensorError>;
+/// The handle to the context of a call.
+pub(crate) const CONTEXT: u32 = 0;
 
 impl Host for State {}
 
 impl State {
-    fn compute<const N: usize>(
+    fn context(&self) -> wasmtime::Result<Arc<dyn NnContext>> {
+        view(&self.views.context)
+    }
+
+    fn of_context(
         &mut self,
-        context: &Resource<ContextHandle>,
-        inputs: [&Resource<TensorHandle>; N],
-        f: impl FnOnce(&dyn NnContext, [&Tensor; N]) -> TensorResult<Tensor>,
-    ) -> TensorOutcome {
-        self.on_host(|state| {
-            let context = state.contexts.get(context.rep()).ok_or_else(released)?;
-            let mut tensors = Vec::with_capacity(N);
-            for input in inputs {
-                tensors.push(state.tensor(input)?);
-            }
-            let tensors = <[&Tensor; N]>::try_from(tensors).map_err(|_| released())?;
-            let result = f(&**context, tensors)?;
-            state.lend(result)
-        })
+        f: impl FnOnce(&dyn NnContext, &Scope) -> Result<Tensor>,
+    ) -> Result<Resource<Handle>> {
+        let context = self.context()?;
+        self.operate(|state| f(&*context, &state.scope))
     }
 }
 
 impl HostContext for State {
-    fn token_count(&mut self, this: Resource<ContextHandle>) -> Result<u64> {
-        Ok(self.contexts.get(this.rep()).ok_or_else(released)?.token_count())
+    fn token_count(&mut self, _: Resource<Context>) -> wasmtime::Result<u64> {
+        Ok(self.context()?.token_count())
     }
 
-    fn embedding(&mut self, this: Resource<ContextHandle>, parameter: u32) -> TensorOutcome {
-        self.compute(&this, [], |context, []| context.embedding(parameter))
+    fn embedding(&mut self, _: Resource<Context>, parameter: u32) -> Result<Resource<Handle>> {
+        self.of_context(|context, _| Ok(context.embedding(parameter)?))
     }
 
     fn linear(
         &mut self,
-        this: Resource<ContextHandle>,
+        _: Resource<Context>,
         weight: u32,
         bias: Option<u32>,
-        x: Resource<TensorHandle>,
-    ) -> TensorOutcome {
-        self.compute(&this, [&x], |context, [x]| context.linear(weight, bias, x))
+        x: Resource<Handle>,
+    ) -> Result<Resource<Handle>> {
+        self.of_context(|context, scope| Ok(context.linear(weight, bias, scope.get(&x)?)?))
     }
 
     fn rms_norm(
         &mut self,
-        this: Resource<ContextHandle>,
+        _: Resource<Context>,
         weight: u32,
-        x: Resource<TensorHandle>,
+        x: Resource<Handle>,
         epsilon: f64,
-    ) -> TensorOutcome {
-        self.compute(&this, [&x], |context, [x]| context.rms_norm(weight, x, epsilon))
+    ) -> Result<Resource<Handle>> {
+        self.of_context(|context, scope| Ok(context.rms_norm(weight, scope.get(&x)?, epsilon)?))
     }
 
-    fn rope(
-        &mut self,
-        this: Resource<ContextHandle>,
-        table: u32,
-        x: Resource<TensorHandle>,
-    ) -> TensorOutcome {
-        self.compute(&this, [&x], |context, [x]| context.rope(table, x))
+    fn rope(&mut self, _: Resource<Context>, table: u32, x: Resource<Handle>) -> Result<Resource<Handle>> {
+        self.of_context(|context, scope| Ok(context.rope(table, scope.get(&x)?)?))
     }
 
     fn attention(
         &mut self,
-        this: Resource<ContextHandle>,
+        _: Resource<Context>,
         layer: u32,
-        q: Resource<TensorHandle>,
-        k: Resource<TensorHandle>,
-        v: Resource<TensorHandle>,
+        q: Resource<Handle>,
+        k: Resource<Handle>,
+        v: Resource<Handle>,
         options: AttentionOptions,
-    ) -> TensorOutcome {
-        let options = crate::AttentionOptions {
+    ) -> Result<Resource<Handle>> {
+        let options = fused::AttentionOptions {
             scale: options.scale,
             window: options.window.map(|window| window as usize),
             soft_cap: options.soft_cap,
         };
-        self.compute(&this, [&q, &k, &v], |context, [q, k, v]| context.attention(layer, q, k, v, &options))
+        self.of_context(|context, scope| {
+            Ok(context.attention(layer, scope.get(&q)?, scope.get(&k)?, scope.get(&v)?, &options)?)
+        })
     }
 
     fn swiglu(
         &mut self,
-        this: Resource<ContextHandle>,
-        gate: Resource<TensorHandle>,
-        up: Resource<TensorHandle>,
-    ) -> TensorOutcome {
-        self.compute(&this, [&gate, &up], |context, [gate, up]| context.swiglu(gate, up))
+        _: Resource<Context>,
+        gate: Resource<Handle>,
+        up: Resource<Handle>,
+    ) -> Result<Resource<Handle>> {
+        self.of_context(|context, scope| Ok(context.swiglu(scope.get(&gate)?, scope.get(&up)?)?))
     }
 
-    fn drop(&mut self, handle: Resource<ContextHandle>) -> Result<()> {
-        self.contexts.take(handle.rep());
+    /// Contexts are only lent.
+    fn drop(&mut self, _: Resource<Context>) -> wasmtime::Result<()> {
         Ok(())
     }
 }

@@ -1,11 +1,8 @@
-use serde_json::{Map, Value};
-use wasmtime::Store;
-
-use crate::bindings::callback::CallbackPlugin as Exported;
-use crate::bindings::callback::exports::swift::plugin::callback as wit;
-use crate::instance::{Exports, Instance};
-use crate::state::State;
-use crate::{Kind, Limits, Plugin, Result};
+use crate::Result;
+use crate::bindings::callback::exports::swift::plugin::callback as contract;
+use crate::guest::Guest;
+use crate::instance::Rejection;
+use crate::store::Views;
 
 /// What has just happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +11,9 @@ pub enum Event {
     TrainBegin,
     /// After an optimiser step.
     StepEnd,
-    /// A line was logged.
+    /// A line was logged; its numbers are in the state's metrics.
     Log,
-    /// The validation set was evaluated.
+    /// The validation set was evaluated; its numbers are in the state's metrics.
     Evaluate,
     /// A checkpoint was written.
     Save,
@@ -26,7 +23,7 @@ pub enum Event {
     TrainEnd,
 }
 
-/// Where the run is.
+/// Where a run is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
     /// Optimiser steps taken.
@@ -54,85 +51,85 @@ pub enum Action {
     LogMetric(String, f64),
 }
 
-/// A running callback.
+/// A plugin at work as a callback.
 pub struct CallbackPlugin {
-    instance: Instance<Exported>,
-}
-
-impl Exports for Exported {
-    fn find(store: &mut Store<State>, component: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
-        Self::new(store, component)
-    }
+    guest: Guest<contract::Guest>,
 }
 
 impl CallbackPlugin {
-    pub(crate) fn start(plugin: &Plugin, arguments: &Map<String, Value>, limits: &Limits) -> Result<Self> {
-        plugin.expect(Kind::Callback)?;
-        plugin.check_arguments(arguments)?;
-        let arguments = Value::Object(arguments.clone()).to_string();
-        Ok(Self { instance: Instance::start(plugin, arguments, limits)? })
+    pub(crate) fn new(guest: Guest<contract::Guest>) -> Self {
+        Self { guest }
     }
 
     /// The plugin's name.
     pub fn name(&self) -> &str {
-        self.instance.name()
+        self.guest.name()
     }
 
-    /// Tells it of an event.
+    /// Tells it of an event; it says what shall be done next.
     ///
     /// # Errors
-    /// If the plugin fails, traps or exceeds a limit.
+    /// If the plugin fails, crashes or takes too much.
     pub fn on_event(&mut self, event: Event, state: &RunState) -> Result<Vec<Action>> {
-        const FUNCTION: &str = "on-event";
-        let event = match event {
-            Event::TrainBegin => wit::Event::TrainBegin,
-            Event::StepEnd => wit::Event::StepEnd,
-            Event::Log => wit::Event::Log,
-            Event::Evaluate => wit::Event::Evaluate,
-            Event::Save => wit::Event::Save,
-            Event::EpochEnd => wit::Event::EpochEnd,
-            Event::TrainEnd => wit::Event::TrainEnd,
-        };
-        let state = wit::RunState {
+        let state = contract::RunState {
             step: state.step,
             max_steps: state.max_steps,
             epoch: state.epoch,
             learning_rate: state.learning_rate,
             metrics: state.metrics.clone(),
         };
-        let outcome = self.instance.call(FUNCTION, |store, exports| {
-            exports.swift_plugin_callback().call_on_event(store, event, &state)
-        })?;
-        let actions = outcome.map_err(|message| self.instance.failure(FUNCTION, message))?;
-        Ok(actions
-            .into_iter()
-            .map(|action| match action {
-                wit::Action::Save => Action::Save,
-                wit::Action::Evaluate => Action::Evaluate,
-                wit::Action::Stop(reason) => Action::Stop(reason),
-                wit::Action::LogMetric((name, value)) => Action::LogMetric(name, value),
-            })
-            .collect())
+        self.guest.call(
+            "on-event",
+            Views::default(),
+            |callback, store| callback.call_on_event(store, event.into(), &state),
+            |actions, _| Ok(actions.map_err(Rejection::Failed)?.into_iter().map(Action::from).collect()),
+        )
     }
 
-    /// The state to store in a checkpoint.
+    /// What it wants to find again when the run is resumed.
     ///
     /// # Errors
-    /// If the plugin traps or exceeds a limit.
+    /// If the plugin crashes or takes too much.
     pub fn save_state(&mut self) -> Result<String> {
-        self.instance
-            .call("save-state", |store, exports| exports.swift_plugin_callback().call_save_state(store))
+        let call = |callback: &contract::Guest, store: &mut _| callback.call_save_state(store);
+        self.guest.call("save-state", Views::default(), call, |state, _| Ok(state))
     }
 
-    /// Gives it the state of a checkpoint.
+    /// Gives it what [`Self::save_state`] gave.
     ///
     /// # Errors
-    /// If the plugin refuses it, traps or exceeds a limit.
+    /// If the plugin does not know what to make of it, crashes or takes too much.
     pub fn restore_state(&mut self, state: &str) -> Result<()> {
-        const FUNCTION: &str = "restore-state";
-        let outcome = self.instance.call(FUNCTION, |store, exports| {
-            exports.swift_plugin_callback().call_restore_state(store, state)
-        })?;
-        outcome.map_err(|message| self.instance.failure(FUNCTION, message))
+        self.guest.call(
+            "restore-state",
+            Views::default(),
+            |callback, store| callback.call_restore_state(store, state),
+            |restored, _| restored.map_err(Rejection::Failed),
+        )
+    }
+}
+
+impl From<Event> for contract::Event {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::TrainBegin => Self::TrainBegin,
+            Event::StepEnd => Self::StepEnd,
+            Event::Log => Self::Log,
+            Event::Evaluate => Self::Evaluate,
+            Event::Save => Self::Save,
+            Event::EpochEnd => Self::EpochEnd,
+            Event::TrainEnd => Self::TrainEnd,
+        }
+    }
+}
+
+impl From<contract::Action> for Action {
+    fn from(action: contract::Action) -> Self {
+        match action {
+            contract::Action::Save => Self::Save,
+            contract::Action::Evaluate => Self::Evaluate,
+            contract::Action::Stop(reason) => Self::Stop(reason),
+            contract::Action::LogMetric((name, value)) => Self::LogMetric(name, value),
+        }
     }
 }

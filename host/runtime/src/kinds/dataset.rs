@@ -1,10 +1,8 @@
-use wasmtime::Store;
-
-use crate::bindings::dataset::DatasetPlugin as Exported;
-use crate::bindings::dataset::exports::swift::plugin::dataset as wit;
-use crate::instance::{Exports, Instance};
-use crate::state::State;
-use crate::{Kind, Limits, Plugin, Result};
+use crate::Result;
+use crate::bindings::dataset::exports::swift::plugin::dataset as contract;
+use crate::guest::Guest;
+use crate::instance::Rejection;
+use crate::store::Views;
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +15,12 @@ pub struct Message {
     pub train: Option<bool>,
 }
 
-/// What the rest of the chain works on.
+/// A row as the rest of the chain works on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The conversation.
+    /// The conversation, ending with the answer that is trained on.
     pub messages: Vec<Message>,
-    /// The conversation that ends with the worse answer.
+    /// For preference rows: the conversation that ends with the worse answer.
     pub rejected: Option<Vec<Message>>,
     /// Numeric columns that losses may ask for.
     pub fields: Vec<(String, f64)>,
@@ -37,65 +35,65 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// A running dataset adapter.
+/// A plugin at work as a dataset adapter.
 pub struct DatasetPlugin {
-    instance: Instance<Exported>,
-}
-
-impl Exports for Exported {
-    fn find(store: &mut Store<State>, component: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
-        Self::new(store, component)
-    }
+    guest: Guest<contract::Guest>,
 }
 
 impl DatasetPlugin {
-    pub(crate) fn start(plugin: &Plugin, limits: &Limits) -> Result<Self> {
-        plugin.expect(Kind::Dataset)?;
-        Ok(Self { instance: Instance::start(plugin, "{}".to_owned(), limits)? })
+    pub(crate) fn new(guest: Guest<contract::Guest>) -> Self {
+        Self { guest }
     }
 
     /// The plugin's name.
     pub fn name(&self) -> &str {
-        self.instance.name()
+        self.guest.name()
     }
 
-    /// How well it can read rows with these columns; 0 not at all.
+    /// How well it can read files with these columns: 0 not at all.
     ///
     /// # Errors
-    /// If the plugin traps or exceeds a limit.
+    /// If the plugin crashes or takes too much.
     pub fn matches(&mut self, columns: &[String]) -> Result<u32> {
-        self.instance
-            .call("matches", |store, exports| exports.swift_plugin_dataset().call_matches(store, columns))
+        let call = |dataset: &contract::Guest, store: &mut _| dataset.call_matches(store, columns);
+        self.guest.call("matches", Views::default(), call, |matches, _| Ok(matches))
     }
 
     /// Converts rows, each a JSON object, giving as many outcomes.
     ///
     /// # Errors
-    /// If the plugin fails, traps or exceeds a limit, or gives another number of outcomes.
+    /// If the plugin fails, crashes, takes too much, or gives another number of outcomes.
     pub fn convert(&mut self, rows: &[String]) -> Result<Vec<Outcome>> {
-        const FUNCTION: &str = "convert";
-        let outcome = self
-            .instance
-            .call(FUNCTION, |store, exports| exports.swift_plugin_dataset().call_convert(store, rows))?;
-        let outcomes = outcome.map_err(|message| self.instance.failure(FUNCTION, message))?;
-        if outcomes.len() != rows.len() {
-            let what = format!("{} outcomes for {} rows", outcomes.len(), rows.len());
-            return Err(self.instance.breach(FUNCTION, what));
-        }
-        Ok(outcomes.into_iter().map(from_wit).collect())
+        self.guest.call(
+            "convert",
+            Views::default(),
+            |dataset, store| dataset.call_convert(store, rows),
+            |outcomes, _| {
+                let outcomes = outcomes.map_err(Rejection::Failed)?;
+                if outcomes.len() != rows.len() {
+                    return Err(Rejection::Wrong(format!("{} outcomes for {} rows", outcomes.len(), rows.len())));
+                }
+                Ok(outcomes.into_iter().map(Outcome::from).collect())
+            },
+        )
     }
 }
 
-fn from_wit(outcome: wit::Outcome) -> Outcome {
-    let messages = |messages: Vec<wit::Message>| {
-        messages.into_iter().map(|m| Message { role: m.role, content: m.content, train: m.train }).collect()
-    };
-    match outcome {
-        wit::Outcome::Skipped(reason) => Outcome::Skipped(reason),
-        wit::Outcome::Sample(sample) => Outcome::Sample(Sample {
-            messages: messages(sample.messages),
-            rejected: sample.rejected.map(messages),
-            fields: sample.fields,
-        }),
+impl From<contract::Outcome> for Outcome {
+    fn from(outcome: contract::Outcome) -> Self {
+        match outcome {
+            contract::Outcome::Skipped(reason) => Self::Skipped(reason),
+            contract::Outcome::Sample(contract::Sample { messages, rejected, fields }) => {
+                let messages_of = |given: Vec<contract::Message>| given.into_iter().map(Message::from).collect();
+                let (messages, rejected) = (messages_of(messages), rejected.map(messages_of));
+                Self::Sample(Sample { messages, rejected, fields })
+            }
+        }
+    }
+}
+
+impl From<contract::Message> for Message {
+    fn from(message: contract::Message) -> Self {
+        Self { role: message.role, content: message.content, train: message.train }
     }
 }

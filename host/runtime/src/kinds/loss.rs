@@ -1,22 +1,22 @@
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
 use swift_tensor::Tensor;
-use wasmtime::Store;
 use wasmtime::component::Resource;
 
-use crate::bindings::loss::LossPlugin as Exported;
-use crate::bindings::loss::exports::swift::plugin::loss as wit;
-use crate::instance::{Exports, Instance};
-use crate::state::State;
-use crate::{BatchView, Kind, Limits, OutputsView, Plugin, Result};
+use crate::bindings::loss::exports::swift::plugin::loss as contract;
+use crate::guest::Guest;
+use crate::host::batch::{BATCH, POLICY, REFERENCE};
+use crate::instance::Rejection;
+use crate::store::{State, Usage, Views};
+use crate::views::{BatchView, OutputsView};
+use crate::{Result, random};
 
 /// What a row must look like and what lies in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// One conversation a row.
+    /// One conversation a row, the answers labelled.
     Causal,
-    /// A chosen and a rejected answer a row; a batch holds all chosen sequences, then all rejected ones.
+    /// A chosen and a rejected answer a row: a batch holds all chosen sequences, then all rejected ones.
     PreferencePairs,
 }
 
@@ -25,62 +25,54 @@ pub enum Input {
 pub struct Requirements {
     /// The kind of rows.
     pub input: Input,
-    /// Whether it compares with the frozen reference model.
+    /// Whether it gets the outputs of the frozen reference model.
     pub reference: bool,
     /// Whether dropout would harm it.
     pub disable_dropout: bool,
 }
 
-/// Observations of a number to log; the mean over all since the last log line is what is logged.
+/// A number to log: the mean of all observations since the last log line.
 #[derive(Clone, Debug)]
 pub struct Metric {
     /// As it is logged.
     pub name: String,
     /// Observations, any shape.
     pub values: Tensor,
-    /// A weight for each, of the same shape; none counts each once.
+    /// A weight for each observation, of the same shape; none counts each once.
     pub weights: Option<Tensor>,
 }
 
-/// The loss of one micro-batch.
+/// A loss and its metrics.
 #[derive(Clone, Debug)]
 pub struct LossReport {
-    /// A floating-point scalar: this micro-batch's share of the window's loss.
+    /// Scalar: this micro-batch's share of the loss of the whole accumulation window. The shares are summed.
     pub loss: Tensor,
-    /// Metrics, cut off from the graph.
+    /// What to log.
     pub metrics: Vec<Metric>,
 }
 
-/// A running loss.
+/// A plugin at work as a training objective.
 pub struct LossPlugin {
-    instance: Instance<Exported>,
+    guest: Guest<contract::Guest>,
     requirements: Requirements,
-}
-
-impl Exports for Exported {
-    fn find(store: &mut Store<State>, component: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
-        Self::new(store, component)
-    }
+    /// The optimiser step of the last micro-batch, whether it was training, and its number in that step.
+    last: (u64, bool, u64),
 }
 
 impl LossPlugin {
-    pub(crate) fn start(plugin: &Plugin, arguments: &Map<String, Value>, limits: &Limits) -> Result<Self> {
-        plugin.expect(Kind::Loss)?;
-        plugin.check_arguments(arguments)?;
-        let arguments = Value::Object(arguments.clone()).to_string();
-        let mut instance = Instance::<Exported>::start(plugin, arguments, limits)?;
-        let wit::Requirements { input, reference, disable_dropout } =
-            instance.call("requires", |store, exports| exports.swift_plugin_loss().call_requires(store))?;
-        let input = match input {
-            wit::Input::Causal => Input::Causal,
-            wit::Input::PreferencePairs => Input::PreferencePairs,
-        };
-        Ok(Self { instance, requirements: Requirements { input, reference, disable_dropout } })
+    pub(crate) fn new(mut guest: Guest<contract::Guest>) -> Result<Self> {
+        let requirements = guest.call(
+            "requires",
+            Views::default(),
+            |loss, store| loss.call_requires(store),
+            |requirements, _| Ok(requirements.into()),
+        )?;
+        Ok(Self { guest, requirements, last: (u64::MAX, false, 0) })
     }
 
     /// The plugin's name.
     pub fn name(&self) -> &str {
-        self.instance.name()
+        self.guest.name()
     }
 
     /// What it needs of the trainer.
@@ -88,75 +80,78 @@ impl LossPlugin {
         self.requirements
     }
 
+    /// What the last call took.
+    pub fn usage(&self) -> Usage {
+        self.guest.usage()
+    }
+
     /// Computes the loss of one micro-batch.
     ///
+    /// Its random tensors depend on [`Limits::seed`](crate::Limits::seed), the optimiser step, whether it trains, the number
+    /// of the micro-batch in the step, and their number in the call: a resumed run draws the same.
+    ///
     /// # Errors
-    /// If the plugin fails, traps or exceeds a limit, or its loss is not a floating-point scalar.
+    /// If the plugin fails, crashes, takes too much, or gives a loss that is no scalar, or metrics whose weights are not
+    /// of the shape of their values.
     pub fn compute(
         &mut self,
         batch: Arc<dyn BatchView>,
         policy: Arc<dyn OutputsView>,
         reference: Option<Arc<dyn OutputsView>>,
     ) -> Result<LossReport> {
-        const FUNCTION: &str = "compute";
-        let outcome = self.instance.call(FUNCTION, |store, exports| {
-            let state = store.data_mut();
-            let batch = Resource::new_borrow(state.batches.add(batch));
-            let policy = Resource::new_borrow(state.outputs.add(policy));
-            let reference = reference.map(|reference| Resource::new_borrow(state.outputs.add(reference)));
-            let outcome = exports.swift_plugin_loss().call_compute(&mut *store, batch, policy, reference)?;
-            let state = store.data_mut();
-            Ok(match outcome {
-                Ok(report) => Ok(take_report(state, report)),
-                Err(error) => Err(error_text(error)),
-            })
-        })?;
-        let report = outcome.map_err(|message| self.instance.failure(FUNCTION, message))?;
-        let Some(report) = report else {
-            return Err(self.instance.breach(FUNCTION, "a tensor that it does not own"));
+        let (step, training) = (batch.step(), batch.training());
+        let number = match self.last {
+            (last_step, was_training, number) if (last_step, was_training) == (step, training) => number + 1,
+            _ => 0,
         };
-        if report.loss.elem_count() != 1 || !report.loss.dtype().is_float() {
-            let what = format!(
-                "a loss of shape {:?} and type `{}`",
-                report.loss.dims(),
-                report.loss.dtype().as_str()
-            );
-            return Err(self.instance.breach(FUNCTION, what));
-        }
-        for metric in &report.metrics {
-            if metric.weights.as_ref().is_some_and(|weights| weights.dims() != metric.values.dims()) {
-                let what = format!("weights of metric `{}` in another shape than its values", metric.name);
-                return Err(self.instance.breach(FUNCTION, what));
-            }
-        }
-        Ok(report)
+        self.last = (step, training, number);
+        let seed = Some(random::combine(&[self.guest.seed(), step, u64::from(training), number]));
+        let has_reference = reference.is_some();
+        let views = Views { batch: Some(batch), policy: Some(policy), reference, context: None, seed };
+        self.guest.call(
+            "compute",
+            views,
+            |loss, store| {
+                let (batch, policy) = (Resource::new_borrow(BATCH), Resource::new_borrow(POLICY));
+                let reference = has_reference.then(|| Resource::new_borrow(REFERENCE));
+                loss.call_compute(store, batch, policy, reference)
+            },
+            |report, state| taken(report?, state),
+        )
     }
 }
 
-/// Takes the tensors of a report out of the plugin's handles, before the call ends and releases them.
-fn take_report(state: &mut State, report: wit::Report) -> Option<LossReport> {
-    let loss = state.reclaim(&report.loss)?;
-    let mut metrics = Vec::with_capacity(report.metrics.len());
-    for metric in report.metrics {
-        let values = state.reclaim(&metric.values)?.detach();
-        let weights = match metric.weights {
-            Some(weights) => Some(state.reclaim(&weights)?.detach()),
-            None => None,
+impl From<contract::Requirements> for Requirements {
+    fn from(requirements: contract::Requirements) -> Self {
+        let contract::Requirements { input, reference, disable_dropout } = requirements;
+        let input = match input {
+            contract::Input::Causal => Input::Causal,
+            contract::Input::PreferencePairs => Input::PreferencePairs,
         };
-        metrics.push(Metric { name: metric.name, values, weights });
+        Self { input, reference, disable_dropout }
     }
-    Some(LossReport { loss, metrics })
 }
 
-/// The words of the contract's error.
-pub(crate) fn error_text(error: crate::bindings::tensor::Error) -> String {
-    use crate::bindings::tensor::Error;
-    match error {
-        Error::ShapeMismatch(message)
-        | Error::DtypeMismatch(message)
-        | Error::InvalidArgument(message)
-        | Error::OutOfMemory(message)
-        | Error::Unsupported(message)
-        | Error::Other(message) => message,
+fn taken(report: contract::Report, state: &mut State) -> std::result::Result<LossReport, Rejection> {
+    let loss = state.scope.take(&report.loss).map_err(Rejection::Wrong)?;
+    if !loss.dims().is_empty() {
+        return Err(Rejection::Wrong(format!("a loss is a scalar, and its shape is {:?}", loss.dims())));
     }
+    if !loss.dtype().is_float() {
+        return Err(Rejection::Wrong(format!("a loss is a real number, and this one is `{}`", loss.dtype().as_str())));
+    }
+    let metrics = report.metrics.into_iter().map(|metric| {
+        let values = state.scope.take(&metric.values).map_err(Rejection::Wrong)?;
+        let weights = metric.weights.map(|weights| state.scope.take(&weights)).transpose().map_err(Rejection::Wrong)?;
+        match &weights {
+            Some(weights) if weights.dims() != values.dims() => Err(Rejection::Wrong(format!(
+                "the weights of `{}` have the shape {:?}, and its values {:?}",
+                metric.name,
+                weights.dims(),
+                values.dims()
+            ))),
+            _ => Ok(Metric { name: metric.name, values, weights }),
+        }
+    });
+    Ok(LossReport { loss, metrics: metrics.collect::<std::result::Result<_, _>>()? })
 }

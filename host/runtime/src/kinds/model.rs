@@ -1,135 +1,147 @@
 use std::sync::Arc;
 
 use swift_tensor::Tensor;
-use wasmtime::Store;
 use wasmtime::component::Resource;
 
-use super::loss::error_text;
-use crate::bindings::model::ModelPlugin as Exported;
-use crate::bindings::model::exports::swift::plugin::model as wit;
-use crate::instance::{Exports, Instance};
-use crate::state::State;
-use crate::{Architecture, Head, Kind, Limits, NnContext, Parameter, Plugin, Result, Role, RotaryTable};
+use crate::Result;
+use crate::architecture::{Architecture, Head, Parameter, Role, RotaryTable};
+use crate::bindings::model::exports::swift::plugin::model as contract;
+use crate::guest::Guest;
+use crate::host::nn::CONTEXT;
+use crate::instance::Rejection;
+use crate::store::{Usage, Views};
+use crate::views::NnContext;
 
-/// A running model definition.
+/// A plugin at work as the definition of a model.
 pub struct ModelPlugin {
-    instance: Instance<Exported>,
-    /// Asked again after a restart, since a definition remembers the model it described.
-    config: Option<String>,
-    /// The store that `load` ran in is still the one in use.
-    loaded: bool,
-}
-
-impl Exports for Exported {
-    fn find(store: &mut Store<State>, component: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
-        Self::new(store, component)
-    }
+    guest: Guest<contract::Guest>,
+    /// The `config.json` and the width of hidden states, once they are known.
+    loaded: Option<(String, usize)>,
 }
 
 impl ModelPlugin {
-    pub(crate) fn start(plugin: &Plugin, limits: &Limits) -> Result<Self> {
-        plugin.expect(Kind::Model)?;
-        let instance = Instance::start(plugin, "{}".to_owned(), limits)?;
-        Ok(Self { instance, config: None, loaded: false })
+    pub(crate) fn new(guest: Guest<contract::Guest>) -> Self {
+        Self { guest, loaded: None }
     }
 
     /// The plugin's name.
     pub fn name(&self) -> &str {
-        self.instance.name()
+        self.guest.name()
     }
 
-    /// Whether it knows a model by the `architectures` entry and `model_type` of its `config.json`.
+    /// What the last call took.
+    pub fn usage(&self) -> Usage {
+        self.guest.usage()
+    }
+
+    /// Whether it knows the model: the `architectures` entry and the `model_type` of a `config.json`.
     ///
     /// # Errors
-    /// If the plugin traps.
+    /// If the plugin crashes or takes too much.
     pub fn supports(&mut self, architecture: &str, model_type: &str) -> Result<bool> {
-        self.instance.call("supports", |store, exports| {
-            exports.swift_plugin_model().call_supports(store, architecture, model_type)
-        })
+        self.guest.call(
+            "supports",
+            Views::default(),
+            |model, store| model.call_supports(store, architecture, model_type),
+            |supports, _| Ok(supports),
+        )
     }
 
-    /// The model that a `config.json` describes.
+    /// The model that a `config.json` describes. Called before [`Self::forward`].
     ///
     /// # Errors
-    /// If the plugin can't build it, or describes it inconsistently.
+    /// If the plugin fails, crashes, takes too much, or gives an architecture whose parts don't fit together.
     pub fn load(&mut self, config_json: &str) -> Result<Architecture> {
-        const FUNCTION: &str = "load";
-        let outcome = self.instance.call(FUNCTION, |store, exports| {
-            Ok(exports.swift_plugin_model().call_load(store, config_json)?.map_err(error_text))
-        })?;
-        let architecture = from_wit(outcome.map_err(|message| self.instance.failure(FUNCTION, message))?);
-        if let Some(mistake) = architecture.mistake() {
-            return Err(self.instance.breach(FUNCTION, format!("an architecture with a mistake: {mistake}")));
-        }
-        self.config = Some(config_json.to_owned());
-        self.loaded = true;
+        let architecture: Architecture = self.guest.call(
+            "load",
+            Views::default(),
+            |model, store| model.call_load(store, config_json),
+            |architecture, _| {
+                let architecture = Architecture::from(architecture?);
+                match architecture.mistake() {
+                    Some(mistake) => Err(Rejection::Wrong(mistake)),
+                    None => Ok(architecture),
+                }
+            },
+        )?;
+        self.loaded = Some((config_json.to_owned(), architecture.hidden_size as usize));
         Ok(architecture)
     }
 
-    /// Computes one stage.
+    /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
     ///
     /// # Errors
-    /// If the plugin fails, traps or exceeds a limit.
+    /// If the plugin fails, crashes, takes too much, or gives a tensor of another shape.
     pub fn forward(
         &mut self,
         stage: u32,
         input: Option<&Tensor>,
         context: Arc<dyn NnContext>,
     ) -> Result<Tensor> {
-        const FUNCTION: &str = "forward";
-        if !self.loaded
-            && let Some(config) = self.config.clone()
+        if !self.guest.is_live()
+            && let Some((config, _)) = self.loaded.take()
         {
+            // A new instance knows nothing of the model yet.
             self.load(&config)?;
         }
-        let outcome = self.instance.call(FUNCTION, |store, exports| {
-            let state = store.data_mut();
-            let context = Resource::new_borrow(state.contexts.add(context));
-            let input = match input {
-                Some(input) => Some(Resource::new_borrow(state.lend(input.clone())?.rep())),
-                None => None,
-            };
-            let outcome = exports.swift_plugin_model().call_forward(&mut *store, stage, input, context)?;
-            Ok(outcome.map(|output| store.data_mut().reclaim(&output)).map_err(error_text))
-        });
-        self.loaded = outcome.is_ok();
-        let output = outcome?.map_err(|message| self.instance.failure(FUNCTION, message))?;
-        output.ok_or_else(|| self.instance.breach(FUNCTION, "a tensor that it does not own"))
+        let hidden_size = self.loaded.as_ref().map(|(_, hidden_size)| *hidden_size);
+        let tokens = context.token_count() as usize;
+        let views = Views { context: Some(context), ..Views::default() };
+        self.guest.call(
+            "forward",
+            views,
+            |model, store| {
+                let input = input.map(|input| store.data_mut().scope.borrow(input.clone()));
+                model.call_forward(store, stage, input, Resource::new_borrow(CONTEXT))
+            },
+            |output, state| {
+                let output = state.scope.take(&output?).map_err(Rejection::Wrong)?;
+                match hidden_size {
+                    Some(width) if output.dims() != [tokens, width] => Err(Rejection::Wrong(format!(
+                        "stage {stage} gave the shape {:?} instead of {:?}",
+                        output.dims(),
+                        [tokens, width]
+                    ))),
+                    _ => Ok(output),
+                }
+            },
+        )
     }
 }
 
-fn from_wit(architecture: wit::Architecture) -> Architecture {
-    let role = |role| match role {
-        wit::Role::Embedding => Role::Embedding,
-        wit::Role::Column => Role::Column,
-        wit::Role::Row => Role::Row,
-        wit::Role::Head => Role::Head,
-        wit::Role::Norm => Role::Norm,
-        wit::Role::Bias => Role::Bias,
-    };
-    Architecture {
-        name: architecture.name,
-        hidden_size: architecture.hidden_size,
-        vocab_size: architecture.vocab_size,
-        stages: architecture.stages,
-        parameters: architecture
-            .parameters
-            .into_iter()
-            .map(|p| Parameter { name: p.name, shape: p.shape, role: role(p.role), stage: p.stage })
-            .collect(),
-        ignored: architecture.ignored,
-        rotary_tables: architecture
-            .rotary_tables
-            .into_iter()
-            .map(|table| RotaryTable {
-                inverse_frequencies: table.inverse_frequencies,
-                scale: table.scale,
-                interleaved: table.interleaved,
-            })
-            .collect(),
-        head: Head { weight: architecture.head.weight, bias: architecture.head.bias },
-        cache_layers: architecture.cache_layers,
-        kv_heads: architecture.kv_heads,
-        head_dim: architecture.head_dim,
+impl From<contract::Architecture> for Architecture {
+    fn from(given: contract::Architecture) -> Self {
+        let rotary_tables = given.rotary_tables.into_iter().map(|table| RotaryTable {
+            inverse_frequencies: table.inverse_frequencies,
+            scale: table.scale,
+            interleaved: table.interleaved,
+        });
+        Self {
+            name: given.name,
+            hidden_size: given.hidden_size,
+            vocab_size: given.vocab_size,
+            stages: given.stages,
+            parameters: given.parameters.into_iter().map(Parameter::from).collect(),
+            ignored: given.ignored,
+            rotary_tables: rotary_tables.collect(),
+            head: Head { weight: given.head.weight, bias: given.head.bias },
+            cache_layers: given.cache_layers,
+            kv_heads: given.kv_heads,
+            head_dim: given.head_dim,
+        }
+    }
+}
+
+impl From<contract::Parameter> for Parameter {
+    fn from(given: contract::Parameter) -> Self {
+        let role = match given.role {
+            contract::Role::Embedding => Role::Embedding,
+            contract::Role::Column => Role::Column,
+            contract::Role::Row => Role::Row,
+            contract::Role::Head => Role::Head,
+            contract::Role::Norm => Role::Norm,
+            contract::Role::Bias => Role::Bias,
+        };
+        Self { name: given.name, shape: given.shape, role, stage: given.stage }
     }
 }

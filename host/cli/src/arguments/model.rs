@@ -1,0 +1,41 @@
+//! Flags about the model.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// What is trained.
+#[derive(Debug, Clone, Args, serde::Serialize)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArguments {
+    /// Folder of the model: `config.json`, `*.safetensors`, tokeniser files
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) model: PathBuf,
+    /// Reference model of losses that need one [default: the model before training]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) ref_model: Option<PathBuf>,
+    /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
+    #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
+    #[serde(rename = "torch_dtype")]
+    pub(crate) dtype: Option<Dtype>,
+    /// Where to compute: `auto` or `cpu`; this build knows no other device
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Number of CPU threads; the results do not depend on it [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<std::num::NonZeroUsize>,
+}
+
+/// An element type to compute with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Dtype {
+    #[value(alias = "bf16")]
+    Bfloat16,
+    #[value(alias = "fp32")]
+    Float32,
+    Float64,
+    /// Refused, with an explanation.
+    #[value(hide = true, alias = "fp16")]
+    Float16,
+}

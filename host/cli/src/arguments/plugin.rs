@@ -1,0 +1,24 @@
+//! Flags about plugins.
+
+use clap::Args;
+
+/// Which plugins take part, and their hyper-parameters.
+#[derive(Debug, Clone, Args, serde::Serialize)]
+#[command(next_help_heading = "Plugins")]
+pub(crate) struct PluginArguments {
+    /// Plugins by name or path: one loss, and any number of callbacks, dataset adapters and model definitions
+    /// [default loss: sft]
+    #[arg(long, value_name = "NAME|PATH", value_delimiter = ',')]
+    pub(crate) plugin: Vec<String>,
+    /// A hyper-parameter of a plugin. VALUE is JSON, or else text. One that belongs to a single plugin can also be a flag of
+    /// its own: `--beta 0.2`
+    #[arg(long, value_name = "[NAME.]KEY=VALUE")]
+    #[serde(skip)]
+    pub(crate) plugin_arg: Vec<String>,
+    /// Seconds that one call of a plugin may take, not counting the work it has the host do
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub(crate) plugin_timeout: f64,
+    /// MiB of memory that a plugin may use for itself, not counting the tensors that the host keeps for it
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    pub(crate) plugin_memory: u64,
+}

@@ -1,0 +1,64 @@
+//! `swift-host plugin`: what plugins there are, and what one is.
+
+use std::fmt::Write as _;
+
+use swift_runtime::{Origin, Plugin};
+
+use crate::arguments::PluginCommand;
+use crate::plugins::{Plugins, placeholder};
+
+/// Answers on stdout.
+pub(crate) fn plugin(command: &PluginCommand, plugins: &Plugins) -> anyhow::Result<()> {
+    match command {
+        PluginCommand::List => print!("{}", list(&plugins.all()?)),
+        PluginCommand::Inspect { plugin } => print!("{}", inspect(&plugins.resolve(plugin)?)),
+    }
+    Ok(())
+}
+
+/// A line for each plugin: name, kinds, summary.
+fn list(plugins: &[Plugin]) -> String {
+    let names = plugins.iter().map(|plugin| plugin.name().len()).max().unwrap_or_default();
+    let kinds = plugins.iter().map(|plugin| kinds(plugin).len()).max().unwrap_or_default();
+    plugins.iter().fold(String::new(), |mut text, plugin| {
+        let summary = plugin.info().summary.trim_end_matches('.');
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{:names$}  {:kinds$}  {summary}", plugin.name(), self::kinds(plugin));
+        text
+    })
+}
+
+fn kinds(plugin: &Plugin) -> String {
+    plugin.kinds().iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn inspect(plugin: &Plugin) -> String {
+    let info = plugin.info();
+    let origin = match plugin.origin() {
+        Origin::Standard => "standard".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    };
+    let rows = [
+        ("name", info.name.clone()),
+        ("version", info.version.clone()),
+        ("summary", info.summary.clone()),
+        ("kinds", kinds(plugin)),
+        ("origin", origin),
+        ("digest", plugin.digest().to_owned()),
+        ("size", format!("{} bytes", plugin.size())),
+        ("imports", plugin.imports().join(", ")),
+    ];
+    let mut text = String::new();
+    for (key, value) in rows {
+        let _ = writeln!(text, "{key:8} {value}");
+    }
+    if !info.parameters.is_empty() {
+        text.push_str("parameters\n");
+    }
+    for parameter in &info.parameters {
+        let kind = placeholder(parameter.r#type);
+        let summary = &parameter.summary;
+        let _ = writeln!(text, "  {}={kind}  {summary} [default: {}]", parameter.name, parameter.default);
+    }
+    text
+}

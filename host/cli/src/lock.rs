@@ -1,0 +1,106 @@
+//! What determines a run, for `run.lock.json`, and what it was told, for `args.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use swift_data::Dataset;
+use swift_model::Model;
+use swift_runtime::{Origin, Plugin};
+use swift_train::{LockedData, LockedPlugin, RunLock, file_digests};
+
+use crate::plugins::Values;
+use crate::settings::Settings;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Arguments that are locked by their content, or do not change what comes out.
+const NOT_LOCKED: [&str; 5] =
+    ["dataset", "val_dataset", "adapters", "gradient_checkpointing", "resume_from_checkpoint"];
+
+/// What takes part in a run.
+pub(crate) struct Parts<'a> {
+    pub(crate) plugins: Vec<&'a Plugin>,
+    pub(crate) values: &'a Values,
+    pub(crate) model: &'a Model,
+    pub(crate) reference: Option<&'a Model>,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) validation: Option<&'a Dataset>,
+}
+
+/// The content of `args.json`.
+pub(crate) fn arguments(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<Map<String, Value>> {
+    let mut arguments = object(&settings.arguments)?;
+    let names: Vec<&str> = parts.plugins.iter().map(|plugin| plugin.name()).collect();
+    arguments.insert("plugin".into(), json!(names));
+    arguments.insert("plugin_arguments".into(), json!(parts.values));
+    arguments.insert("swift_host_version".into(), VERSION.into());
+    Ok(arguments)
+}
+
+/// The content of `run.lock.json`.
+pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<RunLock> {
+    let arguments = &settings.arguments;
+    let told = [object(&arguments.data)?, object(&arguments.adapter)?, object(&arguments.training)?];
+    let mut told: BTreeMap<String, Value> =
+        told.into_iter().flatten().filter(|(key, _)| !NOT_LOCKED.contains(&key.as_str())).collect();
+    told.insert("torch_dtype".into(), json!(arguments.model.dtype));
+    let sets = [(Some(parts.dataset), false), (parts.validation, true)];
+    let sources = sets.into_iter().flat_map(|(set, validation)| {
+        let sources = set.into_iter().flat_map(|set| &set.report().sources);
+        sources.map(move |source| LockedData {
+            path: source.path.display().to_string(),
+            digest: source.digest.clone(),
+            rows: source.rows,
+            validation,
+        })
+    });
+    Ok(RunLock {
+        versions: BTreeMap::from([("swift-host".to_owned(), VERSION.to_owned())]),
+        plugins: parts.plugins.iter().map(|plugin| locked(plugin, parts.values)).collect(),
+        models: models(settings, parts)?,
+        data: sources.collect(),
+        settings: told,
+    })
+}
+
+fn locked(plugin: &Plugin, values: &Values) -> (String, LockedPlugin) {
+    let locked = LockedPlugin {
+        digest: plugin.digest().to_owned(),
+        version: plugin.info().version.clone(),
+        origin: match plugin.origin() {
+            Origin::Standard => "standard".into(),
+            Origin::File(path) => path.display().to_string(),
+        },
+        arguments: values.get(plugin.name()).cloned().unwrap_or_default(),
+    };
+    (plugin.name().to_owned(), locked)
+}
+
+/// Digests of all files that weights come from, by `ROLE/NAME`.
+fn models(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut files: Vec<(&str, PathBuf)> =
+        parts.model.files()?.into_iter().map(|file| ("model", file)).collect();
+    if let Some(reference) = parts.reference {
+        files.extend(reference.files()?.into_iter().map(|file| ("reference", file)));
+    }
+    if let Some(adapter) = &settings.arguments.adapter.adapters {
+        let names = ["adapter_config.json", "adapter_model.safetensors"];
+        files.extend(names.map(|name| ("adapter", adapter.join(name))));
+    }
+    let paths: Vec<&Path> = files.iter().map(|(_, path)| path.as_path()).collect();
+    let digests = file_digests(&paths)?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(files
+        .iter()
+        .zip(digests)
+        .map(|((role, path), digest)| (format!("{role}/{}", name(path)), digest))
+        .collect())
+}
+
+fn object(value: &impl serde::Serialize) -> anyhow::Result<Map<String, Value>> {
+    match serde_json::to_value(value)? {
+        Value::Object(object) => Ok(object),
+        other => anyhow::bail!("the arguments are no object but `{other}`"),
+    }
+}

@@ -1,0 +1,52 @@
+//! The `swift-host` executable.
+//!
+//! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`] and
+//! [`inspect`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`].
+
+mod arguments;
+mod command_line;
+mod console;
+mod dataset_adapter;
+mod directories;
+mod inspect;
+mod interrupt;
+mod lock;
+mod migrating;
+mod normalise;
+mod plugins;
+mod progress;
+mod recipe;
+mod report;
+mod run;
+mod settings;
+
+use std::process::ExitCode;
+
+use swift_train::Ending;
+
+use crate::command_line::Invocation;
+use crate::console::Console;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    start().unwrap_or_else(report::report)
+}
+
+fn start() -> anyhow::Result<ExitCode> {
+    let console = Console::start()?;
+    let (invocation, plugins) = command_line::parse(std::env::args_os())?;
+    match invocation {
+        Invocation::Plugin(command) => inspect::plugin(&command, &plugins)?,
+        Invocation::Run(run) => {
+            let interrupt = interrupt::watch(console.clone())?;
+            let (summary, folder) = run::run(*run, &plugins, &console, interrupt)?;
+            run::conclude(&summary, &folder, &console);
+            if summary.ending == Ending::Interrupted {
+                return Ok(ExitCode::from(report::INTERRUPTED));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,285 @@
+//! Which plugins take part in a run, and with which hyper-parameters.
+
+use std::collections::BTreeMap;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches};
+use serde_json::{Map, Value};
+use swift_runtime::{Engine, EngineOptions, Kind, ParameterInfo, ParameterType, Plugin, Registry};
+
+use crate::arguments::spellings;
+use crate::report::UsageError;
+
+/// The loss of a run that names none.
+const DEFAULT_LOSS: &str = "sft";
+
+/// Given hyper-parameters by plugin name.
+pub(crate) type Values = BTreeMap<String, Map<String, Value>>;
+
+/// All plugins that can be had.
+pub(crate) struct Plugins {
+    registry: Registry,
+}
+
+impl Plugins {
+    pub(crate) fn standard() -> anyhow::Result<Self> {
+        let engine = Engine::new(EngineOptions { cache_directory: crate::directories::cache("plugins") })?;
+        Ok(Self { registry: Registry::new(engine, swift_standard_plugins::STANDARD) })
+    }
+
+    /// The standard plugins.
+    pub(crate) fn all(&self) -> anyhow::Result<Vec<Plugin>> {
+        self.registry.names().map(|name| Ok(self.registry.resolve(name)?)).collect()
+    }
+
+    pub(crate) fn resolve(&self, plugin: &str) -> anyhow::Result<Plugin> {
+        Ok(self.registry.resolve(plugin)?)
+    }
+
+    /// The plugins of a run that names these.
+    pub(crate) fn select(&self, names: &[String]) -> anyhow::Result<Selection> {
+        let mut chosen = names.iter().map(|name| self.resolve(name)).collect::<anyhow::Result<Vec<_>>>()?;
+        if !chosen.iter().any(|plugin| plugin.kinds().contains(&Kind::Loss)) {
+            chosen.insert(0, self.resolve(DEFAULT_LOSS)?);
+        }
+        Selection::new(chosen)
+    }
+}
+
+/// The plugins that a run names: one loss, and any number of others.
+#[derive(Default)]
+pub(crate) struct Selection {
+    chosen: Vec<Plugin>,
+}
+
+impl Selection {
+    fn new(chosen: Vec<Plugin>) -> anyhow::Result<Self> {
+        let selection = Self { chosen };
+        let losses: Vec<&str> = selection.of_kind(Kind::Loss).map(Plugin::name).collect();
+        if let [first, second, ..] = losses.as_slice() {
+            let usage = UsageError::new(format!("both `{first}` and `{second}` are losses"));
+            return Err(usage.hint("a run has one loss; name one of them with `--plugin`").into());
+        }
+        let mut names: Vec<&str> = selection.chosen.iter().map(Plugin::name).collect();
+        names.sort_unstable();
+        if let Some(name) =
+            names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first()).flatten())
+        {
+            return Err(UsageError::new(format!("two plugins are called `{name}`"))
+                .hint("name it once")
+                .into());
+        }
+        Ok(selection)
+    }
+
+    /// The chosen plugins that are of a kind.
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Plugin> + Clone {
+        self.chosen.iter().filter(move |plugin| plugin.kinds().contains(&kind))
+    }
+
+    /// The plugins that have a parameter.
+    fn owners(&self, key: &str) -> Vec<(&Plugin, &ParameterInfo)> {
+        let parameters = self.chosen.iter().filter_map(|plugin| Some((plugin, parameter(plugin, key)?)));
+        parameters.collect()
+    }
+
+    /// Names of the plugins that have a parameter which would be this flag.
+    pub(crate) fn owners_of_flag(&self, flag: &str) -> Vec<&str> {
+        self.owners(&flag.replace('-', "_")).into_iter().map(|(plugin, _)| plugin.name()).collect()
+    }
+
+    /// A flag for each parameter that a single plugin has and that is no flag of `run` itself.
+    pub(crate) fn flags(&self, run: &clap::Command) -> Vec<Arg> {
+        let taken =
+            |flag: &str| flag == "help" || run.get_arguments().flat_map(spellings).any(|known| known == flag);
+        let parameters = self.chosen.iter().filter(|plugin| is_configured(plugin)).flat_map(|plugin| {
+            plugin
+                .info()
+                .parameters
+                .iter()
+                .map(move |parameter| (plugin, parameter, parameter.name.replace('_', "-")))
+        });
+        parameters
+            .filter(|(_, parameter, flag)| !taken(flag) && self.owners(&parameter.name).len() == 1)
+            .map(|(plugin, parameter, flag)| {
+                let flag = Arg::new(identifier(&parameter.name))
+                    .long(flag)
+                    .help(help(parameter))
+                    .help_heading(format!("Parameters of {}", plugin.name()))
+                    .value_name(placeholder(parameter.r#type))
+                    .allow_negative_numbers(true);
+                match parameter.r#type {
+                    ParameterType::Boolean => flag.num_args(0..=1).default_missing_value("true"),
+                    _ => flag,
+                }
+            })
+            .collect()
+    }
+
+    /// The hyper-parameters that were given as `[NAME.]KEY=VALUE` or as flags of their own, checked.
+    pub(crate) fn values(&self, arguments: &[String], matches: &ArgMatches) -> anyhow::Result<Values> {
+        let mut values = Values::new();
+        for argument in arguments {
+            let (plugin, key, text) = self.resolve_argument(argument)?;
+            let value = match parameter(plugin, &key) {
+                Some(parameter) => value(parameter.r#type, text),
+                None => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+            };
+            values.entry(plugin.name().to_owned()).or_default().insert(key, value);
+        }
+        for plugin in &self.chosen {
+            for parameter in &plugin.info().parameters {
+                let id = identifier(&parameter.name);
+                let given = matches.ids().any(|known| *known == id)
+                    && matches.value_source(&id) == Some(ValueSource::CommandLine);
+                let Some(text) = given.then(|| matches.get_one::<String>(&id)).flatten() else { continue };
+                if self.owners(&parameter.name).len() != 1 {
+                    continue;
+                }
+                let values = values.entry(plugin.name().to_owned()).or_default();
+                if values.insert(parameter.name.clone(), value(parameter.r#type, text)).is_some() {
+                    let flag = parameter.name.replace('_', "-");
+                    let usage = UsageError::new(format!(
+                        "`--{flag}` and `--plugin-arg` both set `{}`",
+                        parameter.name
+                    ));
+                    return Err(usage.hint("say it once").into());
+                }
+            }
+            if let Some(values) = values.get(plugin.name()) {
+                if !is_configured(plugin) {
+                    let usage = UsageError::new(format!("`{}` takes no arguments", plugin.name()));
+                    return Err(usage.hint("losses and callbacks do").into());
+                }
+                plugin.check_arguments(values).map_err(usage)?;
+            }
+        }
+        Ok(values)
+    }
+
+    /// The plugin, the key and the value that `[NAME.]KEY=VALUE` speaks of.
+    fn resolve_argument<'a>(&self, argument: &'a str) -> Result<(&Plugin, String, &'a str), UsageError> {
+        let Some((key, text)) = argument.split_once('=') else {
+            return Err(UsageError::new(format!("`--plugin-arg {argument}` has no `=`"))
+                .hint("write `--plugin-arg KEY=VALUE` or `--plugin-arg NAME.KEY=VALUE`"));
+        };
+        let (name, key) = key.rsplit_once('.').map_or((None, key), |(name, key)| (Some(name), key));
+        let key = key.replace('-', "_");
+        if let Some(name) = name {
+            let plugin = self.chosen.iter().find(|plugin| plugin.name() == name).ok_or_else(|| {
+                let names: Vec<String> =
+                    self.chosen.iter().map(|plugin| format!("`{}`", plugin.name())).collect();
+                UsageError::new(format!("no plugin `{name}` takes part in this run"))
+                    .hint(format!("it has {}", names.join(", ")))
+            })?;
+            return Ok((plugin, key, text));
+        }
+        match self.owners(&key).as_slice() {
+            [(plugin, _)] => Ok((plugin, key, text)),
+            [(first, _), ..] => Err(UsageError::new(format!("several plugins have a parameter `{key}`"))
+                .hint(format!("say which one is meant: `--plugin-arg {}.{key}={text}`", first.name()))),
+            // The loss is asked to refuse it: it knows what it has instead.
+            [] => self
+                .of_kind(Kind::Loss)
+                .next()
+                .map(|plugin| (plugin, key, text))
+                .ok_or_else(|| UsageError::new("no loss takes part in this run")),
+        }
+    }
+}
+
+/// Whether arguments reach the plugin: dataset adapters and model definitions are the same in every run.
+fn is_configured(plugin: &Plugin) -> bool {
+    plugin.kinds().iter().any(|kind| matches!(kind, Kind::Loss | Kind::Callback))
+}
+
+/// A mistake in a hyper-parameter is one in the command line.
+fn usage(error: swift_runtime::Error) -> UsageError {
+    let usage = UsageError::new(error.to_string());
+    match error.hint() {
+        Some(hint) => usage.hint(hint),
+        None => usage,
+    }
+}
+
+fn parameter<'a>(plugin: &'a Plugin, key: &str) -> Option<&'a ParameterInfo> {
+    plugin.info().parameters.iter().find(|parameter| parameter.name == key)
+}
+
+/// A name for clap that no field of the arguments can have.
+fn identifier(parameter: &str) -> String {
+    format!("parameter {parameter}")
+}
+
+/// Whether clap's name for an argument is that of a plugin's parameter.
+pub(crate) fn is_parameter(identifier: &str) -> bool {
+    identifier.starts_with("parameter ")
+}
+
+/// The parameter's sentence and its default.
+fn help(parameter: &ParameterInfo) -> String {
+    let summary = parameter.summary.trim_end_matches('.');
+    match &parameter.default {
+        Value::Null => summary.to_owned(),
+        default => format!("{summary} [default: {default}]"),
+    }
+}
+
+/// What stands for a value in help texts.
+pub(crate) fn placeholder(kind: ParameterType) -> &'static str {
+    match kind {
+        ParameterType::Boolean => "BOOL",
+        ParameterType::Integer => "N",
+        ParameterType::Number => "X",
+        ParameterType::Text => "TEXT",
+        ParameterType::List => "A,B,…",
+    }
+}
+
+/// The value that a word stands for: JSON if it is that and fits, else text; a list also as `a,b`.
+fn value(kind: ParameterType, text: &str) -> Value {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    match kind {
+        ParameterType::Text => {
+            parsed.filter(|value| value.is_string() || value.is_null()).unwrap_or_else(|| text.into())
+        }
+        ParameterType::List => match parsed {
+            Some(value @ (Value::Array(_) | Value::Null)) => value,
+            _ => {
+                let items = text
+                    .split(',')
+                    .map(|item| serde_json::from_str(item).unwrap_or_else(|_| Value::from(item)));
+                Value::Array(items.collect())
+            }
+        },
+        _ => parsed.unwrap_or_else(|| text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_is_json_if_it_can_be() {
+        assert_eq!(value(ParameterType::Number, "0.2"), json!(0.2));
+        assert_eq!(value(ParameterType::Number, "null"), json!(null));
+        assert_eq!(value(ParameterType::Boolean, "true"), json!(true));
+        assert_eq!(value(ParameterType::Number, "much"), json!("much"));
+    }
+
+    #[test]
+    fn a_text_stays_a_text() {
+        assert_eq!(value(ParameterType::Text, "1"), json!("1"));
+        assert_eq!(value(ParameterType::Text, "\"1\""), json!("1"));
+        assert_eq!(value(ParameterType::Text, "sigmoid"), json!("sigmoid"));
+    }
+
+    #[test]
+    fn a_list_may_be_written_with_commas() {
+        assert_eq!(value(ParameterType::List, "[1, 2]"), json!([1, 2]));
+        assert_eq!(value(ParameterType::List, "a,2"), json!(["a", 2]));
+    }
+}

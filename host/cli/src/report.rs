@@ -1,0 +1,190 @@
+//! Errors as the user sees them: one sentence, its causes, hints, and an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Exit code of a run that failed.
+const FAILED: u8 = 1;
+/// Exit code of a command line that makes no sense.
+const USAGE: u8 = 2;
+/// Exit code of a run that was interrupted and has saved.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// A mistake in what was asked for, with what to do about it.
+#[derive(Debug)]
+pub(crate) struct UsageError {
+    message: String,
+    hints: Vec<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl UsageError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hints: Vec::new(), source: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// Says where the mistake was made.
+    pub(crate) fn prefix(mut self, place: &str) -> Self {
+        self.message.insert_str(0, place);
+        self
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for UsageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.source.as_deref()?)
+    }
+}
+
+impl From<clap::Error> for UsageError {
+    /// clap's sentence without its layout; its tips become hints, and flags that are said otherwise here are explained.
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let mut hints: Vec<String> = Vec::new();
+        for line in
+            lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        {
+            match line.strip_prefix("tip: ") {
+                Some(tip) => hints.push(tip.to_owned()),
+                None => message = format!("{message} {line}"),
+            }
+        }
+        if let Some(instead) = context(&error, ContextKind::InvalidArg).and_then(|flag| {
+            let flag = flag.split_whitespace().next()?;
+            crate::migrating::said_otherwise(flag.trim_start_matches('-'))
+        }) {
+            hints = vec![instead.to_owned()];
+        }
+        if hints.is_empty() {
+            hints.push("`swift-host run --help` lists all flags".to_owned());
+        }
+        Self {
+            message: backticks(&message),
+            hints: hints.iter().map(|hint| backticks(hint)).collect(),
+            source: None,
+        }
+    }
+}
+
+/// A piece of what clap knows about an error.
+pub(crate) fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    }
+}
+
+/// clap quotes with `'`, everything else here with backticks.
+fn backticks(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut previous = ' ';
+    while let Some(character) = characters.next() {
+        // An apostrophe inside a word is not a quote.
+        let inside =
+            previous.is_alphanumeric() && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        quoted.push(if character == '\'' && !inside { '`' } else { character });
+        previous = character;
+    }
+    quoted
+}
+
+/// Prints an error to stderr, or the help text that clap hands over as an error to stdout, and gives the exit code.
+pub(crate) fn report(error: anyhow::Error) -> ExitCode {
+    let error = match error.downcast::<clap::Error>() {
+        Ok(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // Nothing is left to do for a reader that has gone away.
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+        Ok(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = help.print();
+            return ExitCode::from(USAGE);
+        }
+        Ok(usage) => UsageError::from(usage).into(),
+        Err(error) => error,
+    };
+    eprint!("{}", describe(&error));
+    ExitCode::from(if error.chain().any(|cause| cause.is::<UsageError>()) { USAGE } else { FAILED })
+}
+
+/// `error: …`, a line `caused by: …` for each cause that says something new, and a line `hint: …` for each hint.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}\n");
+    let mut previous = error.to_string();
+    for cause in error.chain().skip(1) {
+        let message = cause.to_string();
+        // Many errors repeat their cause, or are nothing but a wrapper around it.
+        if !previous.contains(&message) {
+            text.push_str(&format!("caused by: {message}\n"));
+            previous = message;
+        }
+    }
+    let mut hints: Vec<String> = error.chain().flat_map(hints).collect();
+    hints.dedup();
+    for hint in hints {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+/// The hints of one error of a chain. A new library error type with hints joins this list.
+fn hints(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    if let Some(usage) = error.downcast_ref::<UsageError>() {
+        return usage.hints.clone();
+    }
+    None.or_else(|| error.downcast_ref::<swift_tensor::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<swift_runtime::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<swift_model::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<swift_data::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<swift_train::Error>()?.hint())
+        .into_iter()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_a_sentence_then_causes_then_hints() {
+        let cause = UsageError::new("no file `x`").hint("make one");
+        let error = anyhow::Error::new(cause).context("the recipe cannot be read");
+        assert_eq!(
+            describe(&error),
+            "error: the recipe cannot be read\ncaused by: no file `x`\nhint: make one\n"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_its_error_repeats_is_not_shown_twice() {
+        let error = anyhow::Error::new(UsageError::new("no file `x`")).context("cannot start: no file `x`");
+        assert_eq!(describe(&error), "error: cannot start: no file `x`\n");
+    }
+
+    #[test]
+    fn quotes_become_backticks_and_apostrophes_stay() {
+        assert_eq!(backticks("the flag '--a-b' doesn't exist"), "the flag `--a-b` doesn't exist");
+    }
+}

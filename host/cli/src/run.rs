@@ -1,0 +1,223 @@
+//! `swift-host run`: everything that takes part is put together, checked, and set going.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+use jiff::ZonedDateTime;
+use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
+use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
+use swift_runtime::{Kind, Limits, ModelPlugin, Plugin};
+use swift_tensor::Device;
+use swift_train::{Callback, Ending, Output, Summary, Training};
+
+use crate::arguments::{RunArguments, Tuner};
+use crate::command_line::Run;
+use crate::console::Console;
+use crate::dataset_adapter::DatasetAdapter;
+use crate::directories;
+use crate::lock::{self, Parts};
+use crate::plugins::{Plugins, Selection};
+use crate::progress::Progress;
+use crate::settings::{self, Settings};
+
+/// Files that a whole model needs besides its weights and `config.json`.
+const COMPANIONS: [&str; 9] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// Trains, and gives what came of it and the run directory.
+pub(crate) fn run(
+    run: Run,
+    plugins: &Plugins,
+    console: &Console,
+    interrupt: Arc<AtomicBool>,
+) -> anyhow::Result<(Summary, PathBuf)> {
+    let Run { arguments, selection, values, said, notes } = run;
+    notes.iter().for_each(|note| console.line(&format!("note: {note}")));
+    settings::check(&arguments)?;
+    let config = ModelConfig::read(&arguments.model.model)?;
+    let (folder, resume_from) = place(&arguments, console)?;
+
+    let limits = settings::limits(&arguments)?;
+    let no_values = serde_json::Map::new();
+    let values_of = |plugin: &Plugin| values.get(plugin.name()).unwrap_or(&no_values);
+    let loss_plugin = selection.of_kind(Kind::Loss).next().context("No loss takes part in this run")?;
+    let loss = loss_plugin.loss(values_of(loss_plugin), &limits)?;
+    let requirements = loss.requirements();
+    let settings = Settings::resolve(arguments, &config, requirements)?;
+    let arguments = &settings.arguments;
+
+    let standard = plugins.all()?;
+    let candidates = |kind| candidates(kind, &selection, &standard);
+
+    let tokenizer = Tokenizer::load(config.folder())?;
+    let template = Template::new(arguments.data.template.as_deref(), &tokenizer, settings.template.clone())?;
+    let mut adapters = candidates(Kind::Dataset)
+        .map(|plugin| Ok(Box::new(DatasetAdapter::start(plugin, &limits)?) as Box<dyn Adapter>))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut load = |files: &[String]| {
+        let specifications =
+            files.iter().map(|file| file.parse()).collect::<Result<Vec<DatasetSpec>, _>>()?;
+        let dataset = Dataset::load(&specifications, &mut adapters, &template, &settings.data)?;
+        console.line(&dataset.report().to_string());
+        anyhow::Ok(dataset)
+    };
+    let dataset = load(&arguments.data.dataset)?;
+    let files = &arguments.data.val_dataset;
+    let validation = if files.is_empty() { None } else { Some(load(files)?) };
+    let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
+
+    let load = LoadOptions { dtype: settings.dtype, device: Device::Cpu };
+    let definition = |config: &ModelConfig| -> anyhow::Result<(String, ModelPlugin)> {
+        let start = |plugin: &Plugin| {
+            let (plugin, limits): (Plugin, Limits) = (plugin.clone(), limits.clone());
+            move || Ok(plugin.model(&limits)?)
+        };
+        let candidates = candidates(Kind::Model).map(|plugin| (plugin.name().to_owned(), start(plugin)));
+        Ok(find_model_plugin(config, candidates)?)
+    };
+    let (model_plugin, own) = definition(&config)?;
+    let mut model = Model::load(config.folder(), own, &load)?;
+    match (arguments.adapter.tuner_type, &arguments.adapter.adapters) {
+        (Tuner::Full, _) => model.train_all()?,
+        (Tuner::Lora, Some(adapter)) => model.load_adapter(adapter, true)?,
+        (Tuner::Lora, None) => model.attach_adapter(&settings.adapter)?,
+    }
+    let reference = match reference_folder(arguments).filter(|_| requirements.reference) {
+        Some(folder) => {
+            let config = ModelConfig::read(folder)?;
+            Some(Model::load(folder, definition(&config)?.1, &load)?)
+        }
+        None => None,
+    };
+    let callbacks = selection
+        .of_kind(Kind::Callback)
+        .map(|plugin| Ok(Box::new(plugin.callback(values_of(plugin), &limits)?) as Box<dyn Callback>))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+
+    let used = |plugin: &&Plugin| {
+        let reports =
+            [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
+        plugin.name() == model_plugin || reports.into_iter().any(|source| source.adapter == plugin.name())
+    };
+    let taking_part = candidates(Kind::Dataset).chain(candidates(Kind::Model)).filter(used);
+    let taking_part =
+        selection.of_kind(Kind::Loss).chain(selection.of_kind(Kind::Callback)).chain(taking_part);
+    let parts = Parts {
+        plugins: taking_part.collect(),
+        values: &values,
+        model: &model,
+        reference: reference.as_ref(),
+        dataset: &dataset,
+        validation: validation.as_ref(),
+    };
+    let output = Output {
+        folder: folder.clone(),
+        arguments: lock::arguments(&settings, &parts)?,
+        lock: lock::lock(&settings, &parts)?,
+        companions: companions(arguments),
+    };
+    let loss = Box::new(loss);
+    let Settings { trainer: options, .. } = settings;
+    let training = Training {
+        model,
+        reference,
+        loss,
+        callbacks,
+        dataset,
+        plan,
+        validation,
+        options,
+        output,
+        resume_from,
+        interrupt,
+    };
+    let mut progress = Progress::new(console.clone(), said.to_string());
+    let summary = training.run(&mut progress);
+    console.end();
+    Ok((summary?, folder))
+}
+
+/// The plugins of a kind that may be asked: the chosen ones, then the standard ones that have not been chosen.
+fn candidates<'a>(
+    kind: Kind,
+    selection: &'a Selection,
+    standard: &'a [Plugin],
+) -> impl Iterator<Item = &'a Plugin> + Clone {
+    let chosen = move |plugin: &&Plugin| selection.of_kind(kind).any(|chosen| chosen.name() == plugin.name());
+    let others = standard.iter().filter(move |plugin| plugin.kinds().contains(&kind) && !chosen(plugin));
+    selection.of_kind(kind).chain(others)
+}
+
+/// The run directory, and the checkpoint that the run goes on from.
+fn place(arguments: &RunArguments, console: &Console) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
+    let given = arguments.output.output_dir.as_deref();
+    let runs = directories::runs_of(&arguments.model.model)?;
+    let new_run = |runs: &Path| directories::new_run(runs, ZonedDateTime::now().datetime());
+    let checkpoint = match arguments.training.resume_from_checkpoint.as_deref() {
+        None => {
+            let folder = given.map_or_else(|| new_run(&runs), Path::to_owned);
+            swift_train::require_empty(&folder)?;
+            return Ok((folder, None));
+        }
+        Some("last") => {
+            let newest = || {
+                directories::versions(&runs).into_iter().find(|run| swift_train::last_checkpoint(run).is_ok())
+            };
+            let run = given.map(Path::to_owned).or_else(newest).unwrap_or(runs);
+            let last = swift_train::last_checkpoint(&run)?;
+            last.skipped.iter().for_each(|error| console.line(&format!("note: {error}")));
+            last.path
+        }
+        Some(checkpoint) => PathBuf::from(checkpoint),
+    };
+    let folder = given.or_else(|| checkpoint.parent()).unwrap_or(Path::new(".")).to_owned();
+    Ok((folder, Some(checkpoint)))
+}
+
+/// Where the reference model lies if it is not the trained one without its adapter.
+fn reference_folder(arguments: &RunArguments) -> Option<&Path> {
+    let own = (arguments.adapter.tuner_type == Tuner::Full).then_some(&arguments.model.model);
+    arguments.model.ref_model.as_ref().or(own).map(PathBuf::as_path)
+}
+
+/// What is copied into checkpoints of whole models.
+fn companions(arguments: &RunArguments) -> Vec<PathBuf> {
+    if arguments.adapter.tuner_type != Tuner::Full {
+        return Vec::new();
+    }
+    let files = COMPANIONS.iter().map(|name| arguments.model.model.join(name));
+    files.filter(|file| file.is_file()).collect()
+}
+
+/// Prints what a program may want to know, and says how the run ended.
+pub(crate) fn conclude(summary: &Summary, folder: &Path, console: &Console) {
+    match &summary.ending {
+        Ending::Completed => {}
+        Ending::Stopped { by, reason } => {
+            console.line(&format!("`{by}` ended the run after step {}: {reason}", summary.step));
+        }
+        Ending::Interrupted => {
+            console.line(&format!("interrupted after step {} of {}", summary.step, summary.max_steps));
+            console.line("hint: the same command with `--resume-from-checkpoint last` goes on from there");
+        }
+    }
+    console.line(&format!("curves are in `{}`", summary.images.display()));
+    if let Some(checkpoint) = &summary.last_checkpoint {
+        println!("checkpoint: {}", checkpoint.display());
+    }
+    if let Some(checkpoint) = &summary.best_checkpoint {
+        println!("best checkpoint: {}", checkpoint.display());
+    }
+    println!("run: {}", folder.display());
+}

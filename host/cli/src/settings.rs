@@ -1,0 +1,267 @@
+//! From arguments to what the libraries take: open defaults are filled in, and what contradicts itself is refused.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use serde_json::Value;
+use swift_data::{PackingStrategy, PlanOptions, TemplateOptions};
+use swift_model::{AdapterOptions, ModelConfig};
+use swift_runtime::{Input, Limits, Requirements};
+use swift_tensor::{AdamW, DType};
+use swift_train::{ScheduleOptions, TrainerOptions, Warmup, When};
+
+use crate::arguments::{Dtype, LossScale, Packing, RunArguments, Strategy, Truncation, Tuner};
+use crate::directories;
+use crate::report::UsageError;
+
+/// Rows that an optimiser step has by default.
+const DEFAULT_WINDOW: usize = 16;
+
+/// Everything that a run is told, in the words of the libraries.
+pub(crate) struct Settings {
+    /// The arguments with all defaults filled in, for `args.json`.
+    pub(crate) arguments: RunArguments,
+    pub(crate) dtype: DType,
+    pub(crate) adapter: AdapterOptions,
+    pub(crate) template: TemplateOptions,
+    pub(crate) data: swift_data::LoadOptions,
+    pub(crate) plan: PlanOptions,
+    pub(crate) trainer: TrainerOptions,
+}
+
+/// What plugins may use.
+pub(crate) fn limits(arguments: &RunArguments) -> Result<Limits, UsageError> {
+    let call_time = Duration::try_from_secs_f64(arguments.plugins.plugin_timeout)
+        .map_err(|error| UsageError::new("`--plugin-timeout` is no time").caused_by(error))?;
+    let memory_bytes = arguments.plugins.plugin_memory << 20;
+    Ok(Limits { call_time, memory_bytes, seed: arguments.training.seed, ..Limits::default() })
+}
+
+/// Refuses what cannot be done whatever the model and the loss are.
+pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
+    let device = &arguments.model.device;
+    if !["auto", "cpu"].contains(&device.as_str()) {
+        return Err(UsageError::new(format!("`--device {device}` is not known to this build"))
+            .hint("it computes on the CPU: `--device cpu`"));
+    }
+    if arguments.model.dtype == Some(Dtype::Float16) {
+        return Err(UsageError::new("`--dtype float16` is not computed in on the CPU")
+            .hint("`--dtype bfloat16` needs as little memory, `--dtype float32` is exact"));
+    }
+    if arguments.adapter.tuner_type == Tuner::Full && arguments.adapter.adapters.is_some() {
+        return Err(UsageError::new("`--tuner-type full` trains no adapter, but `--adapters` names one")
+            .hint("leave one of them out"));
+    }
+    let evaluates = arguments.output.eval_strategy.is_some_and(|strategy| strategy != Strategy::No);
+    if evaluates && arguments.data.val_dataset.is_empty() {
+        return Err(UsageError::new(
+            "`--eval-strategy` asks for evaluations, but there is no validation set",
+        )
+        .hint("name its files with `--val-dataset`"));
+    }
+    Ok(())
+}
+
+impl Settings {
+    /// Resolves arguments for a model and a loss.
+    pub(crate) fn resolve(
+        mut arguments: RunArguments,
+        config: &ModelConfig,
+        loss: Requirements,
+    ) -> Result<Self, UsageError> {
+        let RunArguments { model, data, adapter, training, output, .. } = &mut arguments;
+        let dtype = *model.dtype.get_or_insert(match config.dtype() {
+            Some(DType::BF16) => Dtype::Bfloat16,
+            Some(DType::F64) => Dtype::Float64,
+            _ => Dtype::Float32,
+        });
+        let data_seed = *data.data_seed.get_or_insert(training.seed);
+        if data.max_length.is_none() {
+            data.max_length = longest_context(config);
+        }
+        let pairs = loss.input == Input::PreferencePairs;
+        let loss_scale =
+            *data.loss_scale.get_or_insert(if pairs { LossScale::LastRound } else { LossScale::Default });
+        let packing = match (data.packing, data.packing_length.or(data.max_length)) {
+            (false, _) => None,
+            (true, Some(length)) => {
+                data.packing_length = Some(length);
+                let strategy = match data.packing_strategy {
+                    Packing::Binpack => PackingStrategy::BinPack,
+                    Packing::Sequential => PackingStrategy::Sequential,
+                };
+                Some(swift_data::Packing { length, strategy })
+            }
+            (true, None) => {
+                return Err(UsageError::new(
+                    "`--packing` needs a length, and the model does not say how much it can read",
+                )
+                .hint("give it as `--packing-length TOKENS`"));
+            }
+        };
+        let batch_size = training.per_device_train_batch_size.get();
+        let accumulation = *training.gradient_accumulation_steps.get_or_insert(
+            NonZeroUsize::new(DEFAULT_WINDOW.div_ceil(batch_size)).unwrap_or(NonZeroUsize::MIN),
+        );
+        let learning_rate = *training.learning_rate.get_or_insert(match adapter.tuner_type {
+            Tuner::Lora => 1e-4,
+            Tuner::Full => 1e-5,
+        });
+        let eval_strategy = *output.eval_strategy.get_or_insert(match data.val_dataset.is_empty() {
+            true => Strategy::No,
+            false => Strategy::Steps,
+        });
+        let eval_steps = *output.eval_steps.get_or_insert(output.save_steps);
+        let greater_is_better =
+            *output.greater_is_better.get_or_insert(!output.metric_for_best_model.ends_with("loss"));
+        Ok(Self {
+            dtype: match dtype {
+                Dtype::Bfloat16 => DType::BF16,
+                Dtype::Float64 => DType::F64,
+                Dtype::Float32 | Dtype::Float16 => DType::F32,
+            },
+            adapter: AdapterOptions {
+                rank: adapter.lora_rank,
+                alpha: adapter.lora_alpha,
+                dropout: adapter.lora_dropout,
+                rslora: adapter.use_rslora,
+                dora: adapter.use_dora,
+                target_modules: adapter.target_modules.clone(),
+                seed: training.seed,
+            },
+            template: TemplateOptions {
+                system: data.system.clone(),
+                preserve_thinking: data.preserve_thinking,
+                add_non_thinking_prefix: data.add_non_thinking_prefix,
+                now: Some(data.template_date.into()),
+                ..TemplateOptions::default()
+            },
+            data: swift_data::LoadOptions {
+                pairs,
+                loss_scale: match loss_scale {
+                    LossScale::Default => swift_data::LossScale::Default,
+                    LossScale::LastRound => swift_data::LossScale::LastRound,
+                    LossScale::All => swift_data::LossScale::All,
+                },
+                max_length: data.max_length,
+                truncation: match data.truncation_strategy {
+                    Truncation::Delete => swift_data::Truncation::Delete,
+                    Truncation::Left => swift_data::Truncation::Left,
+                    Truncation::Right => swift_data::Truncation::Right,
+                },
+                seed: data_seed,
+                cache_directory: directories::cache("tokens"),
+            },
+            plan: PlanOptions {
+                batch_size,
+                gradient_accumulation_steps: accumulation.get(),
+                shuffle: data.train_dataloader_shuffle,
+                seed: data_seed,
+                packing,
+            },
+            trainer: TrainerOptions {
+                num_train_epochs: training.num_train_epochs,
+                max_steps: u64::try_from(training.max_steps).ok().and_then(NonZeroU64::new),
+                learning_rate,
+                schedule: ScheduleOptions {
+                    name: training.lr_scheduler_type.clone(),
+                    settings: training.lr_scheduler_kwargs.clone().unwrap_or_default(),
+                    warmup: match training.warmup_steps {
+                        0 => Warmup::Ratio(training.warmup_ratio),
+                        steps => Warmup::Steps(steps),
+                    },
+                },
+                weight_decay: training.weight_decay,
+                adam: AdamW {
+                    beta1: training.adam_beta1,
+                    beta2: training.adam_beta2,
+                    epsilon: training.adam_epsilon,
+                },
+                lorap_lr_ratio: adapter.lorap_lr_ratio,
+                max_grad_norm: training.max_grad_norm,
+                recompute: training.gradient_checkpointing,
+                seed: training.seed,
+                logging_steps: output.logging_steps,
+                logging_first_step: output.logging_first_step,
+                save: when(output.save_strategy, output.save_steps),
+                save_total_limit: output.save_total_limit,
+                evaluate: when(eval_strategy, eval_steps),
+                eval_on_start: output.eval_on_start,
+                eval_batch_size: training.per_device_eval_batch_size,
+                metric_for_best_model: output.metric_for_best_model.clone(),
+                greater_is_better,
+            },
+            arguments,
+        })
+    }
+}
+
+fn when(strategy: Strategy, steps: NonZeroU64) -> When {
+    match strategy {
+        Strategy::No => When::Never,
+        Strategy::Steps => When::Steps(steps),
+        Strategy::Epoch => When::Epoch,
+    }
+}
+
+/// The most tokens that a model has positions for.
+fn longest_context(config: &ModelConfig) -> Option<usize> {
+    let config: Value = serde_json::from_str(config.text()).ok()?;
+    config.get("max_position_embeddings")?.as_u64()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::tests::arguments;
+
+    const CAUSAL: Requirements =
+        Requirements { input: Input::Causal, reference: false, disable_dropout: false };
+    const PAIRS: Requirements =
+        Requirements { input: Input::PreferencePairs, reference: true, disable_dropout: true };
+
+    fn resolved(words: &[&str], loss: Requirements) -> Result<Settings, UsageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let config =
+            r#"{ "architectures": ["X"], "torch_dtype": "bfloat16", "max_position_embeddings": 64 }"#;
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        Settings::resolve(arguments(words), &ModelConfig::read(folder.path()).unwrap(), loss)
+    }
+
+    #[test]
+    fn open_defaults_follow_from_what_is_known() {
+        let settings =
+            resolved(&["--per-device-train-batch-size=3", "--seed=7", "--save-steps=9"], CAUSAL).unwrap();
+        assert_eq!(settings.trainer.learning_rate, 1e-4);
+        assert_eq!(settings.plan.gradient_accumulation_steps, 6);
+        assert_eq!(settings.plan.seed, 7);
+        assert_eq!(settings.dtype, DType::BF16);
+        assert_eq!(settings.data.max_length, Some(64));
+        assert_eq!(settings.data.loss_scale, swift_data::LossScale::Default);
+        assert_eq!(settings.trainer.evaluate, When::Never);
+        assert_eq!(settings.arguments.training.learning_rate, Some(1e-4));
+        let settings = resolved(&["--tuner-type=full", "--val-dataset=v", "--save-steps=9"], PAIRS).unwrap();
+        assert_eq!(settings.trainer.learning_rate, 1e-5);
+        assert_eq!(settings.trainer.evaluate, When::Steps(NonZeroU64::new(9).unwrap()));
+        assert_eq!(settings.data.loss_scale, swift_data::LossScale::LastRound);
+    }
+
+    #[test]
+    fn packing_is_as_long_as_the_longest_row_may_be() {
+        let packing =
+            |words: &[&str]| resolved(words, CAUSAL).unwrap().plan.packing.map(|packing| packing.length);
+        assert_eq!(packing(&[]), None);
+        assert_eq!(packing(&["--packing", "--max-length=32"]), Some(32));
+        assert_eq!(packing(&["--packing", "--packing-length=48"]), Some(48));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let refused = |words: &[&str]| check(&arguments(words)).unwrap_err().to_string();
+        assert!(refused(&["--device=cuda:1"]).contains("`--device cuda:1`"));
+        assert!(refused(&["--torch-dtype=float16"]).contains("float16"));
+        assert!(refused(&["--tuner-type=full", "--adapters=a"]).contains("`--adapters`"));
+        assert!(refused(&["--eval-strategy=epoch"]).contains("validation set"));
+        check(&arguments(&["--device=cpu", "--eval-strategy=no"])).unwrap();
+    }
+}

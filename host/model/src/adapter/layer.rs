@@ -1,0 +1,118 @@
+//! One linear layer with an adapter on it.
+
+use std::sync::{Mutex, PoisonError};
+
+use swift_tensor::fused::{Dropout, Linear, LowRank, dropout, linear};
+use swift_tensor::{DType, ParameterId, Tensor, Value};
+
+use super::norms::{Addition, row_norms};
+use super::target::Module;
+
+/// What PEFT calls `A`.
+pub(crate) const A: &str = "lora_A.weight";
+/// What PEFT calls `B`.
+pub(crate) const B: &str = "lora_B.weight";
+/// What PEFT calls the magnitudes.
+pub(crate) const MAGNITUDE: &str = "lora_magnitude_vector";
+
+/// The adapter of one linear layer. With `W` the frozen weight `[out, in]` and `s` the scale:
+///
+/// - LoRA: `y = x W^T + b + s * dropout(x) A^T B^T`;
+/// - DoRA: `y = (x W^T + s * x A^T B^T) * m / n + b`, where `n` are the norms of the rows of `W + s B A`, a constant on the
+///   way back (section 4.3 of the paper). With dropout, PEFT sends the dropped input through both products but lets the
+///   base layer's own output, from the full input, stand: `y = x W^T + b + (m / n - 1) * x' W^T + m / n * s * x' A^T B^T`.
+pub(crate) struct Layer {
+    module: Module,
+    matrices: Matrices,
+    scale: f64,
+    /// The id of `A`; those of `B` and the magnitudes follow.
+    first_id: u32,
+    /// The norms of the rows of `W + s B A`, until a parameter changes.
+    norms: Mutex<Option<Tensor>>,
+}
+
+/// What is trained.
+pub(crate) struct Matrices {
+    /// `[rank, in]`.
+    pub(crate) a: Value,
+    /// `[out, rank]`.
+    pub(crate) b: Value,
+    /// `[out]`; only DoRA has it.
+    pub(crate) magnitude: Option<Value>,
+}
+
+impl Layer {
+    /// The adapter of `module`. Its parameters get the ids from `first_id` on, at most three.
+    pub(crate) fn new(module: Module, matrices: Matrices, scale: f64, first_id: u32) -> Self {
+        Self { module, matrices, scale, first_id, norms: Mutex::default() }
+    }
+
+    /// The layer it is on.
+    pub(crate) fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Its parameters with their ids and the ends of their names.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (ParameterId, &'static str, &Value)> {
+        let Matrices { a, b, magnitude } = &self.matrices;
+        let values = [(A, Some(a)), (B, Some(b)), (MAGNITUDE, magnitude.as_ref())];
+        let ids = (self.first_id..).map(ParameterId);
+        ids.zip(values).filter_map(|(id, (name, value))| Some((id, name, value?)))
+    }
+
+    /// The layer's output for `x` `[.., in]`.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        trainable: bool,
+        dropped: Option<Dropout>,
+    ) -> swift_tensor::Result<Tensor> {
+        let Matrices { a, b, magnitude } = &self.matrices;
+        let leaf = |value: &Value, offset| match trainable {
+            true => Tensor::parameter(value.clone(), ParameterId(self.first_id + offset)),
+            false => Tensor::constant(value.clone()),
+        };
+        let low_rank = |dropout| LowRank { a: leaf(a, 0), b: leaf(b, 1), scale: self.scale, dropout };
+        let Some(magnitude) = magnitude else {
+            return linear(x, &Linear { weight, bias, adapter: Some(low_rank(dropped)) });
+        };
+        let ratio = leaf(magnitude, 2).div(&self.norms(weight.value())?)?;
+        let plain = Linear { weight: weight.clone(), bias: None, adapter: None };
+        let adapted = Linear { weight, bias: None, adapter: Some(low_rank(None)) };
+        let mut y = match dropped {
+            None => linear(x, &adapted)?.cast(ratio.dtype())?.mul(&ratio)?,
+            Some(dropped) => {
+                let kept = dropout(x, dropped)?;
+                let rest = linear(&x.sub(&kept)?, &plain)?;
+                linear(&kept, &adapted)?.cast(ratio.dtype())?.mul(&ratio)?.add(&rest.cast(ratio.dtype())?)?
+            }
+        };
+        if let Some(bias) = bias {
+            y = y.add(&bias.cast(ratio.dtype())?)?;
+        }
+        y.cast(x.dtype())
+    }
+
+    /// The norms of the rows of `W + s B A`, `[out]`.
+    pub(crate) fn norms(&self, weight: &Value) -> swift_tensor::Result<Tensor> {
+        let mut norms = self.norms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(norms) = &*norms {
+            return Ok(norms.clone());
+        }
+        let Matrices { a, b, .. } = &self.matrices;
+        let made = row_norms(weight, Some(&Addition { a, b, scale: self.scale }))?.cast(a.dtype())?;
+        Ok(norms.insert(made).clone())
+    }
+
+    /// Forgets what was derived from the parameters.
+    pub(crate) fn parameters_changed(&self) {
+        *self.norms.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// The element type of adapters: `float32`, unless the model itself is more precise.
+pub(crate) fn adapter_dtype(model: DType) -> DType {
+    if model == DType::F64 { DType::F64 } else { DType::F32 }
+}

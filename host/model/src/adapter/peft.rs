@@ -1,0 +1,83 @@
+//! Adapters on disk, as PEFT reads and writes them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+
+use swift_runtime::Architecture;
+use swift_tensor::{DType, Device};
+
+use super::Adapter;
+use super::config::AdapterConfig;
+use super::layer::{A, B, Layer, MAGNITUDE, Matrices};
+use super::target::{self, Module};
+use crate::config::{read_object, require_folder};
+use crate::weights::{Expected, read_tensors};
+use crate::write::{write_file, write_tensors};
+use crate::{Error, Result};
+
+const CONFIG_FILE: &str = "adapter_config.json";
+const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+/// What ms-swift writes besides.
+const ADDITIONAL_FILE: &str = "additional_config.json";
+const ADDITIONAL_TEXT: &str = r#"{"lora_dtype": null, "lorap_lr_ratio": null, "lorap_emb_lr": 1e-06}"#;
+
+/// The name of a parameter of an adapter in PEFT's files.
+pub(crate) fn name_of(module: &Module, end: &str) -> String {
+    format!("base_model.model.{}.{end}", module.name)
+}
+
+impl Adapter {
+    /// Reads the adapter in `folder`, which must be one of a model with this architecture.
+    ///
+    /// # Errors
+    /// If a file is missing or broken, or the adapter is of a kind that is not supported or does not fit the model.
+    pub(crate) fn read(
+        folder: &Path,
+        trainable: bool,
+        architecture: &Architecture,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        require_folder(folder)?;
+        let path = folder.join(CONFIG_FILE);
+        let config = AdapterConfig::from_entries(&path, &read_object(&path)?)?;
+        let modules = target::select(architecture, &config.target_modules)?;
+        let expected: Vec<Expected> = modules.iter().flat_map(|module| shapes(&config, module)).collect();
+        let path = folder.join(WEIGHTS_FILE);
+        let mut values =
+            read_tensors(&path, std::slice::from_ref(&path), &expected, &[], dtype, device)?.into_iter();
+        let mut next = || values.next().ok_or_else(|| Error::AdapterSetting("tensors are incomplete".into()));
+        let dora = config.dora;
+        Self::assemble(config, trainable, architecture, modules, |_| {
+            Ok(Matrices { a: next()?, b: next()?, magnitude: dora.then(&mut next).transpose()? })
+        })
+    }
+
+    /// Writes the adapter into `folder`. `base_model` is the name under which PEFT finds the base model.
+    ///
+    /// # Errors
+    /// If a file can't be written.
+    pub(crate) fn write(&self, folder: &Path, architecture: &Architecture, base_model: &str) -> Result<()> {
+        let named = |layer: &Layer| {
+            let parameters =
+                layer.parameters().map(|(_, end, value)| (name_of(layer.module(), end), value.clone()));
+            parameters.collect::<Vec<_>>()
+        };
+        let tensors: BTreeMap<_, _> = self.layers.iter().flat_map(named).collect();
+        write_tensors(&folder.join(WEIGHTS_FILE), &tensors)?;
+        let modules: BTreeSet<&str> = self.layers.iter().map(|layer| layer.module().name.as_str()).collect();
+        let config = self.config.to_text(base_model, &target::describe(architecture, &modules));
+        write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
+        write_file(&folder.join(ADDITIONAL_FILE), |file| file.write_all(ADDITIONAL_TEXT.as_bytes()))
+    }
+}
+
+/// The tensors of one layer, in the order of [`Matrices`].
+fn shapes(config: &AdapterConfig, module: &Module) -> Vec<Expected> {
+    let rank = config.rank_of(&module.name);
+    let magnitude = config.dora.then(|| (MAGNITUDE, vec![module.outputs]));
+    let shapes =
+        [(A, vec![rank, module.inputs]), (B, vec![module.outputs, rank])].into_iter().chain(magnitude);
+    shapes.map(|(end, shape)| Expected { name: name_of(module, end), shape }).collect()
+}

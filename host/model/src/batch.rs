@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use swift_runtime::Architecture;
+use swift_tensor::fused::RotaryTable;
+use swift_tensor::{DType, Device, Tensor, Value};
+
+use crate::{Error, Result};
+
+/// What a model computes on: the tokens of all sequences laid end to end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Token ids, `[tokens]`.
+    pub ids: Vec<u32>,
+    /// The place of each token in its sequence, `[tokens]`.
+    pub position_ids: Vec<u32>,
+    /// Tokens in each sequence, `[sequences]`; their sum is the number of tokens.
+    pub lengths: Vec<u32>,
+}
+
+/// A batch with what all stages and layers need of it.
+pub(crate) struct Batch {
+    /// `[tokens]`, `uint32`.
+    pub(crate) ids: Tensor,
+    pub(crate) lengths: Arc<[usize]>,
+    /// In the order of the architecture's tables.
+    pub(crate) rotary: Vec<RotaryTable>,
+}
+
+impl Batch {
+    /// # Errors
+    /// If the batch is empty, its parts don't fit together, or a token is not in the vocabulary.
+    pub(crate) fn new(
+        tokens: &Tokens,
+        architecture: &Architecture,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let Tokens { ids, position_ids, lengths } = tokens;
+        let lengths: Arc<[usize]> = lengths.iter().map(|&length| length as usize).collect();
+        let total: usize = lengths.iter().sum();
+        if ids.is_empty() || ids.len() != position_ids.len() || ids.len() != total {
+            return Err(Error::Batch(format!(
+                "has {} token ids, {} positions and sequences of {total} tokens together",
+                ids.len(),
+                position_ids.len()
+            )));
+        }
+        if let Some(id) = ids.iter().find(|id| u64::from(**id) >= architecture.vocab_size) {
+            return Err(Error::Batch(format!(
+                "has the token id {id}, but the model's vocabulary has {} tokens",
+                architecture.vocab_size
+            )));
+        }
+        let rotary = architecture.rotary_tables.iter().map(|table| {
+            RotaryTable::new(&table.inverse_frequencies, position_ids, table.scale, table.interleaved, dtype)
+        });
+        let ids = Tensor::constant(Value::from_slice(ids, ids.len(), device)?);
+        Ok(Self { ids, lengths, rotary: rotary.collect() })
+    }
+}

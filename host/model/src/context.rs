@@ -1,0 +1,87 @@
+//! What a model definition computes with: operations on parameters named by their index.
+
+use std::sync::Arc;
+
+use swift_runtime::NnContext;
+use swift_tensor::fused::{self, AttentionOptions, Dropout, Linear};
+use swift_tensor::{Result, Tensor};
+
+use crate::batch::Batch;
+use crate::network::Network;
+use crate::random::stream;
+
+/// One stage of a network on one batch.
+pub(crate) struct Context {
+    pub(crate) network: Arc<Network>,
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) stage: u32,
+    /// Whether adapters are on.
+    pub(crate) adapters: bool,
+    /// The seed of dropout; none turns it off.
+    pub(crate) dropout_seed: Option<u64>,
+}
+
+impl Context {
+    fn parameter(&self, op: &'static str, index: u32) -> Result<Tensor> {
+        self.network.parameter(op, index, Some(self.stage))
+    }
+}
+
+impl NnContext for Context {
+    fn token_count(&self) -> u64 {
+        self.batch.ids.elem_count() as u64
+    }
+
+    fn embedding(&self, parameter: u32) -> Result<Tensor> {
+        fused::embedding(&self.parameter("embedding", parameter)?, &self.batch.ids)
+    }
+
+    fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> Result<Tensor> {
+        let bias = bias.map(|bias| self.parameter("linear", bias)).transpose()?;
+        let matrix = self.parameter("linear", weight)?;
+        let adapter = self.network.adapter.as_ref().filter(|_| self.adapters);
+        match adapter.and_then(|adapter| Some((adapter, adapter.layer(weight as usize)?))) {
+            None => fused::linear(x, &Linear { weight: matrix, bias, adapter: None }),
+            Some((adapter, layer)) => {
+                let rate = adapter.dropout();
+                let seed = self.dropout_seed.filter(|_| rate > 0.0);
+                // Each layer drops other elements, and the same ones when its stage is computed again.
+                let dropout = seed.map(|seed| Dropout { rate, seed: stream(seed, &layer.module().name) });
+                layer.forward(x, matrix, bias, adapter.trainable(), dropout)
+            }
+        }
+    }
+
+    fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> Result<Tensor> {
+        fused::rms_norm(x, &self.parameter("rms_norm", weight)?, epsilon)
+    }
+
+    fn rope(&self, table: u32, x: &Tensor) -> Result<Tensor> {
+        let tables = &self.batch.rotary;
+        let table = tables.get(table as usize).ok_or_else(|| {
+            let message = format!("there is no rotary table {table}, the architecture has {}", tables.len());
+            swift_tensor::Error::invalid("rope", message)
+        })?;
+        fused::rope(x, table)
+    }
+
+    fn attention(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        let layers = self.network.architecture.cache_layers;
+        if layer >= layers {
+            let message = format!("there is no layer {layer}, the architecture has {layers}");
+            return Err(swift_tensor::Error::invalid("attention", message));
+        }
+        fused::attention(q, k, v, &self.batch.lengths, options)
+    }
+
+    fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+        fused::swiglu(gate, up)
+    }
+}

@@ -1,0 +1,186 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use swift_runtime::Architecture;
+use swift_tensor::{DType, Device, Tensor};
+
+use crate::adapter::{Adapter, AdapterOptions, adapter_dtype};
+use crate::batch::{Batch, Tokens};
+use crate::network::{Network, validate};
+use crate::parameter::TrainableParameter;
+use crate::segment::Segment;
+use crate::weights::{Expected, read_tensors, weight_files};
+use crate::{Definition, Error, ModelConfig, Result};
+
+/// A definition that stages share, also when they are computed again.
+pub(crate) type SharedDefinition = Arc<Mutex<Box<dyn Definition>>>;
+
+/// How a model is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// What the weights are converted to and everything is computed in: `float32`, `bfloat16` or `float64`.
+    pub dtype: DType,
+    /// Where they lie.
+    pub device: Device,
+}
+
+/// How a batch is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardOptions {
+    /// Whether the adapter takes part. Without it the model is the one that the adapter started from.
+    pub adapters: bool,
+    /// The seed of the adapter's dropout; none turns dropout off.
+    pub dropout_seed: Option<u64>,
+    /// Whether stages are computed again on the way back instead of keeping their intermediate results.
+    pub recompute: bool,
+}
+
+/// A model: a definition, weights, and maybe an adapter.
+///
+/// Loading leaves everything frozen. [`Self::attach_adapter`], [`Self::load_adapter`] or [`Self::train_all`] then say what
+/// is trained.
+pub struct Model {
+    config: ModelConfig,
+    definition: SharedDefinition,
+    network: Arc<Network>,
+    device: Device,
+}
+
+impl Model {
+    /// Loads the Hugging Face folder `folder`, wired as `definition` says.
+    ///
+    /// # Errors
+    /// If a file is missing or broken, the definition refuses the configuration, or the weights don't fit it; a tensor
+    /// that is missing, unknown or wrongly shaped is named.
+    pub fn load(folder: &Path, definition: impl Definition + 'static, options: &LoadOptions) -> Result<Self> {
+        let config = ModelConfig::read(folder)?;
+        let mut definition: Box<dyn Definition> = Box::new(definition);
+        let architecture = definition.load(config.text())?;
+        validate(&architecture)?;
+        let expected: Vec<_> = architecture
+            .parameters
+            .iter()
+            .map(|parameter| Expected {
+                name: parameter.name.clone(),
+                shape: parameter.shape.iter().map(|&size| size as usize).collect(),
+            })
+            .collect();
+        let LoadOptions { dtype, device } = options.clone();
+        let values =
+            read_tensors(folder, &weight_files(folder)?, &expected, &architecture.ignored, dtype, &device)?
+                .into();
+        let network =
+            Network { architecture: Arc::new(architecture), values, trainable: false, adapter: None, dtype };
+        Ok(Self { config, definition: Arc::new(Mutex::new(definition)), network: Arc::new(network), device })
+    }
+
+    /// The model's `config.json`.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How the model is wired.
+    pub fn architecture(&self) -> &Architecture {
+        &self.network.architecture
+    }
+
+    /// The element type that everything is computed in.
+    pub fn dtype(&self) -> DType {
+        self.network.dtype
+    }
+
+    /// The files that determine what the model is: `config.json` and the weights, to be digested for a record.
+    ///
+    /// # Errors
+    /// If the folder has changed and they are not there any more.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let folder = self.config.folder();
+        let mut files = vec![folder.join(crate::config::CONFIG_FILE)];
+        files.extend(weight_files(folder)?);
+        Ok(files)
+    }
+
+    /// Adds a new adapter, to be trained. It changes nothing yet.
+    ///
+    /// # Errors
+    /// If there is an adapter, everything is trained, or an option or target is not possible.
+    pub fn attach_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
+        self.must_be_plain()?;
+        let Network { architecture, values, dtype, .. } = &*self.network;
+        let adapter = Adapter::new(options, architecture, values, adapter_dtype(*dtype))?;
+        self.set_adapter(adapter);
+        Ok(())
+    }
+
+    /// Adds the adapter that PEFT or this program wrote into `folder`, to be trained further or just used.
+    ///
+    /// # Errors
+    /// If there is an adapter, everything is trained, or the files are broken, of an unsupported kind, or don't fit.
+    pub fn load_adapter(&mut self, folder: &Path, trainable: bool) -> Result<()> {
+        self.must_be_plain()?;
+        let Network { architecture, dtype, .. } = &*self.network;
+        let adapter = Adapter::read(folder, trainable, architecture, adapter_dtype(*dtype), &self.device)?;
+        self.set_adapter(adapter);
+        Ok(())
+    }
+
+    /// Makes all parameters trainable.
+    ///
+    /// # Errors
+    /// If there is an adapter.
+    pub fn train_all(&mut self) -> Result<()> {
+        self.must_be_plain()?;
+        Arc::make_mut(&mut self.network).trainable = true;
+        Ok(())
+    }
+
+    fn must_be_plain(&self) -> Result<()> {
+        match (&self.network.adapter, self.network.trainable) {
+            (Some(_), _) => Err(Error::AlreadySet("an adapter")),
+            (_, true) => Err(Error::AlreadySet("trainable weights")),
+            _ => Ok(()),
+        }
+    }
+
+    fn set_adapter(&mut self, adapter: Adapter) {
+        Arc::make_mut(&mut self.network).adapter = Some(Arc::new(adapter));
+    }
+
+    /// What an optimiser works on, in a fixed order.
+    pub fn parameters(&self) -> Vec<TrainableParameter> {
+        self.network.trainable_parameters()
+    }
+
+    /// To be called when parameters have been changed in place: forgets what was derived from them.
+    pub fn parameters_changed(&self) {
+        if let Some(adapter) = &self.network.adapter {
+            adapter.parameters_changed();
+        }
+    }
+
+    /// The hidden states `[tokens, hidden_size]` that the output projection takes.
+    ///
+    /// # Errors
+    /// If the batch is not one for this model, or a stage fails or gives something that is no hidden state.
+    pub fn forward(&self, tokens: &Tokens, options: ForwardOptions) -> Result<Tensor> {
+        let Network { architecture, dtype, .. } = &*self.network;
+        let batch = Arc::new(Batch::new(tokens, architecture, *dtype, &self.device)?);
+        let stages = (0..architecture.stages).map(|stage| Segment {
+            definition: self.definition.clone(),
+            network: self.network.clone(),
+            batch: batch.clone(),
+            stage,
+            options,
+        });
+        let mut hidden = None;
+        for stage in stages {
+            let input = hidden.as_ref();
+            hidden = Some(if options.recompute { stage.run_recomputed(input) } else { stage.run(input) }?);
+        }
+        hidden.ok_or_else(|| Error::Batch("passed no stage".into()))
+    }
+
+    pub(crate) fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+}

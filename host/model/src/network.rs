@@ -1,0 +1,122 @@
+//! The parameters of a model, as its stages see them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use swift_runtime::{Architecture, Role};
+use swift_tensor::{DType, ParameterId, Tensor, Value};
+
+use crate::adapter::Adapter;
+use crate::parameter::TrainableParameter;
+use crate::{Error, Result};
+
+/// An architecture with values.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) architecture: Arc<Architecture>,
+    /// In the order of the architecture's parameters.
+    pub(crate) values: Arc<[Value]>,
+    /// Whether the values themselves are trained.
+    pub(crate) trainable: bool,
+    pub(crate) adapter: Option<Arc<Adapter>>,
+    pub(crate) dtype: DType,
+}
+
+impl Network {
+    /// The parameter `index`, for an operation `op` of `stage` (of none for the output projection).
+    ///
+    /// # Errors
+    /// If there is no such parameter, or it belongs to another stage.
+    pub(crate) fn parameter(
+        &self,
+        op: &'static str,
+        index: u32,
+        stage: Option<u32>,
+    ) -> swift_tensor::Result<Tensor> {
+        let parameters = &self.architecture.parameters;
+        let (Some(parameter), Some(value)) =
+            (parameters.get(index as usize), self.values.get(index as usize))
+        else {
+            let message = format!("there is no parameter {index}, the architecture has {}", parameters.len());
+            return Err(swift_tensor::Error::invalid(op, message));
+        };
+        if let Some(stage) = stage.filter(|stage| *stage != parameter.stage) {
+            let message = format!(
+                "the parameter `{}` of stage {} was used in stage {stage}",
+                parameter.name, parameter.stage
+            );
+            return Err(swift_tensor::Error::invalid(op, message));
+        }
+        Ok(match self.trainable {
+            true => Tensor::parameter(value.clone(), ParameterId(index)),
+            false => Tensor::constant(value.clone()),
+        })
+    }
+
+    /// Weight `[vocab, hidden_size]` and bias `[vocab]` of the output projection.
+    ///
+    /// # Errors
+    /// If the architecture has no such parameters.
+    pub(crate) fn head(&self) -> swift_tensor::Result<(Tensor, Option<Tensor>)> {
+        let head = &self.architecture.head;
+        let bias = head.bias.map(|bias| self.parameter("linear", bias, None)).transpose()?;
+        Ok((self.parameter("linear", head.weight, None)?, bias))
+    }
+
+    /// Whether `stage` uses a parameter that is trained.
+    pub(crate) fn trains(&self, stage: u32, adapters: bool) -> bool {
+        let adapter = self.adapter.as_ref().filter(|adapter| adapters && adapter.trainable());
+        let trained = |index| self.trainable || adapter.is_some_and(|adapter| adapter.layer(index).is_some());
+        let parameters = self.architecture.parameters.iter().enumerate();
+        parameters.filter(|(_, parameter)| parameter.stage == stage).any(|(index, _)| trained(index))
+    }
+
+    /// What an optimiser works on.
+    pub(crate) fn trainable_parameters(&self) -> Vec<TrainableParameter> {
+        let own = self.architecture.parameters.iter().zip(self.values.iter()).zip(0..).map(
+            |((parameter, value), id)| TrainableParameter {
+                id: ParameterId(id),
+                name: parameter.name.clone(),
+                value: value.clone(),
+                role: parameter.role,
+                weight_decay: !matches!(parameter.role, Role::Bias | Role::Norm),
+                adapter_b: false,
+            },
+        );
+        let adapter = self.adapter.iter().filter(|adapter| adapter.trainable());
+        let adapted = adapter.flat_map(|adapter| adapter.parameters(&self.architecture));
+        own.filter(|_| self.trainable).chain(adapted).collect()
+    }
+}
+
+/// Checks what the rest relies on.
+///
+/// # Errors
+/// If the architecture contradicts itself.
+pub(crate) fn validate(architecture: &Architecture) -> Result<()> {
+    let wrong = |message: String| {
+        Err(Error::InconsistentArchitecture { architecture: architecture.name.clone(), message })
+    };
+    if architecture.stages == 0 {
+        return wrong("it has no stages".into());
+    }
+    let mut names = BTreeSet::new();
+    for parameter in &architecture.parameters {
+        if !names.insert(&parameter.name) {
+            return wrong(format!("it names the parameter `{}` twice", parameter.name));
+        }
+        if parameter.stage >= architecture.stages {
+            return wrong(format!("the parameter `{}` belongs to stage {}", parameter.name, parameter.stage));
+        }
+    }
+    let shape =
+        |index: u32| architecture.parameters.get(index as usize).map(|parameter| parameter.shape.as_slice());
+    let head = &architecture.head;
+    if shape(head.weight) != Some(&[architecture.vocab_size, architecture.hidden_size]) {
+        return wrong("the head's weight is no parameter of the shape [vocab, hidden_size]".into());
+    }
+    if head.bias.is_some_and(|bias| shape(bias) != Some(&[architecture.vocab_size])) {
+        return wrong("the head's bias is no parameter of the shape [vocab]".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use swift_runtime::OutputsView;
+use swift_tensor::fused::{Linear, TokenStatistics, linear, token_statistics};
+use swift_tensor::{Device, Tensor, Value};
+
+use crate::network::Network;
+use crate::{Error, Model, Result};
+
+/// Marks a position without a label.
+const NO_LABEL: i64 = -100;
+
+/// What a model computed for a batch, as a loss sees it. Nothing is computed before it is asked for, and nothing twice.
+///
+/// Whatever is asked for first inside `swift_tensor::no_grad` stays without a gradient.
+pub struct Outputs {
+    network: Arc<Network>,
+    hidden: Tensor,
+    labels: Vec<i64>,
+    statistics: Mutex<Option<TokenStatistics>>,
+    logits: Mutex<Option<Tensor>>,
+}
+
+impl Outputs {
+    /// Outputs for `hidden` `[tokens, hidden_size]`, which [`Model::forward`] gave, and `labels` `[tokens]`: the token to
+    /// predict at each position, or -100.
+    ///
+    /// # Errors
+    /// If there is not one label for each position, or a label is not in the vocabulary.
+    pub fn new(model: &Model, hidden: Tensor, labels: &[i64]) -> Result<Self> {
+        if hidden.dims().first() != Some(&labels.len()) {
+            return Err(Error::Batch(format!(
+                "has {} labels for hidden states {:?}",
+                labels.len(),
+                hidden.dims()
+            )));
+        }
+        let vocabulary = model.architecture().vocab_size as i64;
+        if let Some(label) =
+            labels.iter().find(|label| **label != NO_LABEL && !(0..vocabulary).contains(label))
+        {
+            return Err(Error::Batch(format!(
+                "has the label {label}, but the model's vocabulary has {vocabulary} tokens"
+            )));
+        }
+        let (statistics, logits) = (Mutex::new(None), Mutex::new(None));
+        Ok(Self { network: model.network().clone(), hidden, labels: labels.to_vec(), statistics, logits })
+    }
+
+    /// The statistics at all positions.
+    fn statistics(&self) -> swift_tensor::Result<TokenStatistics> {
+        let mut cached = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some(statistics) => Ok(statistics.clone()),
+            None => Ok(cached.insert(self.compute_statistics()?).clone()),
+        }
+    }
+
+    /// Computes them at the labelled positions only, which are a small part where prompts are long.
+    fn compute_statistics(&self) -> swift_tensor::Result<TokenStatistics> {
+        let labelled = self.labels.iter().zip(0i64..).filter(|(label, _)| **label != NO_LABEL);
+        let (labels, positions): (Vec<i64>, Vec<i64>) = labelled.unzip();
+        let tokens = self.labels.len() as u64;
+        let list = |values: Vec<i64>| {
+            let count = values.len();
+            swift_tensor::Result::Ok(Tensor::constant(Value::from_vec(values, count, &Device::Cpu)?))
+        };
+        let mut predictions = vec![-1; self.labels.len()];
+        let (weight, bias) = self.network.head()?;
+        let rows = self.hidden.index_select(0, &list(positions.clone())?)?;
+        let packed = token_statistics(&rows, &weight, bias.as_ref(), &list(labels)?)?;
+        let predicted = packed.predictions.value().to_vec1::<i64>()?;
+        for (position, token) in positions.iter().zip(predicted) {
+            if let Some(place) = predictions.get_mut(*position as usize) {
+                *place = token;
+            }
+        }
+        let positions = list(positions)?;
+        let spread = |packed: &Tensor| packed.segment_sum(&positions, tokens);
+        Ok(TokenStatistics {
+            token_logps: spread(&packed.token_logps)?,
+            predictions: list(predictions)?,
+            entropies: spread(&packed.entropies)?,
+            mean_logits: spread(&packed.mean_logits)?,
+        })
+    }
+}
+
+impl OutputsView for Outputs {
+    fn token_logps(&self) -> swift_tensor::Result<Tensor> {
+        Ok(self.statistics()?.token_logps)
+    }
+
+    fn predictions(&self) -> swift_tensor::Result<Tensor> {
+        Ok(self.statistics()?.predictions)
+    }
+
+    fn entropies(&self) -> swift_tensor::Result<Tensor> {
+        Ok(self.statistics()?.entropies)
+    }
+
+    fn mean_logits(&self) -> swift_tensor::Result<Tensor> {
+        Ok(self.statistics()?.mean_logits)
+    }
+
+    fn logits(&self) -> swift_tensor::Result<Tensor> {
+        let mut cached = self.logits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(logits) = &*cached {
+            return Ok(logits.clone());
+        }
+        let (weight, bias) = self.network.head()?;
+        let logits = linear(&self.hidden, &Linear { weight, bias, adapter: None })?;
+        Ok(cached.insert(logits).clone())
+    }
+
+    fn hidden(&self) -> swift_tensor::Result<Tensor> {
+        Ok(self.hidden.clone())
+    }
+}

@@ -1,0 +1,184 @@
+//! Tensors out of safetensors files: found, checked and converted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use rayon::prelude::*;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use swift_tensor::{DType, Device, Value};
+
+use crate::config::{read_object, require_folder};
+use crate::pattern::matches;
+use crate::{Error, Result};
+
+/// The weights of a small model.
+pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
+/// The list of the files of a large one.
+pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// The safetensors files of a Hugging Face folder, in the order of their names: `model.safetensors`, or else what
+/// `model.safetensors.index.json` lists.
+///
+/// # Errors
+/// If there is no such folder, neither file is in it, or a listed file is not.
+pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    require_folder(folder)?;
+    let single = folder.join(WEIGHTS_FILE);
+    let index = folder.join(INDEX_FILE);
+    if single.exists() || !index.exists() {
+        return match single.exists() {
+            true => Ok(vec![single]),
+            false => Err(Error::FileMissing { folder: folder.into(), file: WEIGHTS_FILE.into() }),
+        };
+    }
+    let entries = read_object(&index)?;
+    let map = entries.get("weight_map").and_then(|map| map.as_object());
+    let map = map.ok_or_else(|| Error::json(&index, "it has no entry `weight_map`"))?;
+    let names: Option<BTreeSet<&str>> = map.values().map(|name| name.as_str()).collect();
+    let names = names.ok_or_else(|| Error::json(&index, "`weight_map` has a value that is no file name"))?;
+    if let Some(missing) = names.iter().find(|name| !folder.join(name).exists()) {
+        return Err(Error::FileMissing { folder: folder.into(), file: (*missing).into() });
+    }
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// A tensor that a model needs.
+pub(crate) struct Expected {
+    /// Its name in the files.
+    pub(crate) name: String,
+    /// Its shape.
+    pub(crate) shape: Vec<usize>,
+}
+
+/// Reads the tensors `expected`, in their order, out of `files` as `dtype`. `root` is what messages call the files as a
+/// whole; `ignored` are patterns of names that may be there besides.
+///
+/// # Errors
+/// If a file is broken, or a tensor is missing, unknown, or of another shape or an unsupported type.
+pub(crate) fn read_tensors(
+    root: &Path,
+    files: &[PathBuf],
+    expected: &[Expected],
+    ignored: &[String],
+    dtype: DType,
+    device: &Device,
+) -> Result<Vec<Value>> {
+    let maps = files.iter().map(|path| map_file(path)).collect::<Result<Vec<_>>>()?;
+    let mut found = BTreeMap::new();
+    for (path, map) in files.iter().zip(&maps) {
+        let corrupt = |error: safetensors::SafeTensorError| Error::Corrupt {
+            path: path.clone(),
+            message: error.to_string(),
+        };
+        let tensors = SafeTensors::deserialize(map).map_err(corrupt)?;
+        found.extend(tensors.tensors().into_iter().map(|(name, view)| (name, (path.as_path(), view))));
+    }
+    let found = check(root, found, expected, ignored)?;
+    found.par_iter().map(|view| decode(view, dtype, device)).collect()
+}
+
+fn map_file(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(Error::read(path))?;
+    #[expect(
+        unsafe_code,
+        reason = "a memory map is the way to read gigabytes without a second copy in memory"
+    )]
+    // SAFETY: the map is read-only and dropped before this module's caller returns. Another process that shortened the
+    // file meanwhile would end this one; files of a model in use are not written to by anything here, which replaces
+    // files by renaming.
+    let map = unsafe { Mmap::map(&file) };
+    map.map_err(Error::read(path))
+}
+
+/// Brings what was found into the order of what is expected.
+fn check<'a>(
+    root: &Path,
+    mut found: BTreeMap<String, (&Path, TensorView<'a>)>,
+    expected: &[Expected],
+    ignored: &[String],
+) -> Result<Vec<TensorView<'a>>> {
+    let (mut missing, mut misshapen, mut views) = (Vec::new(), Vec::new(), Vec::new());
+    for expected in expected {
+        match found.remove(&expected.name) {
+            None => missing.push(expected),
+            Some((path, view)) if view.shape() != expected.shape => misshapen.push((path, expected, view)),
+            Some((path, view)) if !READABLE.contains(&view.dtype()) => {
+                let (path, name) = (path.into(), expected.name.clone());
+                return Err(Error::TensorType { path, name, dtype: view.dtype().to_string() });
+            }
+            Some((_, view)) => views.push(view),
+        }
+    }
+    if let Some(first) = missing.first() {
+        let (path, name) = (root.into(), first.name.clone());
+        return Err(Error::TensorMissing { path, name, more: missing.len() - 1 });
+    }
+    if let Some((path, expected, view)) = misshapen.first() {
+        return Err(Error::TensorShape {
+            path: path.to_path_buf(),
+            name: expected.name.clone(),
+            got: view.shape().to_vec(),
+            expected: expected.shape.clone(),
+            more: misshapen.len() - 1,
+        });
+    }
+    let known = |name: &str| ignored.iter().any(|pattern| matches(pattern, name));
+    let unexpected: Vec<_> = found.into_iter().filter(|(name, _)| !known(name)).collect();
+    match unexpected.first() {
+        None => Ok(views),
+        Some((name, (path, _))) => Err(Error::TensorUnexpected {
+            path: path.to_path_buf(),
+            name: name.clone(),
+            more: unexpected.len() - 1,
+        }),
+    }
+}
+
+const READABLE: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64];
+
+fn decode(view: &TensorView<'_>, dtype: DType, device: &Device) -> Result<Value> {
+    let shape = view.shape();
+    Ok(match dtype {
+        DType::F32 => Value::from_vec(elements(view, |x| x, |x| x as f32), shape, device)?,
+        DType::F64 => Value::from_vec(elements(view, f64::from, |x| x), shape, device)?,
+        DType::BF16 => Value::from_vec(elements(view, bf16::from_f32, bf16::from_f64), shape, device)?,
+        other => {
+            let what = format!("element type `{}`", other.as_str());
+            return Err(swift_tensor::Error::Unsupported { op: "load", what }.into());
+        }
+    })
+}
+
+/// The elements of `view`, through `f32` where that holds them exactly, else through `f64`.
+fn elements<T: Copy + Default + Send + Sync>(
+    view: &TensorView<'_>,
+    narrow: impl Fn(f32) -> T + Sync,
+    wide: impl Fn(f64) -> T + Sync,
+) -> Vec<T> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F64 => convert(bytes, |b| wide(f64::from_le_bytes(b))),
+        Dtype::F16 => convert(bytes, |b| narrow(f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => convert(bytes, |b| narrow(bf16::from_le_bytes(b).to_f32())),
+        _ => convert(bytes, |b| narrow(f32::from_le_bytes(b))),
+    }
+}
+
+fn convert<const N: usize, T: Copy + Default + Send + Sync>(
+    bytes: &[u8],
+    element: impl Fn([u8; N]) -> T + Sync,
+) -> Vec<T> {
+    /// Elements that one thread converts at a time.
+    const CHUNK: usize = 1 << 16;
+    let mut elements = vec![T::default(); bytes.len() / N];
+    elements.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * N)).for_each(|(elements, bytes)| {
+        for (x, bytes) in elements.iter_mut().zip(bytes.as_chunks::<N>().0) {
+            *x = element(*bytes);
+        }
+    });
+    elements
+}

@@ -1,0 +1,113 @@
+//! Files that are either there as a whole or not at all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use candle_core::{CpuStorage, Storage};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use swift_tensor::{DType, Value};
+
+use crate::{Error, Result};
+
+/// Writes a file beside `path`, brings it to the disk, and renames it to `path`. After a crash at any moment `path` is
+/// what it was before or what it was to become.
+///
+/// # Errors
+/// If the operating system can't; nothing is left behind then.
+pub(crate) fn write_file(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".partial");
+    let beside = path.with_file_name(name);
+    let write = || {
+        let file = File::create(&beside)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, &file);
+        content(&mut writer)?;
+        writer.flush()?;
+        drop(writer);
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        // The new name itself lies in the folder.
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    write().map_err(|cause| {
+        // The first error is the one that matters.
+        let _ = std::fs::remove_file(&beside);
+        Error::Write { path: path.into(), cause }
+    })
+}
+
+/// Writes named tensors as a safetensors file, atomically and in the order of their names.
+///
+/// # Errors
+/// If a tensor is of a type other than `float32`, `float64`, `bfloat16` or does not lie on the CPU, or if the file can't be
+/// written.
+pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Value>) -> Result<()> {
+    let mut offset = 0;
+    let mut infos = Vec::with_capacity(tensors.len());
+    for (name, value) in tensors {
+        let start = offset;
+        offset += value.elem_count() * value.dtype().size_in_bytes();
+        let dtype = stored_type(value.dtype())?;
+        let shape = value.dims().to_vec();
+        infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, offset) }));
+    }
+    // PyTorch's readers ask for this entry.
+    let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let other = |error: &dyn std::fmt::Display| Error::Tensor(swift_tensor::Error::Other(error.to_string()));
+    let metadata = Metadata::new(Some(about), infos).map_err(|error| other(&error))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|error| other(&error))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    write_file(path, |writer| {
+        writer.write_all(&(header.len() as u64).to_le_bytes())?;
+        writer.write_all(&header)?;
+        tensors.values().try_for_each(|value| write_elements(writer, value))
+    })
+}
+
+fn stored_type(dtype: DType) -> Result<Dtype> {
+    match dtype {
+        DType::F32 => Ok(Dtype::F32),
+        DType::F64 => Ok(Dtype::F64),
+        DType::BF16 => Ok(Dtype::BF16),
+        other => Err(unsupported(format!("element type `{}`", other.as_str())).into()),
+    }
+}
+
+fn unsupported(what: String) -> swift_tensor::Error {
+    swift_tensor::Error::Unsupported { op: "save", what }
+}
+
+fn write_elements(writer: &mut impl Write, value: &Value) -> std::io::Result<()> {
+    let value = value.contiguous().map_err(std::io::Error::other)?;
+    let (storage, layout) = value.storage_and_layout();
+    let range = layout.start_offset()..layout.start_offset() + value.elem_count();
+    match &*storage {
+        Storage::Cpu(CpuStorage::F32(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
+        Storage::Cpu(CpuStorage::F64(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
+        Storage::Cpu(CpuStorage::BF16(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
+        _ => Err(std::io::Error::other(unsupported("a device other than the CPU".into()))),
+    }
+}
+
+fn write_slice<T: Copy, const N: usize>(
+    writer: &mut impl Write,
+    elements: Option<&[T]>,
+    bytes: impl Fn(T) -> [u8; N],
+) -> std::io::Result<()> {
+    let elements = elements.ok_or_else(|| std::io::Error::other("the layout exceeds the storage"))?;
+    const CHUNK: usize = 1 << 13;
+    let mut buffer = vec![0; CHUNK * N];
+    for chunk in elements.chunks(CHUNK) {
+        for (place, &x) in buffer.as_chunks_mut::<N>().0.iter_mut().zip(chunk) {
+            *place = bytes(x);
+        }
+        writer.write_all(buffer.get(..chunk.len() * N).unwrap_or_default())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Models out of golden files, driven by a native definition.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may stop at the first surprise, helpers of tests too"
+)]
+
+mod adapters;
+mod golden;
+mod gradients;
+mod native;
+mod saving;
+mod stages;
+mod weights;

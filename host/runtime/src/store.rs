@@ -1,0 +1,155 @@
+//! What belongs to one instance of a plugin.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::WasiCtx;
+
+use crate::engine::{Engine, TICK};
+use crate::limits::{Breach, Limits, Memory};
+use crate::scope::Scope;
+use crate::views::{BatchView, NnContext, OutputsView};
+use crate::wasi::{self, Output};
+
+/// What a plugin may look at during a call.
+#[derive(Default)]
+pub(crate) struct Views {
+    pub(crate) batch: Option<Arc<dyn BatchView>>,
+    pub(crate) policy: Option<Arc<dyn OutputsView>>,
+    pub(crate) reference: Option<Arc<dyn OutputsView>>,
+    pub(crate) context: Option<Arc<dyn NnContext>>,
+    /// The seed of the call's random numbers; without one there are none.
+    pub(crate) seed: Option<u64>,
+}
+
+/// What a call took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Operations on tensors.
+    pub operations: u64,
+    /// The most bytes of tensors that were charged to the call at a time. See [`Limits::tensor_bytes`].
+    pub tensor_bytes: u64,
+    /// Handles that the plugin neither returned nor dropped, so that the host released them.
+    pub left_handles: usize,
+}
+
+/// The host's side of one instance of a plugin.
+pub(crate) struct State {
+    /// The plugin's name, for the log.
+    pub(crate) plugin: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    /// What was written to stdout and stderr and not yet looked at.
+    pub(crate) output: Output,
+    memory: Memory,
+    pub(crate) scope: Scope,
+    pub(crate) views: Views,
+    clock: Clock,
+    pub(crate) usage: Usage,
+    /// Random tensors drawn in this call.
+    pub(crate) draws: u64,
+    /// Lines logged in this call.
+    pub(crate) lines: u64,
+    /// What the plugin said in its panic hook.
+    pub(crate) panic: Option<String>,
+    /// In this call, an operation found a value that is not finite while the host was looking for one.
+    pub(crate) non_finite: Option<swift_tensor::Error>,
+    /// The plugin crashed or was stopped: the store is of no more use.
+    pub(crate) crashed: bool,
+}
+
+/// A store for one instance of a plugin.
+pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Store<State> {
+    let state = State {
+        plugin,
+        limits: limits.clone(),
+        wasi: wasi::context(),
+        table: ResourceTable::new(),
+        output: Output::default(),
+        memory: Memory::new(limits.memory_bytes),
+        scope: Scope::default(),
+        views: Views::default(),
+        clock: Clock { ticks: engine.ticks(), start: 0, host: 0 },
+        usage: Usage::default(),
+        draws: 0,
+        lines: 0,
+        panic: None,
+        non_finite: None,
+        crashed: false,
+    };
+    let mut store = Store::new(engine.wasmtime(), state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(usize::try_from(limits.copied_bytes).unwrap_or(usize::MAX));
+    store.epoch_deadline_callback(|store| {
+        let state = store.data();
+        if state.clock.plugin() > ticks(&state.limits) {
+            return Err(Breach::Time(state.limits.call_time).into());
+        }
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store
+}
+
+/// Begins a call.
+pub(crate) fn begin(store: &mut Store<State>, views: Views) {
+    // The callback above is called at each tick and decides itself.
+    store.set_epoch_deadline(1);
+    let state = store.data_mut();
+    state.views = views;
+    state.clock.start();
+    state.usage = Usage::default();
+    state.draws = 0;
+    state.lines = 0;
+    state.panic = None;
+    state.non_finite = None;
+}
+
+impl State {
+    /// Ends a call: lets go of everything that was there for it.
+    pub(crate) fn end(&mut self) -> Usage {
+        self.views = Views::default();
+        self.usage.left_handles = self.scope.close();
+        self.usage
+    }
+
+    /// Runs `f` without charging its time to the plugin.
+    pub(crate) fn on_host_time<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.clock.now();
+        let result = f(self);
+        self.clock.host += self.clock.now() - before;
+        result
+    }
+}
+
+/// Time in ticks of the engine, so that looking at it costs next to nothing in an operation.
+struct Clock {
+    ticks: Arc<AtomicU64>,
+    /// When the call began.
+    start: u64,
+    /// How much of it went by in the host.
+    host: u64,
+}
+
+impl Clock {
+    fn now(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    fn start(&mut self) {
+        self.start = self.now();
+        self.host = 0;
+    }
+
+    /// Ticks that went by in the plugin.
+    fn plugin(&self) -> u64 {
+        (self.now() - self.start).saturating_sub(self.host)
+    }
+}
+
+/// The ticks that a call may take.
+fn ticks(limits: &Limits) -> u64 {
+    limits.call_time.as_nanos().div_ceil(TICK.as_nanos()).try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,119 @@
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor as Value};
+use swift_data::PackedBatch;
+use swift_model::Tokens;
+use swift_runtime::BatchView;
+use swift_tensor::Tensor;
+
+use crate::Result;
+
+/// What the loss of a micro-batch is a share of: the accumulation window, or the whole validation set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) labels: u64,
+    pub(crate) sequences: u64,
+}
+
+impl Totals {
+    /// Those of several micro-batches together.
+    pub(crate) fn of<'a>(batches: impl IntoIterator<Item = &'a PackedBatch>) -> Self {
+        batches.into_iter().fold(Self::default(), |sum, batch| Self {
+            labels: sum.labels + batch.label_count() as u64,
+            sequences: sum.sequences + batch.lengths.len() as u64,
+        })
+    }
+}
+
+/// Where a micro-batch stands in the run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Optimiser steps taken before.
+    pub(crate) step: u64,
+    /// Its number in the window.
+    pub(crate) micro_batch: u64,
+    pub(crate) totals: Totals,
+    pub(crate) training: bool,
+}
+
+/// A packed micro-batch as a loss sees it.
+pub(crate) struct Batch {
+    labels: Tensor,
+    label_mask: Tensor,
+    loss_weights: Tensor,
+    segment_ids: Tensor,
+    lengths: Vec<u32>,
+    fields: Vec<(String, Tensor)>,
+    place: Place,
+}
+
+impl Batch {
+    pub(crate) fn new(packed: &PackedBatch, place: Place) -> Result<Arc<Self>> {
+        let segment_ids: Vec<i64> = packed.segment_ids.iter().map(|&id| i64::from(id)).collect();
+        let fields = packed.fields.iter().map(|(name, column)| Ok((name.clone(), tensor(column)?)));
+        Ok(Arc::new(Self {
+            labels: tensor(&packed.labels)?,
+            label_mask: tensor(&packed.label_mask)?,
+            loss_weights: tensor(&packed.loss_weights)?,
+            segment_ids: tensor(&segment_ids)?,
+            lengths: packed.lengths.clone(),
+            fields: fields.collect::<Result<_>>()?,
+            place,
+        }))
+    }
+}
+
+fn tensor<T: candle_core::WithDType>(elements: &[T]) -> Result<Tensor> {
+    Ok(Tensor::constant(Value::from_slice(elements, elements.len(), &Device::Cpu)?))
+}
+
+/// The part of a batch that the model computes on.
+pub(crate) fn tokens(packed: &PackedBatch) -> Tokens {
+    Tokens {
+        ids: packed.input_ids.clone(),
+        position_ids: packed.position_ids.clone(),
+        lengths: packed.lengths.clone(),
+    }
+}
+
+impl BatchView for Batch {
+    fn labels(&self) -> Tensor {
+        self.labels.clone()
+    }
+
+    fn label_mask(&self) -> Tensor {
+        self.label_mask.clone()
+    }
+
+    fn loss_weights(&self) -> Tensor {
+        self.loss_weights.clone()
+    }
+
+    fn segment_ids(&self) -> Tensor {
+        self.segment_ids.clone()
+    }
+
+    fn sequence_lengths(&self) -> Vec<u32> {
+        self.lengths.clone()
+    }
+
+    fn field(&self, name: &str) -> Option<Tensor> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, column)| column.clone())
+    }
+
+    fn global_token_count(&self) -> u64 {
+        self.place.totals.labels
+    }
+
+    fn global_sequence_count(&self) -> u64 {
+        self.place.totals.sequences
+    }
+
+    fn step(&self) -> u64 {
+        self.place.step
+    }
+
+    fn training(&self) -> bool {
+        self.place.training
+    }
+}

@@ -1,0 +1,215 @@
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor as Value};
+use swift_data::PackedBatch;
+use swift_model::{ForwardOptions, Model, Outputs};
+use swift_runtime::{LossReport, OutputsView, Requirements};
+use swift_tensor::{GradientSink, ParameterId, backward, check_finite, no_grad};
+
+use crate::batch::{Batch, Place, Totals, tokens};
+use crate::metrics::Metrics;
+use crate::random::seed;
+use crate::sink::{Gradients, clip_factor};
+use crate::{Error, Loss, Optimizer, Result, TrainerOptions};
+
+/// Element types that the optimiser changes.
+const TRAINED: [DType; 2] = [DType::F32, DType::BF16];
+
+/// What learns: a model, the loss that it learns by, and the gradients of the window at hand.
+pub(crate) struct Learner {
+    model: Model,
+    reference: Reference,
+    loss: Box<dyn Loss>,
+    requirements: Requirements,
+    gradients: Gradients,
+    optimizer: Optimizer,
+    recompute: bool,
+    seed: u64,
+    max_grad_norm: f64,
+}
+
+/// Where the outputs of the reference model come from.
+enum Reference {
+    /// The loss needs none.
+    None,
+    /// The model itself without its adapter.
+    WithoutAdapter,
+    Model(Box<Model>),
+}
+
+/// What came out of an optimiser step.
+pub(crate) struct Step {
+    pub(crate) loss: f64,
+    /// Before clipping.
+    pub(crate) gradient_norm: f64,
+}
+
+impl Learner {
+    /// # Errors
+    /// If nothing is trained, or the loss needs a reference model and there is none.
+    pub(crate) fn new(
+        model: Model,
+        reference: Option<Model>,
+        loss: Box<dyn Loss>,
+        options: &TrainerOptions,
+    ) -> Result<Self> {
+        let parameters = model.parameters();
+        let first = parameters.first().ok_or(Error::NothingToTrain)?;
+        if let Some(other) = parameters.iter().find(|parameter| !TRAINED.contains(&parameter.value.dtype())) {
+            let dtype = other.value.dtype().as_str();
+            return Err(Error::setting(
+                "dtype",
+                format!("leads to parameters in `{dtype}`, which are not trained"),
+            ));
+        }
+        let requirements = loss.requirements();
+        // Whoever trains the model's own parameters has no reference left in it.
+        let own = model.architecture().parameters.iter().any(|own| own.name == first.name);
+        let reference = match reference {
+            _ if !requirements.reference => Reference::None,
+            Some(reference) => Reference::Model(Box::new(reference)),
+            None if own => return Err(Error::ReferenceMissing),
+            None => Reference::WithoutAdapter,
+        };
+        Ok(Self {
+            gradients: Gradients::new(&parameters),
+            optimizer: Optimizer::new(&parameters, options)?,
+            recompute: options.recompute,
+            seed: options.seed,
+            max_grad_norm: options.max_grad_norm,
+            model,
+            reference,
+            loss,
+            requirements,
+        })
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    pub(crate) fn optimizer(&self) -> &Optimizer {
+        &self.optimizer
+    }
+
+    pub(crate) fn optimizer_mut(&mut self) -> &mut Optimizer {
+        &mut self.optimizer
+    }
+
+    /// Computes loss and metrics of a micro-batch.
+    fn compute(&mut self, packed: &PackedBatch, place: Place) -> Result<LossReport> {
+        let tokens = tokens(packed);
+        let outputs = |model: &Model, options| -> Result<Arc<dyn OutputsView>> {
+            Ok(Arc::new(Outputs::new(model, model.forward(&tokens, options)?, &packed.labels)?))
+        };
+        let frozen = |adapters| ForwardOptions { adapters, dropout_seed: None, recompute: false };
+        // First, so that its intermediate results are gone before those of the policy come.
+        let reference = match &self.reference {
+            Reference::None => None,
+            Reference::WithoutAdapter => Some(no_grad(|| outputs(&self.model, frozen(false)))?),
+            Reference::Model(model) => Some(no_grad(|| outputs(model, frozen(true)))?),
+        };
+        let dropout = place.training && !self.requirements.disable_dropout;
+        let options = ForwardOptions {
+            adapters: true,
+            dropout_seed: dropout.then(|| seed(&[self.seed, place.step, place.micro_batch])),
+            recompute: place.training && self.recompute,
+        };
+        let policy = outputs(&self.model, options)?;
+        self.loss.compute(Batch::new(packed, place)?, policy, reference)
+    }
+
+    /// Computes loss and metrics of a micro-batch without learning from it.
+    pub(crate) fn evaluate(
+        &mut self,
+        packed: &PackedBatch,
+        place: Place,
+        metrics: &mut Metrics,
+    ) -> Result<f64> {
+        no_grad(|| {
+            let report = self.compute(packed, place)?;
+            observe(&report, metrics)?;
+            scalar(&report)
+        })
+    }
+
+    /// Takes the optimiser step that follows `step` steps on the micro-batches of a window.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if the loss or a gradient is not; parameters and optimiser are as before then.
+    pub(crate) fn step(
+        &mut self,
+        window: &[PackedBatch],
+        step: u64,
+        learning_rate: f64,
+        metrics: &mut Metrics,
+    ) -> Result<Step> {
+        let totals = Totals::of(window);
+        let place = |micro_batch| Place { step, micro_batch, totals, training: true };
+        self.gradients.clear();
+        let mut loss = 0.0;
+        for (packed, number) in window.iter().zip(0..) {
+            let report = self.compute(packed, place(number))?;
+            let share = scalar(&report)?;
+            if !share.is_finite() {
+                let origin = self.origin(packed, place(number));
+                return Err(Error::NotFinite { step: step + 1, what: "The loss".into(), origin });
+            }
+            loss += share;
+            observe(&report, metrics)?;
+            backward(&report.loss, &mut self.gradients)?;
+        }
+        let gradient_norm = self.gradients.norm()?;
+        if !gradient_norm.is_finite() {
+            let what = match self.gradients.first_not_finite() {
+                Some(name) => format!("The gradient of `{name}`"),
+                None => "The norm of the gradients".into(),
+            };
+            self.gradients.clear();
+            let origin =
+                window.iter().zip(0..).find_map(|(packed, number)| self.origin(packed, place(number)));
+            return Err(Error::NotFinite { step: step + 1, what, origin });
+        }
+        let factor = clip_factor(gradient_norm, self.max_grad_norm);
+        self.optimizer.step(&self.gradients.sums()?, learning_rate, factor)?;
+        self.gradients.clear();
+        self.model.parameters_changed();
+        Ok(Step { loss, gradient_norm })
+    }
+
+    /// Computes a micro-batch again with every result looked at, and says which was the first that is not finite.
+    fn origin(&mut self, packed: &PackedBatch, place: Place) -> Option<String> {
+        let again: Result<()> = check_finite(|| {
+            let report = self.compute(packed, place)?;
+            Ok(backward(&report.loss, &mut Discard)?)
+        });
+        again.err().map(|error| error.to_string())
+    }
+}
+
+struct Discard;
+
+impl GradientSink for Discard {
+    fn accumulate(&mut self, _id: ParameterId, _gradient: &Value) -> swift_tensor::Result<()> {
+        Ok(())
+    }
+}
+
+fn scalar(report: &LossReport) -> Result<f64> {
+    match report.loss.to_list()?.as_slice() {
+        [loss] => Ok(*loss),
+        _ => {
+            Err(swift_tensor::Error::invalid("loss", format!("it is {:?} and no scalar", report.loss)).into())
+        }
+    }
+}
+
+fn observe(report: &LossReport, metrics: &mut Metrics) -> Result<()> {
+    report.metrics.iter().try_for_each(|metric| {
+        metrics.observe(
+            &metric.name,
+            metric.values.value(),
+            metric.weights.as_ref().map(|weights| weights.value()),
+        )
+    })
+}

@@ -1,0 +1,186 @@
+//! The loop: step after step, and what is done between two of them.
+
+mod between;
+mod ending;
+mod evaluation;
+mod resume;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use swift_data::{BatchPlan, Dataset, Example, PackedBatch, Window};
+
+use crate::clock::Clock;
+use crate::learner::Learner;
+use crate::number::Number;
+use crate::progress::{Plan, Progress};
+use crate::run_directory::RunDirectory;
+use crate::schedule::Schedule;
+use crate::statistics::model_parameter_info;
+use crate::training::{Ending, Output, Training};
+use crate::{Callback, Error, Observer, Result, RunStarted, TrainerOptions, When};
+
+use self::evaluation::Validation;
+
+/// A run that is going on.
+pub(crate) struct Run<'a> {
+    learner: Learner,
+    callbacks: Vec<Box<dyn Callback>>,
+    dataset: Dataset,
+    order: BatchPlan,
+    validation: Option<Validation>,
+    options: TrainerOptions,
+    schedule: Schedule,
+    plan: Plan,
+    progress: Progress,
+    directory: RunDirectory,
+    output: Output,
+    clock: Clock,
+    interrupt: Arc<AtomicBool>,
+    observer: &'a mut dyn Observer,
+}
+
+impl<'a> Run<'a> {
+    /// Checks everything, takes up a checkpoint, and makes the run directory.
+    pub(crate) fn start(training: Training, observer: &'a mut dyn Observer) -> Result<Self> {
+        let Training { options, dataset, plan: order, output, mut callbacks, .. } = training;
+        check(&options)?;
+        let plan = Plan::new(&options, order.windows_per_epoch())?;
+        let schedule = Schedule::new(&options.schedule, options.learning_rate, plan.max_steps)?;
+        let mut learner = Learner::new(training.model, training.reference, training.loss, &options)?;
+        let validation =
+            training.validation.map(|set| Validation::new(set, options.eval_batch_size)).transpose()?;
+        let (progress, directory) = match &training.resume_from {
+            Some(checkpoint) => resume::take_up(checkpoint, &output, &mut learner, &mut callbacks, observer)?,
+            None => {
+                (Progress::default(), RunDirectory::create(&output.folder, &output.arguments, &output.lock)?)
+            }
+        };
+        observer.started(&RunStarted {
+            folder: directory.path(),
+            step: progress.step,
+            max_steps: plan.max_steps,
+            epochs: plan.epochs,
+            examples: dataset.len(),
+            model_parameter_info: &model_parameter_info(learner.model()),
+        });
+        let clock = Clock::start(progress.step);
+        let interrupt = training.interrupt;
+        let mut run = Self {
+            learner,
+            callbacks,
+            dataset,
+            order,
+            validation,
+            options,
+            schedule,
+            plan,
+            progress,
+            directory,
+            output,
+            clock,
+            interrupt,
+            observer,
+        };
+        run.begin(training.resume_from.is_some())?;
+        Ok(run)
+    }
+
+    /// Takes all steps that are left.
+    pub(crate) fn all_steps(&mut self) -> Result<Ending> {
+        let mut windows = Vec::new();
+        let mut epoch_of_windows = None;
+        loop {
+            if let Some((by, reason)) = self.progress.pending.stop.take() {
+                return Ok(Ending::Stopped { by, reason });
+            }
+            if self.progress.step >= self.plan.max_steps {
+                return Ok(Ending::Completed);
+            }
+            if self.interrupt.load(Ordering::SeqCst) {
+                self.save_if_changed()?;
+                return Ok(Ending::Interrupted);
+            }
+            if epoch_of_windows != Some(self.progress.epoch) {
+                windows = self.order.epoch(self.progress.epoch);
+                epoch_of_windows = Some(self.progress.epoch);
+            }
+            self.one_step(&windows)?;
+        }
+    }
+
+    fn one_step(&mut self, windows: &[Window]) -> Result<()> {
+        let began = Instant::now();
+        let number = self.progress.window as usize;
+        let longer =
+            || Error::setting("resume-from-checkpoint", "names a checkpoint of a run with longer epochs");
+        let window = windows.get(number).ok_or_else(longer)?;
+        let batches = window.micro_batches.iter().map(|indices| collate(&self.dataset, indices));
+        let batches = batches.collect::<Result<Vec<PackedBatch>>>()?;
+        let progress = &mut self.progress;
+        let learning_rate = self.schedule.learning_rate(progress.step);
+        let metrics = &mut progress.since_log.metrics;
+        let step = self.learner.step(&batches, progress.step, learning_rate, metrics)?;
+
+        progress.step += 1;
+        progress.learning_rate = Number(learning_rate);
+        progress.gradient_norm = Number(step.gradient_norm);
+        progress.total_loss.0 += step.loss;
+        progress.since_log.loss.0 += step.loss;
+        progress.since_log.steps += 1;
+        let micro_batches =
+            |windows: &[Window]| windows.iter().map(|window| window.micro_batches.len()).sum::<usize>();
+        let done = micro_batches(windows.get(..=number).unwrap_or_default()) as f64;
+        progress.epochs_done = Number(progress.epoch as f64 + done / micro_batches(windows) as f64);
+        progress.window += 1;
+        let epoch_ended = number + 1 == windows.len();
+        if epoch_ended {
+            progress.epoch += 1;
+            progress.window = 0;
+        }
+        let tokens = batches.iter().map(|batch| batch.input_ids.len() as u64).sum();
+        let rows = window.micro_batches.iter().map(|rows| rows.len() as u64).sum();
+        self.clock.step_done(began.elapsed(), rows, tokens);
+        self.observer.step_done(self.progress.step, self.plan.max_steps);
+        self.between_steps(epoch_ended)
+    }
+
+    /// Draws the curves anew.
+    pub(crate) fn draw(&self) -> Result<()> {
+        self.directory.draw(&self.progress.history)
+    }
+}
+
+/// Lays examples end to end.
+fn collate(dataset: &Dataset, indices: &[usize]) -> Result<PackedBatch> {
+    let examples =
+        indices.iter().map(|index| dataset.example(*index)).collect::<Result<Vec<Example>, _>>()?;
+    Ok(PackedBatch::collate(&examples))
+}
+
+/// Checks settings that nothing else checks.
+fn check(options: &TrainerOptions) -> Result<()> {
+    let not_negative = [
+        ("learning-rate", options.learning_rate),
+        ("weight-decay", options.weight_decay),
+        ("adam-epsilon", options.adam.epsilon),
+        ("max-grad-norm", options.max_grad_norm),
+        ("lorap-lr-ratio", options.lorap_lr_ratio.unwrap_or(0.0)),
+    ];
+    if let Some((flag, value)) =
+        not_negative.into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0)
+    {
+        return Err(Error::setting(flag, format!("is {value}, but must be 0 or more")));
+    }
+    let betas = [("adam-beta1", options.adam.beta1), ("adam-beta2", options.adam.beta2)];
+    if let Some((flag, value)) = betas.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
+        return Err(Error::setting(flag, format!("is {value}, but must be at least 0 and below 1")));
+    }
+    match (options.save, options.save_total_limit) {
+        (When::Never, Some(_)) => {
+            Err(Error::setting("save-total-limit", "says how many checkpoints to keep, but none are written"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,107 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use swift_data::{BatchPlan, Dataset};
+use swift_model::Model;
+
+use crate::metrics::Numbers;
+use crate::run::Run;
+use crate::{Callback, Loss, Observer, Result, RunLock, TrainerOptions};
+
+/// All that a run needs.
+pub struct Training {
+    /// The model. What of it is trained is said by its own methods.
+    pub model: Model,
+    /// The reference model. A loss that needs one and gets none takes the model without its adapter.
+    pub reference: Option<Model>,
+    /// What is learned.
+    pub loss: Box<dyn Loss>,
+    /// Who looks on and steers, asked in this order.
+    pub callbacks: Vec<Box<dyn Callback>>,
+    /// The training set.
+    pub dataset: Dataset,
+    /// The order in which it is used.
+    pub plan: BatchPlan,
+    /// The validation set.
+    pub validation: Option<Dataset>,
+    /// How the model is trained.
+    pub options: TrainerOptions,
+    /// Where the results go.
+    pub output: Output,
+    /// The checkpoint to go on from. Everything else must be as it was for the run that wrote it; weights come from the
+    /// checkpoint. If it lies in the output folder, that run is continued, or else a new one begins at its step.
+    pub resume_from: Option<PathBuf>,
+    /// Raised from outside, it makes the run finish its step, save, and end.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// Where the results of a run go.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The run directory: new, empty, or that of the checkpoint that is resumed from.
+    pub folder: PathBuf,
+    /// The content of `args.json`.
+    pub arguments: Numbers,
+    /// The content of `run.lock.json`.
+    pub lock: RunLock,
+    /// Files copied into every checkpoint.
+    pub companions: Vec<PathBuf>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps were taken.
+    Completed,
+    /// A callback ended it.
+    Stopped {
+        /// Its name.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It was interrupted from outside, and has saved.
+    Interrupted,
+}
+
+/// What a run has come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// How it ended.
+    pub ending: Ending,
+    /// Optimiser steps taken.
+    pub step: u64,
+    /// Steps planned.
+    pub max_steps: u64,
+    /// Mean loss of all steps.
+    pub train_loss: f64,
+    /// The newest checkpoint.
+    pub last_checkpoint: Option<PathBuf>,
+    /// The best one by the validation set.
+    pub best_checkpoint: Option<PathBuf>,
+    /// The value that made it so.
+    pub best_metric: Option<f64>,
+    /// The folder of the curves.
+    pub images: PathBuf,
+    /// The numbers of all log lines, each with its `step`.
+    pub history: Vec<Numbers>,
+}
+
+impl Training {
+    /// Trains. Nothing is written before everything has been checked.
+    ///
+    /// # Errors
+    /// If something does not fit together, fails, or becomes NaN. Checkpoints of before stay.
+    pub fn run(self, observer: &mut dyn Observer) -> Result<Summary> {
+        let mut run = Run::start(self, observer)?;
+        match run.all_steps() {
+            Ok(ending) => run.finish(ending),
+            Err(error) => {
+                // The curves help to understand the error, which is what matters.
+                let _ = run.draw();
+                Err(error)
+            }
+        }
+    }
+}

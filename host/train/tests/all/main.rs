@@ -1,0 +1,16 @@
+//! Whole runs on a tiny model, with a loss and callbacks in native code.
+
+#[cfg(test)]
+mod callbacks;
+#[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
+mod evaluation;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod losses;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod training;

@@ -1,0 +1,178 @@
+//! Training runs of ms-swift, step by step: the same loss, gradient norm and final weights, through the command line.
+
+use serde_json::{Map, Value};
+use swift_tests::{Run, Weights, golden, last_checkpoint, read_json, read_json_lines, read_weights};
+
+/// Loss, relative to its size.
+const LOSS_TOLERANCE: f64 = 1e-4;
+/// Gradient norm, relative.
+const GRADIENT_NORM_TOLERANCE: f64 = 1e-3;
+/// Metrics that plugins report, relative to their size.
+const METRIC_TOLERANCE: f64 = 1e-3;
+
+#[test]
+fn sft() {
+    check("sft", &[]);
+}
+
+#[test]
+fn sft_with_recomputation() {
+    check("sft", &["--gradient_checkpointing", "true"]);
+}
+
+#[test]
+fn sft_of_all_parameters() {
+    check("sft_full", &[]);
+}
+
+#[test]
+fn sft_with_accumulation() {
+    check("sft_grad_accum", &[]);
+}
+
+#[test]
+fn sft_with_a_short_last_window() {
+    check("sft_grad_accum_partial", &[]);
+}
+
+#[test]
+fn sft_with_packing() {
+    check("sft_packing", &[]);
+}
+
+#[test]
+fn sft_with_a_cosine_schedule_that_ends_above_zero() {
+    check("sft_cosine_min_lr", &[]);
+}
+
+#[test]
+fn sft_with_rank_stabilised_adapters_and_a_linear_schedule() {
+    check("sft_rslora_warmup_linear", &[]);
+}
+
+#[test]
+fn sft_with_dora() {
+    check("sft_dora", &[]);
+}
+
+#[test]
+fn sft_with_lora_plus() {
+    check("sft_lorap", &[]);
+}
+
+#[test]
+fn dpo() {
+    check("dpo", &[]);
+}
+
+#[test]
+fn dpo_with_accumulation() {
+    check("dpo_grad_accum", &[]);
+}
+
+fn check(name: &str, more: &[&str]) {
+    let trace = golden(&format!("traces/{name}"));
+    let facts = read_json(&trace.join("args.json")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [arguments(name, &facts), more.iter().map(|word| (*word).to_owned()).collect()].concat();
+    let run = Run::succeed(folder.path(), "out", &arguments).unwrap();
+
+    let expected: Vec<Value> = lines_with_loss(read_json_lines(&trace.join("logging.jsonl")).unwrap());
+    let got = lines_with_loss(run.log_lines("loss").unwrap());
+    assert_eq!(got.len(), expected.len(), "{name}: number of log lines");
+    for (step, (got, expected)) in got.iter().zip(&expected).enumerate() {
+        compare_step(&format!("{name}, step {}", step + 1), got, expected, window_share(name, &facts, step));
+    }
+
+    let checkpoint = last_checkpoint(&run.folder).unwrap();
+    let full = trace.join("final_model").is_dir();
+    let (ours, theirs) = match full {
+        true => (checkpoint.join("model.safetensors"), trace.join("final_model/model.safetensors")),
+        false => (checkpoint.join("adapter_model.safetensors"), trace.join("final_adapter/adapter_model.safetensors")),
+    };
+    let rates: f64 = expected.iter().map(|line| largest_rate(&line["lr_used"])).sum();
+    compare_weights(name, &read_weights(&ours).unwrap(), &read_weights(&theirs).unwrap(), rates);
+}
+
+/// The flags that ms-swift was given, as they are; a method is a plugin here.
+fn arguments(name: &str, facts: &Value) -> Vec<String> {
+    let trace = golden(&format!("traces/{name}"));
+    let mut words = Vec::new();
+    let mut add = |flag: &str, value: String| words.extend([format!("--{flag}"), value]);
+    for (flag, value) in facts["cli"].as_object().unwrap() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match flag.as_str() {
+            "rlhf_type" => add("plugin", value),
+            "model" => add("model", golden(&value).display().to_string()),
+            // Saved once at the end, to be compared.
+            "save_strategy" => {}
+            _ => add(flag, value),
+        }
+    }
+    let in_order = trace.join("data_in_order.jsonl");
+    let data = if in_order.exists() { in_order } else { trace.join("data.jsonl") };
+    add("dataset", data.display().to_string());
+    if trace.join("init_adapter").is_dir() {
+        add("adapters", trace.join("init_adapter").display().to_string());
+    }
+    words
+}
+
+fn lines_with_loss(lines: Vec<Value>) -> Vec<Value> {
+    lines.into_iter().filter(|line| line.get("loss").is_some()).collect()
+}
+
+/// ms-swift divides the micro-batches of a preference run's short last window by the configured number of them; the true
+/// mean is larger by this factor.
+fn window_share(name: &str, facts: &Value, step: usize) -> f64 {
+    if name != "dpo_grad_accum" {
+        return 1.0;
+    }
+    let accumulation = facts["resolved"]["gradient_accumulation_steps"].as_f64().unwrap();
+    let micro_batches = facts["n_micro_batches"].as_f64().unwrap();
+    let epochs = 3.0;
+    let short = micro_batches / epochs - accumulation;
+    if step % 2 == 1 { accumulation / short } else { 1.0 }
+}
+
+fn compare_step(what: &str, got: &Value, expected: &Value, share: f64) {
+    let expected: &Map<String, Value> = expected.as_object().unwrap();
+    for (key, expected) in expected {
+        let (share, tolerance) = match key.as_str() {
+            "loss" => (share, LOSS_TOLERANCE),
+            "grad_norm" => (share, GRADIENT_NORM_TOLERANCE),
+            "learning_rate" | "epoch" => (1.0, 1e-9),
+            "step" | "lr_used" => continue,
+            _ => (1.0, METRIC_TOLERANCE),
+        };
+        let expected = expected.as_f64().unwrap() * share;
+        let got = got[key].as_f64().unwrap_or_else(|| panic!("{what}: `{key}` is missing in {got}"));
+        let scale = if key == "learning_rate" { 1e-9 } else { 1e-2 };
+        let difference = (got - expected).abs() / expected.abs().max(scale);
+        assert!(difference <= tolerance, "{what}: `{key}` is {got}, expected {expected} (off by {difference:.1e})");
+    }
+}
+
+fn largest_rate(rates: &Value) -> f64 {
+    match rates {
+        Value::Array(rates) => rates.iter().filter_map(Value::as_f64).fold(0.0, f64::max),
+        rate => rate.as_f64().unwrap(),
+    }
+}
+
+/// Adam divides by tiny gradients now and then, so a few elements may be off by what the steps could have moved them.
+fn compare_weights(name: &str, ours: &Weights, theirs: &Weights, rates: f64) {
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>(), "{name}: names of tensors");
+    let (mut beyond, mut count) = (0, 0);
+    for (tensor, theirs) in theirs {
+        let ours = &ours[tensor];
+        assert_eq!(ours.len(), theirs.len(), "{name}: size of `{tensor}`");
+        for (a, b) in ours.iter().zip(theirs) {
+            let difference = f64::from((a - b).abs());
+            assert!(difference <= 2.0 * rates, "{name}: `{tensor}` has {a}, expected {b}");
+            beyond += usize::from(difference > 2e-6);
+            count += 1;
+        }
+    }
+    assert!(beyond * 1000 <= count, "{name}: {beyond} of {count} weights are off by more than 2e-6");
+}

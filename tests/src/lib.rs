@@ -1,0 +1,11 @@
+//! What the end-to-end tests share: running the executable, reading what a run left, and comparing it.
+//!
+//! The executable is built before: `cargo xtask test` does so.
+
+mod executable;
+mod golden;
+mod run_folder;
+
+pub use executable::{Outcome, executable, plugin, swift_host};
+pub use golden::{golden, read_json, read_json_lines};
+pub use run_folder::{Run, Weights, last_checkpoint, read_weights};
