@@ -17,7 +17,10 @@ fn main() -> io::Result<()> {
         let component = built.join(&name).with_extension("wasm");
         println!("cargo::rerun-if-changed={}", component.display());
         if !component.is_file() {
-            println!("cargo::error=the standard plugins are not built: there is no `{}`", component.display());
+            println!(
+                "cargo::error=the standard plugins are not built: there is no `{}`",
+                component.display()
+            );
             println!("cargo::error=hint: run `cargo xtask plugins`");
             return Ok(());
         }

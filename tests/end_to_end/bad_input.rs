@@ -47,7 +47,8 @@ impl Bench {
     }
 
     fn run(&self) -> Run {
-        let words: Vec<String> = self.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), value.clone()]).collect();
+        let words: Vec<String> =
+            self.flags.iter().flat_map(|(flag, value)| [format!("--{flag}"), value.clone()]).collect();
         Run::start(self.folder.path(), "out", &words).unwrap()
     }
 
@@ -63,9 +64,10 @@ impl Bench {
         }
         assert!(!stderr.contains("panicked at"), "{stderr}");
         assert_eq!(run.outcome.stdout, "", "results on stdout");
-        let checkpoints = fs::read_dir(&run.folder).into_iter().flatten().filter(|entry| {
-            entry.as_ref().unwrap().file_name().to_string_lossy().contains("checkpoint")
-        });
+        let checkpoints = fs::read_dir(&run.folder)
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("checkpoint"));
         assert_eq!(checkpoints.count(), 0, "a checkpoint was written");
     }
 }
@@ -144,7 +146,10 @@ fn the_plugin_is_a_core_module() {
 #[test]
 fn the_plugin_exports_nothing_known() {
     let mut bench = Bench::new();
-    let file = bench.file("other.wasm", wat::parse_str(r#"(component (instance $i) (export "a:b/c" (instance $i)))"#).unwrap());
+    let file = bench.file(
+        "other.wasm",
+        wat::parse_str(r#"(component (instance $i) (export "a:b/c" (instance $i)))"#).unwrap(),
+    );
     bench.set("plugin", file).fails(1, &["other.wasm", "a:b/c", "swift:plugin/loss"]);
 }
 

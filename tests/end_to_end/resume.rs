@@ -12,9 +12,30 @@ fn arguments() -> Vec<String> {
     let model = golden("tiny-qwen2").display().to_string();
     let data = golden("traces/sft_grad_accum/data.jsonl").display().to_string();
     let words = [
-        "--model", &model, "--dataset", &data, "--template", "qwen", "--lora-rank", "4", "--lora-dropout", "0.1",
-        "--per-device-train-batch-size", "2", "--gradient-accumulation-steps", "2", "--max-steps", "24",
-        "--save-steps", "3", "--logging-steps", "1", "--learning-rate", "1e-3", "--max-length", "512",
+        "--model",
+        &model,
+        "--dataset",
+        &data,
+        "--template",
+        "qwen",
+        "--lora-rank",
+        "4",
+        "--lora-dropout",
+        "0.1",
+        "--per-device-train-batch-size",
+        "2",
+        "--gradient-accumulation-steps",
+        "2",
+        "--max-steps",
+        "24",
+        "--save-steps",
+        "3",
+        "--logging-steps",
+        "1",
+        "--learning-rate",
+        "1e-3",
+        "--max-length",
+        "512",
     ];
     words.map(str::to_owned).to_vec()
 }
@@ -42,7 +63,13 @@ fn a_run_that_was_killed_and_resumed_ends_with_the_same_bytes() {
     for (attempt, doomed_at) in [3u64, 9, 15].into_iter().enumerate() {
         let output = folder.path().join(format!("killed-{attempt}"));
         let mut command = swift_host(folder.path()).unwrap();
-        command.arg("run").args(arguments()).arg("--output-dir").arg(&output).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("run")
+            .args(arguments())
+            .arg("--output-dir")
+            .arg(&output)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let marker = output.join(format!("checkpoint-{doomed_at}"));
         while !marker.exists() && child.try_wait().unwrap().is_none() {
@@ -52,7 +79,12 @@ fn a_run_that_was_killed_and_resumed_ends_with_the_same_bytes() {
         child.wait().unwrap();
 
         let mut command = swift_host(folder.path()).unwrap();
-        command.arg("run").args(arguments()).arg("--output-dir").arg(&output).args(["--resume-from-checkpoint", "last"]);
+        command
+            .arg("run")
+            .args(arguments())
+            .arg("--output-dir")
+            .arg(&output)
+            .args(["--resume-from-checkpoint", "last"]);
         let resumed = command.output().unwrap();
         assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
         assert_eq!(weights(&output), expected, "killed at checkpoint {doomed_at}");

@@ -6,14 +6,33 @@ use std::path::Path;
 use swift_tests::{Run, golden, read_json};
 
 /// What ms-swift writes and only Python can read, or that has another form here.
-const NOT_OURS: &[&str] = &["optimizer.pt", "rng_state.pth", "scheduler.pt", "training_args.bin", "README.md"];
+const NOT_OURS: &[&str] =
+    &["optimizer.pt", "rng_state.pth", "scheduler.pt", "training_args.bin", "README.md"];
 
 fn run(folder: &Path) -> Run {
-    let (model, data) = (golden("tiny-qwen2").display().to_string(), golden("traces/sft/data.jsonl").display().to_string());
+    let (model, data) =
+        (golden("tiny-qwen2").display().to_string(), golden("traces/sft/data.jsonl").display().to_string());
     let words = [
-        "--model", &model, "--dataset", &data, "--template", "qwen", "--lora-rank", "4", "--max-steps", "6",
-        "--per-device-train-batch-size", "2", "--gradient-accumulation-steps", "1", "--save-steps", "3",
-        "--logging-steps", "1", "--max-length", "512",
+        "--model",
+        &model,
+        "--dataset",
+        &data,
+        "--template",
+        "qwen",
+        "--lora-rank",
+        "4",
+        "--max-steps",
+        "6",
+        "--per-device-train-batch-size",
+        "2",
+        "--gradient-accumulation-steps",
+        "1",
+        "--save-steps",
+        "3",
+        "--logging-steps",
+        "1",
+        "--max-length",
+        "512",
     ];
     Run::succeed(folder, "out", &words.map(str::to_owned)).unwrap()
 }
@@ -46,7 +65,8 @@ fn its_log_has_the_keys_of_the_reference() {
     // These have no meaning here: operations are not counted, and best checkpoints need a validation set.
     let without_meaning = ["total_flos", "log_history", "memory", "best_model_checkpoint", "best_metric"];
     for (ours, theirs) in log.iter().zip(&reference) {
-        let [ours, theirs] = [ours, theirs].map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let [ours, theirs] =
+            [ours, theirs].map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         for key in theirs.as_object().unwrap().keys().filter(|key| !without_meaning.contains(&key.as_str())) {
             assert!(ours.get(key).is_some(), "`{key}` is missing in {ours}");
         }

@@ -22,7 +22,11 @@ pub fn executable() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     // target/debug/deps/NAME → target/debug/swift-host
     let executable = test.ancestors().nth(2).context("the test has no build folder")?.join("swift-host");
-    anyhow::ensure!(executable.is_file(), "`{}` is missing; `cargo build -p swift-host` makes it", executable.display());
+    anyhow::ensure!(
+        executable.is_file(),
+        "`{}` is missing; `cargo build -p swift-host` makes it",
+        executable.display()
+    );
     Ok(executable)
 }
 

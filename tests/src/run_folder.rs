@@ -37,7 +37,12 @@ impl Run {
     /// If it does not.
     pub fn succeed(folder: &Path, output: &str, arguments: &[String]) -> Result<Self> {
         let run = Self::start(folder, output, arguments)?;
-        ensure!(run.outcome.code == Some(0), "`swift-host run {}`:\n{}", arguments.join(" "), run.outcome.stderr);
+        ensure!(
+            run.outcome.code == Some(0),
+            "`swift-host run {}`:\n{}",
+            arguments.join(" "),
+            run.outcome.stderr
+        );
         Ok(run)
     }
 

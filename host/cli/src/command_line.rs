@@ -156,7 +156,7 @@ fn explain(error: clap::Error, selection: &Selection) -> anyhow::Error {
     match selection.owners_of_flag(&flag).as_slice() {
         [first, _, ..] if error.kind() == ErrorKind::UnknownArgument => {
             let key = flag.replace('-', "_");
-            UsageError::new(format!("several plugins have a parameter `{key}`"))
+            UsageError::new(format!("Several plugins have a parameter `{key}`"))
                 .hint(format!("say which one is meant: `--plugin-arg {first}.{key}=VALUE`"))
                 .into()
         }

@@ -84,9 +84,9 @@ impl Console {
         let _ = self.bar.suspend(|| writeln!(io::stderr(), "{text}"));
     }
 
-    /// Leaves the bar as it is and lets go of it.
+    /// Takes the bar away.
     pub(crate) fn end(&self) {
-        self.bar.abandon();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -55,19 +55,19 @@ pub(crate) struct Selection {
 impl Selection {
     fn new(chosen: Vec<Plugin>) -> anyhow::Result<Self> {
         let selection = Self { chosen };
-        let losses: Vec<&str> = selection.of_kind(Kind::Loss).map(Plugin::name).collect();
-        if let [first, second, ..] = losses.as_slice() {
-            let usage = UsageError::new(format!("both `{first}` and `{second}` are losses"));
-            return Err(usage.hint("a run has one loss; name one of them with `--plugin`").into());
-        }
         let mut names: Vec<&str> = selection.chosen.iter().map(Plugin::name).collect();
         names.sort_unstable();
         if let Some(name) =
             names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first()).flatten())
         {
-            return Err(UsageError::new(format!("two plugins are called `{name}`"))
+            return Err(UsageError::new(format!("Two plugins are called `{name}`"))
                 .hint("name it once")
                 .into());
+        }
+        let losses: Vec<&str> = selection.of_kind(Kind::Loss).map(Plugin::name).collect();
+        if let [first, second, ..] = losses.as_slice() {
+            let usage = UsageError::new(format!("Both `{first}` and `{second}` are losses"));
+            return Err(usage.hint("a run has one loss; name one of them with `--plugin`").into());
         }
         Ok(selection)
     }
@@ -169,21 +169,21 @@ impl Selection {
             let plugin = self.chosen.iter().find(|plugin| plugin.name() == name).ok_or_else(|| {
                 let names: Vec<String> =
                     self.chosen.iter().map(|plugin| format!("`{}`", plugin.name())).collect();
-                UsageError::new(format!("no plugin `{name}` takes part in this run"))
+                UsageError::new(format!("No plugin `{name}` takes part in this run"))
                     .hint(format!("it has {}", names.join(", ")))
             })?;
             return Ok((plugin, key, text));
         }
         match self.owners(&key).as_slice() {
             [(plugin, _)] => Ok((plugin, key, text)),
-            [(first, _), ..] => Err(UsageError::new(format!("several plugins have a parameter `{key}`"))
+            [(first, _), ..] => Err(UsageError::new(format!("Several plugins have a parameter `{key}`"))
                 .hint(format!("say which one is meant: `--plugin-arg {}.{key}={text}`", first.name()))),
             // The loss is asked to refuse it: it knows what it has instead.
             [] => self
                 .of_kind(Kind::Loss)
                 .next()
                 .map(|plugin| (plugin, key, text))
-                .ok_or_else(|| UsageError::new("no loss takes part in this run")),
+                .ok_or_else(|| UsageError::new("No loss takes part in this run")),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Recipe {
 impl Recipe {
     pub(crate) fn read(path: &Path) -> Result<Self, UsageError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            UsageError::new(format!("cannot read the recipe `{}`", path.display())).caused_by(error)
+            UsageError::new(format!("Failed to read the recipe `{}`", path.display())).caused_by(error)
         })?;
         Self::parse(path, &text)
     }
@@ -69,13 +69,13 @@ impl Recipe {
         let path = self.path.display();
         if error.kind() != ErrorKind::UnknownArgument {
             let usage = UsageError::from(error);
-            return Err(usage.prefix(&format!("in `{path}`: ")));
+            return Err(usage.prefix(&format!("In `{path}`: ")));
         }
         let key = |kind| {
             Some(context(&error, kind)?.split(['=', ' ']).next()?.trim_start_matches('-').replace('-', "_"))
         };
         let unknown = key(ContextKind::InvalidArg).unwrap_or_default();
-        let usage = UsageError::new(format!("unknown key `{unknown}` in `{path}`"));
+        let usage = UsageError::new(format!("Unknown key `{unknown}` in `{path}`"));
         Err(match crate::migrating::said_otherwise(&unknown.replace('_', "-")) {
             Some(instead) => usage.hint(instead),
             None => match key(ContextKind::SuggestedArg) {
@@ -210,7 +210,7 @@ mod tests {
         let error = recipe("lora_rnk = 16").check(&run()).unwrap_err();
         assert_eq!(
             format!("{error:?}"),
-            "UsageError { message: \"unknown key `lora_rnk` in `recipe.toml`\", hints: [\"did you mean `lora_rank`?\"], \
+            "UsageError { message: \"Unknown key `lora_rnk` in `recipe.toml`\", hints: [\"did you mean `lora_rank`?\"], \
              source: None }"
         );
     }
@@ -219,7 +219,7 @@ mod tests {
     fn a_wrong_value_is_blamed_on_the_recipe() {
         let error = recipe("lora_rank = 'many'").check(&run()).unwrap_err();
         assert!(
-            error.to_string().starts_with("in `recipe.toml`: invalid value `many` for `--lora-rank <N>`"),
+            error.to_string().starts_with("In `recipe.toml`: Invalid value `many` for `--lora-rank <N>`"),
             "{error}"
         );
     }

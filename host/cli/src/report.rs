@@ -79,7 +79,7 @@ impl From<clap::Error> for UsageError {
             hints.push("`swift-host run --help` lists all flags".to_owned());
         }
         Self {
-            message: backticks(&message),
+            message: sentence(&backticks(&message)),
             hints: hints.iter().map(|hint| backticks(hint)).collect(),
             source: None,
         }
@@ -93,6 +93,12 @@ pub(crate) fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
         Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
         _ => None,
     }
+}
+
+/// Begins with a capital letter.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
 
 /// clap quotes with `'`, everything else here with backticks.
@@ -126,7 +132,26 @@ pub(crate) fn report(error: anyhow::Error) -> ExitCode {
         Err(error) => error,
     };
     eprint!("{}", describe(&error));
-    ExitCode::from(if error.chain().any(|cause| cause.is::<UsageError>()) { USAGE } else { FAILED })
+    ExitCode::from(if error.chain().any(is_usage) { USAGE } else { FAILED })
+}
+
+/// Whether an error is a mistake in the command line, such as a setting out of range, which only a library can tell.
+fn is_usage(error: &(dyn std::error::Error + 'static)) -> bool {
+    use swift_data::Error as Data;
+    use swift_model::Error as Model;
+    use swift_runtime::Error as Runtime;
+    use swift_train::Error as Train;
+    error.is::<UsageError>()
+        || matches!(error.downcast_ref(), Some(Runtime::Unknown { .. }))
+        || matches!(error.downcast_ref(), Some(Train::Setting { .. }))
+        || matches!(
+            error.downcast_ref(),
+            Some(Data::InvalidOption { .. } | Data::RowCount { .. } | Data::TemplateUnknown { .. })
+        )
+        || matches!(
+            error.downcast_ref(),
+            Some(Model::AdapterSetting(_) | Model::TargetUnknown { .. } | Model::TargetHead(_))
+        )
 }
 
 /// `error: …`, a line `caused by: …` for each cause that says something new, and a line `hint: …` for each hint.
@@ -169,18 +194,19 @@ mod tests {
 
     #[test]
     fn an_error_is_a_sentence_then_causes_then_hints() {
-        let cause = UsageError::new("no file `x`").hint("make one");
-        let error = anyhow::Error::new(cause).context("the recipe cannot be read");
+        let cause = UsageError::new("There is no file `x`").hint("make one");
+        let error = anyhow::Error::new(cause).context("The recipe is of no use");
         assert_eq!(
             describe(&error),
-            "error: the recipe cannot be read\ncaused by: no file `x`\nhint: make one\n"
+            "error: The recipe is of no use\ncaused by: There is no file `x`\nhint: make one\n"
         );
     }
 
     #[test]
     fn a_cause_that_its_error_repeats_is_not_shown_twice() {
-        let error = anyhow::Error::new(UsageError::new("no file `x`")).context("cannot start: no file `x`");
-        assert_eq!(describe(&error), "error: cannot start: no file `x`\n");
+        let error =
+            anyhow::Error::new(UsageError::new("no file `x`")).context("Failed to start: no file `x`");
+        assert_eq!(describe(&error), "error: Failed to start: no file `x`\n");
     }
 
     #[test]

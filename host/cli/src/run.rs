@@ -42,11 +42,12 @@ pub(crate) fn run(
     console: &Console,
     interrupt: Arc<AtomicBool>,
 ) -> anyhow::Result<(Summary, PathBuf)> {
-    let Run { arguments, selection, values, said, notes } = run;
+    let Run { mut arguments, selection, values, said, notes } = run;
     notes.iter().for_each(|note| console.line(&format!("note: {note}")));
     settings::check(&arguments)?;
     let config = ModelConfig::read(&arguments.model.model)?;
     let (folder, resume_from) = place(&arguments, console)?;
+    arguments.output.output_dir = Some(folder.clone());
 
     let limits = settings::limits(&arguments)?;
     let no_values = serde_json::Map::new();
@@ -209,10 +210,15 @@ pub(crate) fn conclude(summary: &Summary, folder: &Path, console: &Console) {
         }
         Ending::Interrupted => {
             console.line(&format!("interrupted after step {} of {}", summary.step, summary.max_steps));
-            console.line("hint: the same command with `--resume-from-checkpoint last` goes on from there");
+            if summary.last_checkpoint.is_some() {
+                console
+                    .line("hint: the same command with `--resume-from-checkpoint last` goes on from there");
+            }
         }
     }
-    console.line(&format!("curves are in `{}`", summary.images.display()));
+    if summary.images.is_dir() {
+        console.line(&format!("curves are in `{}`", summary.images.display()));
+    }
     if let Some(checkpoint) = &summary.last_checkpoint {
         println!("checkpoint: {}", checkpoint.display());
     }

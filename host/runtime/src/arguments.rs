@@ -77,7 +77,9 @@ impl Info {
     pub(crate) fn new(info: meta::Info) -> std::result::Result<Self, String> {
         let meta::Info { name, version, summary, parameters } = info;
         if !is_name(&name) {
-            return Err(format!("its name is `{name}`, and names are made of small letters, digits, `-` and `_`"));
+            return Err(format!(
+                "its name is `{name}`, and names are made of small letters, digits, `-` and `_`"
+            ));
         }
         let mut known: Vec<ParameterInfo> = Vec::new();
         for parameter in parameters {
@@ -173,7 +175,8 @@ mod tests {
     #[test]
     fn arguments_of_the_right_types_are_taken() {
         check(json!({})).unwrap();
-        check(json!({ "beta": 1, "rounds": 5, "target": null, "names": ["a"], "kind": "odd", "fast": true })).unwrap();
+        check(json!({ "beta": 1, "rounds": 5, "target": null, "names": ["a"], "kind": "odd", "fast": true }))
+            .unwrap();
     }
 
     #[test]
@@ -187,10 +190,19 @@ mod tests {
     #[test]
     fn an_argument_of_the_wrong_type_is_named_with_what_it_takes() {
         for (arguments, expected) in [
-            (json!({ "beta": "much" }), "The parameter `beta` of the plugin `some` takes a number, not `\"much\"`"),
-            (json!({ "rounds": 1.5 }), "The parameter `rounds` of the plugin `some` takes a whole number, not `1.5`"),
+            (
+                json!({ "beta": "much" }),
+                "The parameter `beta` of the plugin `some` takes a number, not `\"much\"`",
+            ),
+            (
+                json!({ "rounds": 1.5 }),
+                "The parameter `rounds` of the plugin `some` takes a whole number, not `1.5`",
+            ),
             (json!({ "beta": null }), "The parameter `beta` of the plugin `some` takes a number, not `null`"),
-            (json!({ "fast": 1 }), "The parameter `fast` of the plugin `some` takes `true` or `false`, not `1`"),
+            (
+                json!({ "fast": 1 }),
+                "The parameter `fast` of the plugin `some` takes `true` or `false`, not `1`",
+            ),
             (json!({ "kind": 1 }), "The parameter `kind` of the plugin `some` takes a text, not `1`"),
             (json!({ "names": "a" }), "The parameter `names` of the plugin `some` takes a list, not `\"a\"`"),
         ] {

@@ -61,7 +61,9 @@ impl Engine {
                 Ok(cache) => {
                     config.cache(Some(cache));
                 }
-                Err(error) => tracing::warn!("compiled plugins can't be kept in `{}`: {error:#}", directory.display()),
+                Err(error) => {
+                    tracing::warn!("compiled plugins can't be kept in `{}`: {error:#}", directory.display())
+                }
             }
         }
         let wasmtime = wasmtime::Engine::new(&config)?;

@@ -184,28 +184,43 @@ impl Error {
                 Some(format!("{nearest}the standard plugins are `{standard}`; a file is named by its path"))
             }
             Self::Read { .. } => Some("check the path and who may read the file".into()),
-            Self::NotWasm { .. } => Some("a plugin is a component, as `swift-host plugin build` makes it".into()),
-            Self::CoreModule { .. } => Some("turn it into a component with `wasm-tools component new`".into()),
+            Self::NotWasm { .. } => {
+                Some("a plugin is a component, as `swift-host plugin build` makes it".into())
+            }
+            Self::CoreModule { .. } => {
+                Some("turn it into a component with `wasm-tools component new`".into())
+            }
             Self::Invalid { .. } => Some("build the plugin again; the file may be damaged".into()),
             Self::NothingKnown { .. } => {
-                let interfaces: Vec<String> = Kind::ALL.into_iter().map(|kind| crate::contract::name(kind.name())).collect();
+                let interfaces: Vec<String> =
+                    Kind::ALL.into_iter().map(|kind| crate::contract::name(kind.name())).collect();
                 let meta = crate::contract::name("meta");
                 Some(format!("a plugin exports `{meta}` and one of `{}`", interfaces.join("`, `")))
             }
-            Self::WrongInterface { .. } => Some("build the plugin against this version of the contract".into()),
-            Self::Contract { .. } => Some("use a newer host, or build the plugin against this version".into()),
+            Self::WrongInterface { .. } => {
+                Some("build the plugin against this version of the contract".into())
+            }
+            Self::Contract { .. } => {
+                Some("use a newer host, or build the plugin against this version".into())
+            }
             Self::Import { .. } => Some("a plugin may import `swift:plugin` and WASI 0.2".into()),
             Self::UnknownArgument { argument, known, .. } if !known.is_empty() => {
                 Some(format!("its parameters are `{}`", nearest::sorted(argument, known).join("`, `")))
             }
             Self::UnknownArgument { .. } => Some("it has no parameters".into()),
-            Self::Failed { .. } => Some("these are the plugin's own words; its documentation may say more".into()),
-            Self::Crash { .. } | Self::WrongResult { .. } => {
-                Some("this is a mistake in the plugin; log lines of the level `debug` show where it came from".into())
+            Self::Failed { .. } => {
+                Some("these are the plugin's own words; its documentation may say more".into())
             }
+            Self::Crash { .. } | Self::WrongResult { .. } => Some(
+                "this is a mistake in the plugin; log lines of the level `debug` show where it came from"
+                    .into(),
+            ),
             Self::Limit { breach, .. } => Some(breach.hint().into()),
             Self::Tensor { cause, .. } | Self::Native(cause) => cause.hint(),
-            Self::Engine(_) | Self::Kind { .. } | Self::ArgumentType { .. } => None,
+            Self::ArgumentType { plugin, .. } => {
+                Some(format!("`swift-host plugin inspect {plugin}` shows its parameters with their defaults"))
+            }
+            Self::Engine(_) | Self::Kind { .. } => None,
         }
     }
 }

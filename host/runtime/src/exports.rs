@@ -16,7 +16,11 @@ pub(crate) trait Exports: Sized {
     ///
     /// # Errors
     /// If they are missing or of other types.
-    fn locate(component: &InstancePre<State>, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Self>;
+    fn locate(
+        component: &InstancePre<State>,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Self>;
 }
 
 macro_rules! exports {

@@ -2,13 +2,13 @@
 
 use wasmtime::Store;
 
+use crate::Result;
 use crate::bindings::meta::exports::swift::plugin::meta;
 use crate::exports::{self, Exports};
 use crate::instance::{self, Rejection};
 use crate::limits::Limits;
 use crate::plugin::Plugin;
 use crate::store::{State, Usage, Views};
-use crate::Result;
 
 /// A plugin with its hyper-parameters, ready to be called through the exports `E`.
 ///
@@ -26,7 +26,8 @@ pub(crate) struct Guest<E> {
 impl<E: Exports> Guest<E> {
     /// Makes an instance and configures it.
     pub(crate) fn new(plugin: Plugin, limits: &Limits, arguments: String) -> Result<Self> {
-        let mut guest = Self { plugin, limits: limits.clone(), arguments, live: None, usage: Usage::default() };
+        let mut guest =
+            Self { plugin, limits: limits.clone(), arguments, live: None, usage: Usage::default() };
         guest.live = Some(guest.instantiate()?);
         Ok(guest)
     }
@@ -77,7 +78,8 @@ impl<E: Exports> Guest<E> {
         let exports = exports::find(component, &mut store, &instance)?;
         let meta: meta::Guest = exports::find(component, &mut store, &instance)?;
         let configure = |store: &mut Store<State>| meta.call_configure(store, &self.arguments);
-        let accept = |accepted: std::result::Result<(), String>, _: &mut State| accepted.map_err(Rejection::Failed);
+        let accept =
+            |accepted: std::result::Result<(), String>, _: &mut State| accepted.map_err(Rejection::Failed);
         instance::call(&mut store, "configure", Views::default(), configure, accept)?;
         Ok((store, exports))
     }

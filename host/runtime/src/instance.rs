@@ -25,7 +25,9 @@ impl From<tensor::Error> for Rejection {
     fn from(error: tensor::Error) -> Self {
         use tensor::Error::{DtypeMismatch, InvalidArgument, Other, OutOfMemory, ShapeMismatch, Unsupported};
         match error {
-            ShapeMismatch(message) | DtypeMismatch(message) | InvalidArgument(message) => Self::Failed(message),
+            ShapeMismatch(message) | DtypeMismatch(message) | InvalidArgument(message) => {
+                Self::Failed(message)
+            }
             OutOfMemory(message) | Unsupported(message) | Other(message) => Self::Failed(message),
         }
     }
@@ -39,7 +41,13 @@ pub(crate) fn new(
     limits: &Limits,
 ) -> Result<(Store<State>, Instance)> {
     let mut store = store::new(engine, plugin.clone(), limits);
-    let instance = call(&mut store, "instantiate", Views::default(), |store| component.instantiate(store), |x, _| Ok(x))?;
+    let instance = call(
+        &mut store,
+        "instantiate",
+        Views::default(),
+        |store| component.instantiate(store),
+        |x, _| Ok(x),
+    )?;
     Ok((store, instance))
 }
 
@@ -112,7 +120,8 @@ mod tests {
 
     #[test]
     fn the_message_of_a_crash_is_the_last_line_that_is_no_note() {
-        let rust = "thread 'main' panicked at src/lib.rs:5:9:\nno beta\nnote: run with `RUST_BACKTRACE=1`\n\n";
+        let rust =
+            "thread 'main' panicked at src/lib.rs:5:9:\nno beta\nnote: run with `RUST_BACKTRACE=1`\n\n";
         assert_eq!(last_line(rust), Some("no beta"));
         let python = "Traceback (most recent call last):\n  File \"/0/err.py\", line 6\nValueError: boom\n";
         assert_eq!(last_line(python), Some("ValueError: boom"));

@@ -67,7 +67,9 @@ pub enum Breach {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Time(allowed) if *allowed == Duration::from_secs(1) => write!(f, "ran for more than 1 second"),
+            Self::Time(allowed) if *allowed == Duration::from_secs(1) => {
+                write!(f, "ran for more than 1 second")
+            }
             Self::Time(allowed) => write!(f, "ran for more than {} seconds", allowed.as_secs_f64()),
             Self::Memory(allowed) => write!(f, "asked for more than {} of memory", bytes(*allowed)),
             Self::Operations(allowed) => write!(f, "asked for more than {allowed} operations on tensors"),

@@ -74,7 +74,8 @@ impl Plugin {
             return Err(Error::NothingKnown { plugin: label.into(), exports });
         }
         let imports = types.imports(engine.wasmtime()).map(|(name, _)| name.to_owned()).collect();
-        let component = engine.linker().instantiate_pre(&component).map_err(|error| missing(label, &error))?;
+        let component =
+            engine.linker().instantiate_pre(&component).map_err(|error| missing(label, &error))?;
 
         let (mut store, instance) = instance::new(engine, &label.into(), &component, &Limits::default())?;
         let meta: meta::Guest = exports::find(&component, &mut store, &instance)?;
@@ -163,7 +164,12 @@ impl Plugin {
         Ok(DatasetPlugin::new(self.guest(Kind::Dataset, &Map::new(), limits)?))
     }
 
-    fn guest<E: Exports>(&self, kind: Kind, arguments: &Map<String, Value>, limits: &Limits) -> Result<Guest<E>> {
+    fn guest<E: Exports>(
+        &self,
+        kind: Kind,
+        arguments: &Map<String, Value>,
+        limits: &Limits,
+    ) -> Result<Guest<E>> {
         if !self.kinds().contains(&kind) {
             let (plugin, kinds) = (self.name().to_owned(), self.kinds().to_vec());
             return Err(Error::Kind { plugin, wanted: kind, kinds });
@@ -203,7 +209,10 @@ fn check_contract(engine: &Engine, component: &Component, label: &str) -> Result
     let types = component.component_type();
     let mut names = types.imports(engine.wasmtime()).map(|(name, _)| name);
     let mut exported = types.exports(engine.wasmtime()).map(|(name, _)| name);
-    match names.find(|name| contract::is_foreign(name)).or_else(|| exported.find(|name| contract::is_foreign(name))) {
+    match names
+        .find(|name| contract::is_foreign(name))
+        .or_else(|| exported.find(|name| contract::is_foreign(name)))
+    {
         Some(wanted) => Err(Error::Contract { plugin: label.into(), wanted: format!("`{wanted}`") }),
         None => Ok(()),
     }

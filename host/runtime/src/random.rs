@@ -16,7 +16,8 @@ mod tests {
 
     #[test]
     fn every_part_and_their_order_count() {
-        let seeds = [combine(&[1, 2]), combine(&[2, 1]), combine(&[1, 3]), combine(&[1]), combine(&[1, 2, 0])];
+        let seeds =
+            [combine(&[1, 2]), combine(&[2, 1]), combine(&[1, 3]), combine(&[1]), combine(&[1, 2, 0])];
         let distinct: std::collections::BTreeSet<u64> = seeds.into_iter().collect();
         assert_eq!(distinct.len(), seeds.len());
         assert_eq!(combine(&[1, 2]), combine(&[1, 2]));

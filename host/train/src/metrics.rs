@@ -55,7 +55,7 @@ mod tests {
     fn a_mean_is_over_all_observations_and_not_over_batches() {
         let mut metrics = Metrics::default();
         metrics.observe("b", &vector(&[1.0, 2.0, 6.0]), None).unwrap();
-        metrics.observe("a", &vector(&[1.0, 5.0]), Some(&vector(&[3.0, 1.0]))).unwrap();
+        metrics.observe("a", &vector(&[1.0, f32::NAN, 5.0]), Some(&vector(&[3.0, 0.0, 1.0]))).unwrap();
         metrics.observe("b", &vector(&[7.0]), None).unwrap();
         metrics.observe("none", &vector(&[]), None).unwrap();
         assert_eq!(metrics.means().collect::<Vec<_>>(), [("b", 4.0), ("a", 2.0)]);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use swift_runtime::{
-    Action, BatchView, CallbackPlugin, Event, LossPlugin, LossReport, OutputsView, Requirements, Result,
-    RunState,
+    Action, BatchView, CallbackPlugin, Event, LossPlugin, LossReport, OutputsView, Requirements, RunState,
 };
+
+use crate::Result;
 
 /// A training objective.
 pub trait Loss: Send {

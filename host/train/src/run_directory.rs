@@ -20,6 +20,8 @@ const LOCK_FILE: &str = "run.lock.json";
 /// and checkpoints.
 pub(crate) struct RunDirectory {
     path: PathBuf,
+    /// Whether the folder was not there before.
+    made: bool,
     log: AppendFile,
     events: Events,
 }
@@ -47,11 +49,12 @@ impl RunDirectory {
     /// If there is something in it, or it can't be made.
     pub(crate) fn create(path: &Path, arguments: &Numbers, lock: &RunLock) -> Result<Self> {
         require_empty(path)?;
+        let made = !path.exists();
         let events = path.join(EVENTS_FOLDER);
         fs::create_dir_all(&events).map_err(Error::write(&events))?;
         describe(path, arguments, lock)?;
         let log = AppendFile::create(&path.join(LOG_FILE))?;
-        Ok(Self { path: path.to_owned(), log, events: Events::create(&events)? })
+        Ok(Self { path: path.to_owned(), made, log, events: Events::create(&events)? })
     }
 
     /// The directory as it was at a checkpoint in it: later lines are cut off, so that in the end all is as if the run had
@@ -69,7 +72,14 @@ impl RunDirectory {
         let log = AppendFile::resume(&path.join(LOG_FILE), files.log)?;
         let events = Events::resume(&path.join(EVENTS_FOLDER).join(&files.events_name), files.events)?;
         describe(path, arguments, lock)?;
-        Ok(Self { path: path.to_owned(), log, events })
+        Ok(Self { path: path.to_owned(), made: false, log, events })
+    }
+
+    /// Removes a new directory with all that the run has put there.
+    pub(crate) fn discard(self) -> Result<()> {
+        let Self { path, made, .. } = self;
+        fs::remove_dir_all(&path).map_err(Error::write(&path))?;
+        if made { Ok(()) } else { fs::create_dir(&path).map_err(Error::write(&path)) }
     }
 
     pub(crate) fn path(&self) -> &Path {

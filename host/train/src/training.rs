@@ -89,7 +89,7 @@ pub struct Summary {
 }
 
 impl Training {
-    /// Trains. Nothing is written before everything has been checked.
+    /// Trains. Nothing is written before everything has been checked, and nothing stays if the first step fails.
     ///
     /// # Errors
     /// If something does not fit together, fails, or becomes NaN. Checkpoints of before stay.
@@ -98,8 +98,8 @@ impl Training {
         match run.all_steps() {
             Ok(ending) => run.finish(ending),
             Err(error) => {
-                // The curves help to understand the error, which is what matters.
-                let _ = run.draw();
+                // Whether that succeeds or not, the error is what matters.
+                let _ = run.break_off();
                 Err(error)
             }
         }

@@ -111,7 +111,8 @@ pub fn text(name: &str, value: &Value) -> Result<String> {
 pub fn prompt(row: &Row) -> Result<Vec<Message>> {
     let mut messages = history(row)?;
     if row.contains_key("instruction") && row.contains_key("input") {
-        let given = |name: &str| column(row, &[name])?.map(|value| text(&format!("`{name}`"), value)).transpose();
+        let given =
+            |name: &str| column(row, &[name])?.map(|value| text(&format!("`{name}`"), value)).transpose();
         let parts = [given("instruction")?, given("input")?].into_iter().flatten();
         let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
         messages.push(Message::new("user", parts.join("\n")));

@@ -10,7 +10,11 @@ use crate::workspace;
 /// Runs cargo in the workspace, with the toolchain that built this command.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).current_dir(workspace::root()).args(arguments).status().context("can't run cargo")?;
+    let status = Command::new(cargo)
+        .current_dir(workspace::root())
+        .args(arguments)
+        .status()
+        .context("can't run cargo")?;
     if !status.success() {
         bail!("`cargo {}` failed", arguments.join(" "));
     }

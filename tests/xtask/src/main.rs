@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask COMMAND`.
 
+mod bench;
 mod build;
 mod demo;
 mod plugins;
@@ -18,8 +19,13 @@ struct Command {
 }
 
 const COMMANDS: &[Command] = &[
-    Command { name: "demo", summary: "Train and align a small model, and print what it learned", run: demo::run },
+    Command {
+        name: "demo",
+        summary: "Train and align a small model, and print what it learned",
+        run: demo::run,
+    },
     Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
+    Command { name: "bench", summary: "Measure: `plugin`, or `train [--peer ms-swift]`", run: bench::run },
     Command { name: "plugins", summary: "Build the plugins into target/plugins", run: plugins::run },
 ];
 

@@ -27,7 +27,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         let module = modules.join(package.replace('-', "_")).with_extension("wasm");
         let component = folder.join(name).with_extension("wasm");
         if !is_current(&component, &module) {
-            encode(&module, &component).with_context(|| format!("can't make a component of plugin `{name}`"))?;
+            encode(&module, &component)
+                .with_context(|| format!("can't make a component of plugin `{name}`"))?;
         }
         eprintln!("{:>8} bytes  {}", fs::metadata(&component)?.len(), component.display());
     }

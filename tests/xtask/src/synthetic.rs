@@ -97,13 +97,16 @@ impl Shape {
 
     /// Names and shapes of all tensors.
     fn tensors(&self) -> Vec<(String, Vec<u64>)> {
-        let (hidden, queries, keys) = (self.hidden_size, self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let (hidden, queries, keys) =
+            (self.hidden_size, self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut tensors = vec![
             ("model.embed_tokens.weight".to_owned(), vec![self.vocab_size, hidden]),
             ("model.norm.weight".to_owned(), vec![hidden]),
         ];
         for layer in 0..self.layers {
-            let mut add = |name: &str, shape: &[u64]| tensors.push((format!("model.layers.{layer}.{name}"), shape.to_vec()));
+            let mut add = |name: &str, shape: &[u64]| {
+                tensors.push((format!("model.layers.{layer}.{name}"), shape.to_vec()))
+            };
             for (name, outputs) in [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)] {
                 add(&format!("self_attn.{name}.weight"), &[outputs, hidden]);
                 if self.qkv_bias {
@@ -177,7 +180,8 @@ fn write_tokenizer(folder: &Path) -> Result<()> {
                    "normalized": false, "special": true})
         })
         .collect();
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false});
+    let byte_level =
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false});
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
         "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
@@ -222,5 +226,6 @@ pub(crate) fn write_rows(path: &Path, rows: &[Value]) -> Result<()> {
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
-    fs::write(path, serde_json::to_string_pretty(value)?).with_context(|| format!("can't write `{}`", path.display()))
+    fs::write(path, serde_json::to_string_pretty(value)?)
+        .with_context(|| format!("can't write `{}`", path.display()))
 }

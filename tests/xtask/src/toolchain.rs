@@ -33,7 +33,8 @@ impl Toolchain {
                 continue;
             }
             eprintln!("preparing WebAssembly with {attempt}");
-            let done = commands.into_iter().all(|mut command| command.status().is_ok_and(|status| status.success()));
+            let done =
+                commands.into_iter().all(|mut command| command.status().is_ok_and(|status| status.success()));
             if let Some(ready) = done.then(Self::ready).flatten() {
                 return Ok(ready);
             }
@@ -43,7 +44,8 @@ impl Toolchain {
 
     /// A toolchain that needs nothing installed: the one that runs this command, or the system's own.
     fn ready() -> Option<Self> {
-        let current = || Self::inspect(PathBuf::from("cargo"), PathBuf::from("rustc"), &sysroot(Path::new("rustc"))?);
+        let current =
+            || Self::inspect(PathBuf::from("cargo"), PathBuf::from("rustc"), &sysroot(Path::new("rustc"))?);
         let system = || {
             let (cargo, rustc) = (PathBuf::from("/usr/bin/cargo"), PathBuf::from("/usr/bin/rustc"));
             let sysroot = if cargo.exists() { sysroot(&rustc)? } else { return None };
@@ -72,7 +74,8 @@ impl Toolchain {
         command.current_dir(root).args(["build", "--target", TARGET]);
         command.env("RUSTC", &self.rustc).env("CARGO_ENCODED_RUSTFLAGS", self.flags(root)?.join("\u{1f}"));
         // What the outer cargo and rustup set for themselves, and wrappers that may not know this compiler.
-        let inherited = ["RUSTFLAGS", "CARGO", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
+        let inherited =
+            ["RUSTFLAGS", "CARGO", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
         inherited.into_iter().for_each(|name| _ = command.env_remove(name));
         if let Some(folder) = self.cargo.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             // The system's cargo shall not call rustup's proxies.
@@ -107,9 +110,12 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
 
 /// A linker for WebAssembly on the search path; Debian adds the version to its name.
 fn wasm_linker() -> Option<PathBuf> {
-    let names = std::iter::once("wasm-ld".to_owned()).chain((17..30).rev().map(|version| format!("wasm-ld-{version}")));
+    let names = std::iter::once("wasm-ld".to_owned())
+        .chain((17..30).rev().map(|version| format!("wasm-ld-{version}")));
     let path = std::env::var_os("PATH")?;
-    names.flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(&name))).find(|file| file.is_file())
+    names
+        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(&name)))
+        .find(|file| file.is_file())
 }
 
 fn rustup() -> Command {
@@ -156,7 +162,10 @@ mod tests {
 
     #[test]
     fn an_installed_target_is_used_as_it_is() {
-        let sysroot = sysroot_with("installed", &["wasm32-unknown-unknown/lib/libstd.rlib", "src/rust/library/Cargo.toml"]);
+        let sysroot = sysroot_with(
+            "installed",
+            &["wasm32-unknown-unknown/lib/libstd.rlib", "src/rust/library/Cargo.toml"],
+        );
         let toolchain = inspect(&sysroot).unwrap();
         assert!(!toolchain.build_std);
         assert_eq!(toolchain.linker, None);

@@ -95,7 +95,9 @@ impl State {
         let tensor = self.on_host_time(|state| swift_tensor::with_element_limit(left / 4, || f(state)))?;
         if crate::scope::bytes(&tensor) > left {
             let allowed = limits::bytes(self.limits.tensor_bytes);
-            return Err(Failure::OutOfMemory(format!("the tensors of this call would take more than {allowed}")));
+            return Err(Failure::OutOfMemory(format!(
+                "the tensors of this call would take more than {allowed}"
+            )));
         }
         let handle = self.scope.charge(tensor);
         self.usage.tensor_bytes = self.usage.tensor_bytes.max(self.scope.bytes());

@@ -83,7 +83,8 @@ impl HostTensor for State {
 
     fn dtype(&mut self, x: Resource<Handle>) -> wasmtime::Result<Dtype> {
         let dtype = self.scope.get(&x)?.dtype();
-        contract_dtype(dtype).ok_or_else(|| wasmtime::Error::msg(format!("the contract has no `{}`", dtype.as_str())))
+        contract_dtype(dtype)
+            .ok_or_else(|| wasmtime::Error::msg(format!("the contract has no `{}`", dtype.as_str())))
     }
 
     binary! { add sub mul div maximum minimum matmul eq gt ge lt le }
@@ -149,15 +150,30 @@ impl HostTensor for State {
         self.binary(x, index, |x, index| x.gather(dim, index))
     }
 
-    fn index_select(&mut self, x: Resource<Handle>, dim: i32, index: Resource<Handle>) -> Result<Resource<Handle>> {
+    fn index_select(
+        &mut self,
+        x: Resource<Handle>,
+        dim: i32,
+        index: Resource<Handle>,
+    ) -> Result<Resource<Handle>> {
         self.binary(x, index, |x, index| x.index_select(dim, index))
     }
 
-    fn segment_sum(&mut self, x: Resource<Handle>, segments: Resource<Handle>, count: u64) -> Result<Resource<Handle>> {
+    fn segment_sum(
+        &mut self,
+        x: Resource<Handle>,
+        segments: Resource<Handle>,
+        count: u64,
+    ) -> Result<Resource<Handle>> {
         self.binary(x, segments, |x, segments| x.segment_sum(segments, count))
     }
 
-    fn segment_mean(&mut self, x: Resource<Handle>, segments: Resource<Handle>, count: u64) -> Result<Resource<Handle>> {
+    fn segment_mean(
+        &mut self,
+        x: Resource<Handle>,
+        segments: Resource<Handle>,
+        count: u64,
+    ) -> Result<Resource<Handle>> {
         self.binary(x, segments, |x, segments| x.segment_mean(segments, count))
     }
 
@@ -203,7 +219,13 @@ impl Host for State {
         self.draw(|seed| swift_tensor::uniform(low, high, &shape, host_dtype(dtype), seed))
     }
 
-    fn normal(&mut self, mean: f64, deviation: f64, shape: Vec<u64>, dtype: Dtype) -> Result<Resource<Handle>> {
+    fn normal(
+        &mut self,
+        mean: f64,
+        deviation: f64,
+        shape: Vec<u64>,
+        dtype: Dtype,
+    ) -> Result<Resource<Handle>> {
         self.draw(|seed| swift_tensor::normal(mean, deviation, &shape, host_dtype(dtype), seed))
     }
 

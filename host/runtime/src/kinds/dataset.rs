@@ -71,7 +71,11 @@ impl DatasetPlugin {
             |outcomes, _| {
                 let outcomes = outcomes.map_err(Rejection::Failed)?;
                 if outcomes.len() != rows.len() {
-                    return Err(Rejection::Wrong(format!("{} outcomes for {} rows", outcomes.len(), rows.len())));
+                    return Err(Rejection::Wrong(format!(
+                        "{} outcomes for {} rows",
+                        outcomes.len(),
+                        rows.len()
+                    )));
                 }
                 Ok(outcomes.into_iter().map(Outcome::from).collect())
             },
@@ -84,7 +88,8 @@ impl From<contract::Outcome> for Outcome {
         match outcome {
             contract::Outcome::Skipped(reason) => Self::Skipped(reason),
             contract::Outcome::Sample(contract::Sample { messages, rejected, fields }) => {
-                let messages_of = |given: Vec<contract::Message>| given.into_iter().map(Message::from).collect();
+                let messages_of =
+                    |given: Vec<contract::Message>| given.into_iter().map(Message::from).collect();
                 let (messages, rejected) = (messages_of(messages), rejected.map(messages_of));
                 Self::Sample(Sample { messages, rejected, fields })
             }

@@ -138,11 +138,15 @@ fn taken(report: contract::Report, state: &mut State) -> std::result::Result<Los
         return Err(Rejection::Wrong(format!("a loss is a scalar, and its shape is {:?}", loss.dims())));
     }
     if !loss.dtype().is_float() {
-        return Err(Rejection::Wrong(format!("a loss is a real number, and this one is `{}`", loss.dtype().as_str())));
+        return Err(Rejection::Wrong(format!(
+            "a loss is a real number, and this one is `{}`",
+            loss.dtype().as_str()
+        )));
     }
     let metrics = report.metrics.into_iter().map(|metric| {
         let values = state.scope.take(&metric.values).map_err(Rejection::Wrong)?;
-        let weights = metric.weights.map(|weights| state.scope.take(&weights)).transpose().map_err(Rejection::Wrong)?;
+        let weights =
+            metric.weights.map(|weights| state.scope.take(&weights)).transpose().map_err(Rejection::Wrong)?;
         match &weights {
             Some(weights) if weights.dims() != values.dims() => Err(Rejection::Wrong(format!(
                 "the weights of `{}` have the shape {:?}, and its values {:?}",

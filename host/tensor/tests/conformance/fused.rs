@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, Linear, LowRank, RotaryTable, attention, dropout, embedding, linear, rms_norm, rope, swiglu,
-    token_statistics,
+    AttentionOptions, Dropout, Linear, LowRank, RotaryTable, attention, dropout, embedding, linear, rms_norm,
+    rope, swiglu, token_statistics,
 };
 use swift_tensor::{DType, from_list};
 
@@ -21,16 +21,24 @@ pub(crate) fn fused(table: &mut Table) {
 fn norms_and_gates(table: &mut Table) {
     for shape in [&[1, 1][..], &[3, 5], &[2, 2, 8], &[0, 4]] {
         let width = shape[shape.len() - 1];
-        table.add("rms_norm", vec![numbers(shape, 1), positive(&[width], 2)], |x| rms_norm(&x[0], &x[1], 1e-3), move |x| {
-            Array::from_fn(&x[0].shape, |index| {
-                let row = |k: usize| x[0].at(&[&index[..index.len() - 1], &[k]].concat());
-                let mean = (0..width).map(|k| row(k).powi(2)).sum::<f64>() / width as f64;
-                x[0].at(index) / (mean + 1e-3).sqrt() * x[1].at(&index[index.len() - 1..])
-            })
-        });
-        table.add("swiglu", vec![numbers(shape, 1), numbers(shape, 2)], |x| swiglu(&x[0], &x[1]), |x| {
-            Array::from_fn(&x[0].shape, |i| x[0].at(i) / (1.0 + (-x[0].at(i)).exp()) * x[1].at(i))
-        });
+        table.add(
+            "rms_norm",
+            vec![numbers(shape, 1), positive(&[width], 2)],
+            |x| rms_norm(&x[0], &x[1], 1e-3),
+            move |x| {
+                Array::from_fn(&x[0].shape, |index| {
+                    let row = |k: usize| x[0].at(&[&index[..index.len() - 1], &[k]].concat());
+                    let mean = (0..width).map(|k| row(k).powi(2)).sum::<f64>() / width as f64;
+                    x[0].at(index) / (mean + 1e-3).sqrt() * x[1].at(&index[index.len() - 1..])
+                })
+            },
+        );
+        table.add(
+            "swiglu",
+            vec![numbers(shape, 1), numbers(shape, 2)],
+            |x| swiglu(&x[0], &x[1]),
+            |x| Array::from_fn(&x[0].shape, |i| x[0].at(i) / (1.0 + (-x[0].at(i)).exp()) * x[1].at(i)),
+        );
     }
     let frequencies = [0.7, 0.05];
     let positions = [0u32, 3, 7];
@@ -39,7 +47,9 @@ fn norms_and_gates(table: &mut Table) {
         let case = table.add(
             "rope",
             vec![numbers(&[3, 2, 5], 3)],
-            move |x| rope(&x[0], &RotaryTable::new(&frequencies, &positions, 1.25, interleaved, x[0].dtype())),
+            move |x| {
+                rope(&x[0], &RotaryTable::new(&frequencies, &positions, 1.25, interleaved, x[0].dtype()))
+            },
             move |x| {
                 Array::from_fn(&[3, 2, 5], |i| {
                     let (pair, second) = match (i[2], interleaved) {
@@ -61,9 +71,12 @@ fn norms_and_gates(table: &mut Table) {
 }
 
 fn linears(table: &mut Table) {
-    table.add("embedding", vec![numbers(&[5, 3], 1)], |x| embedding(&x[0], &from_list(&[4.0, 0.0, 4.0], &[3], DType::I64)?), |x| {
-        Array::from_fn(&[3, 3], |i| x[0].at(&[[4, 0, 4][i[0]], i[1]]))
-    });
+    table.add(
+        "embedding",
+        vec![numbers(&[5, 3], 1)],
+        |x| embedding(&x[0], &from_list(&[4.0, 0.0, 4.0], &[3], DType::I64)?),
+        |x| Array::from_fn(&[3, 3], |i| x[0].at(&[[4, 0, 4][i[0]], i[1]])),
+    );
     for lead in [&[3][..], &[2, 2], &[0]] {
         let shape = [lead, &[4]].concat();
         let dense = |x: &[Array], i: &[usize]| {
@@ -91,7 +104,9 @@ fn linears(table: &mut Table) {
                 move |x| {
                     Array::from_fn(&shape, |i| {
                         let (lead, last) = i.split_at(i.len() - 1);
-                        let low = |r: usize| (0..4).map(|k| x[0].at(&[lead, &[k]].concat()) * x[2].at(&[r, k])).sum::<f64>();
+                        let low = |r: usize| {
+                            (0..4).map(|k| x[0].at(&[lead, &[k]].concat()) * x[2].at(&[r, k])).sum::<f64>()
+                        };
                         dense(x, i) + 1.5 * (0..2).map(|r| low(r) * x[3].at(&[last[0], r])).sum::<f64>()
                     })
                 }
@@ -102,14 +117,19 @@ fn linears(table: &mut Table) {
     let rate = Dropout { rate: 0.5, seed: 3 };
     let kept = dropout(&from_list(&[1.0; 8], &[8], DType::F64).unwrap(), rate).unwrap().to_list().unwrap();
     assert!(kept.contains(&0.0) && kept.contains(&2.0), "{kept:?}");
-    table.add("dropout", vec![numbers(&[8], 1)], move |x| dropout(&x[0], rate), move |x| {
-        Array::new(&[8], x[0].values.iter().zip(&kept).map(|(x, kept)| x * kept).collect())
-    });
+    table.add(
+        "dropout",
+        vec![numbers(&[8], 1)],
+        move |x| dropout(&x[0], rate),
+        move |x| Array::new(&[8], x[0].values.iter().zip(&kept).map(|(x, kept)| x * kept).collect()),
+    );
 }
 
 fn attentions(table: &mut Table) {
     let lengths: [usize; 3] = [3, 1, 4];
-    for (kv_heads, window, soft_cap) in [(2, None, None), (1, Some(2), None), (1, Some(1), Some(1.5)), (2, Some(9), Some(0.7))] {
+    for (kv_heads, window, soft_cap) in
+        [(2, None, None), (1, Some(2), None), (1, Some(1), Some(1.5)), (2, Some(9), Some(0.7))]
+    {
         let options = AttentionOptions { scale: 0.6, window, soft_cap };
         table.add(
             "attention",
@@ -122,12 +142,19 @@ fn attentions(table: &mut Table) {
                     let kv = i[1] * kv_heads / 2;
                     let scores: Vec<f64> = (first..=i[0])
                         .map(|j| {
-                            let score = 0.6 * (0..3).map(|k| x[0].at(&[i[0], i[1], k]) * x[1].at(&[j, kv, k])).sum::<f64>();
+                            let score = 0.6
+                                * (0..3)
+                                    .map(|k| x[0].at(&[i[0], i[1], k]) * x[1].at(&[j, kv, k]))
+                                    .sum::<f64>();
                             soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
                         })
                         .collect();
                     let total: f64 = scores.iter().map(|score| score.exp()).sum();
-                    scores.iter().zip(first..).map(|(score, j)| score.exp() / total * x[2].at(&[j, kv, i[2]])).sum()
+                    scores
+                        .iter()
+                        .zip(first..)
+                        .map(|(score, j)| score.exp() / total * x[2].at(&[j, kv, i[2]]))
+                        .sum()
                 })
             },
         );
@@ -137,7 +164,9 @@ fn attentions(table: &mut Table) {
 fn heads(table: &mut Table) {
     let labels = [4i64, 0, 4];
     let logits = |x: &[Array], token: usize| -> Vec<f64> {
-        (0..5).map(|v| (0..3).map(|k| x[0].at(&[token, k]) * x[1].at(&[v, k])).sum::<f64>() + x[2].at(&[v])).collect()
+        (0..5)
+            .map(|v| (0..3).map(|k| x[0].at(&[token, k]) * x[1].at(&[v, k])).sum::<f64>() + x[2].at(&[v]))
+            .collect()
     };
     let log_sum = |logits: &[f64]| logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
     let inputs = || vec![numbers(&[3, 3], 1), numbers(&[5, 3], 2), numbers(&[5], 3)];

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use swift_tensor::fused::{Linear, linear};
 use swift_tensor::{
-    DType, Error, ParameterId, Result, Tensor, backward, check_finite, checkpoint, from_list, full, no_grad, normal,
-    with_element_limit,
+    DType, Error, ParameterId, Result, Tensor, backward, check_finite, checkpoint, from_list, full, no_grad,
+    normal, with_element_limit,
 };
 
 use crate::check::Gradients;
@@ -80,9 +80,11 @@ fn nothing_is_recorded_without_need() {
 #[test]
 fn the_first_operation_that_is_not_finite_is_named() {
     let x = parameter(&[0.0], &[1], 0);
-    let forward = check_finite(|| x.add_scalar(1.0)?.sub(&full(1.0, &[1], DType::F64)?)?.log()?.exp()).unwrap_err();
+    let forward =
+        check_finite(|| x.add_scalar(1.0)?.sub(&full(1.0, &[1], DType::F64)?)?.log()?.exp()).unwrap_err();
     assert_eq!(forward.to_string(), "`log` gave a value that is not finite");
-    let backward = check_finite(|| backward(&x.sqrt()?.sum(&[], false)?, &mut Gradients(HashMap::new()))).unwrap_err();
+    let backward =
+        check_finite(|| backward(&x.sqrt()?.sum(&[], false)?, &mut Gradients(HashMap::new()))).unwrap_err();
     assert_eq!(backward.to_string(), "`sqrt` gave a value that is not finite in its gradient");
 }
 
@@ -94,10 +96,16 @@ fn mistakes_are_errors_that_name_the_operation() {
     assert_eq!(message(a.add(&b)), "shape mismatch in `add`: lhs [2, 3], rhs [4]");
     assert_eq!(message(a.matmul(&a)), "shape mismatch in `matmul`: lhs [2, 3], rhs [2, 3]");
     assert_eq!(message(a.add(&a.cast(DType::F64).unwrap())), "dtype mismatch in `add`: lhs F32, rhs F64");
-    assert_eq!(message(a.sum(&[2], false)), "invalid argument in `sum`: dimension 2 of a tensor of 2 dimensions");
+    assert_eq!(
+        message(a.sum(&[2], false)),
+        "invalid argument in `sum`: dimension 2 of a tensor of 2 dimensions"
+    );
     assert_eq!(message(a.narrow(1, 2, 2)), "invalid argument in `narrow`: 2 slices from 2 on of 3");
     let index = from_list(&[5.0], &[1], DType::I64).unwrap();
-    assert_eq!(message(a.index_select(0, &index)), "invalid argument in `index_select`: index 5 is outside of 0..2");
+    assert_eq!(
+        message(a.index_select(0, &index)),
+        "invalid argument in `index_select`: index 5 is outside of 0..2"
+    );
     assert!(message(a.reshape(&[4, -1])).starts_with("invalid argument in `reshape`"));
 }
 
@@ -105,7 +113,9 @@ fn mistakes_are_errors_that_name_the_operation() {
 fn a_shape_beyond_the_limit_is_refused_before_it_is_allocated() {
     let row = full(0.0, &[1 << 20, 1], DType::F32).unwrap();
     let column = full(0.0, &[1, 1 << 20], DType::F32).unwrap();
-    for outcome in [row.add(&column), full(0.0, &[u64::MAX, 2], DType::F32), row.broadcast_to(&[1 << 20, 1 << 20])] {
+    for outcome in
+        [row.add(&column), full(0.0, &[u64::MAX, 2], DType::F32), row.broadcast_to(&[1 << 20, 1 << 20])]
+    {
         assert!(matches!(outcome, Err(Error::OutOfMemory { .. })));
     }
     assert!(with_element_limit(8, || full(0.0, &[9], DType::F32)).is_err());

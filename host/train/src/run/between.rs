@@ -16,8 +16,8 @@ pub(super) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
 impl Run<'_> {
     /// What comes before the first step. A resumed run goes on where the checkpoint was written: right after it.
-    pub(super) fn begin(&mut self, resumed: bool) -> Result<()> {
-        if resumed {
+    pub(super) fn begin(&mut self) -> Result<()> {
+        if self.resumed {
             return self.tell(Event::Save, &Numbers::new());
         }
         self.tell(Event::TrainBegin, &Numbers::new())?;

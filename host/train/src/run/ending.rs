@@ -36,6 +36,16 @@ impl Run<'_> {
         })
     }
 
+    /// Leaves a run that failed: with its curves, which help to understand why, or without a trace if it did not get
+    /// anywhere, so that it can be tried again.
+    pub(crate) fn break_off(self) -> Result<()> {
+        if self.progress.step == 0 && !self.resumed { self.directory.discard() } else { self.draw() }
+    }
+
+    fn draw(&self) -> Result<()> {
+        self.directory.draw(&self.progress.history)
+    }
+
     fn write_totals(&mut self, train_loss: f64) -> Result<()> {
         let totals = self.clock.totals(self.progress.step);
         let mut line: Numbers = totals.into_iter().map(|(name, value)| (name.into(), json!(value))).collect();

@@ -38,6 +38,8 @@ pub(crate) struct Run<'a> {
     output: Output,
     clock: Clock,
     interrupt: Arc<AtomicBool>,
+    /// Whether it goes on from a checkpoint.
+    resumed: bool,
     observer: &'a mut dyn Observer,
 }
 
@@ -66,8 +68,7 @@ impl<'a> Run<'a> {
             model_parameter_info: &model_parameter_info(learner.model()),
         });
         let clock = Clock::start(progress.step);
-        let interrupt = training.interrupt;
-        let mut run = Self {
+        Ok(Self {
             learner,
             callbacks,
             dataset,
@@ -80,15 +81,15 @@ impl<'a> Run<'a> {
             directory,
             output,
             clock,
-            interrupt,
+            interrupt: training.interrupt,
+            resumed: training.resume_from.is_some(),
             observer,
-        };
-        run.begin(training.resume_from.is_some())?;
-        Ok(run)
+        })
     }
 
     /// Takes all steps that are left.
     pub(crate) fn all_steps(&mut self) -> Result<Ending> {
+        self.begin()?;
         let mut windows = Vec::new();
         let mut epoch_of_windows = None;
         loop {
@@ -144,11 +145,6 @@ impl<'a> Run<'a> {
         self.clock.step_done(began.elapsed(), rows, tokens);
         self.observer.step_done(self.progress.step, self.plan.max_steps);
         self.between_steps(epoch_ended)
-    }
-
-    /// Draws the curves anew.
-    pub(crate) fn draw(&self) -> Result<()> {
-        self.directory.draw(&self.progress.history)
     }
 }
 

@@ -59,6 +59,18 @@ fn what_can_be_known_before_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_run_that_fails_in_its_first_step_leaves_nothing() {
+    let setup = Setup::new();
+    let broken = || BreaksAfter { steps: 0, only_gradient: false };
+    assert!(setup.run_with(broken(), Vec::new(), None).0.is_err());
+    assert!(!setup.run.exists());
+    // A folder that was there stays, and is as empty as it was.
+    fs::create_dir(&setup.run).unwrap();
+    assert!(setup.run_with(broken(), Vec::new(), None).0.is_err());
+    assert_eq!(fs::read_dir(&setup.run).unwrap().count(), 0);
+}
+
+#[test]
 fn a_folder_with_something_in_it_is_left_alone() {
     let setup = Setup::new();
     fs::create_dir(&setup.run).unwrap();

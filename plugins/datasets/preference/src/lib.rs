@@ -27,7 +27,9 @@ impl Dataset for Preference {
             match column(row, names)? {
                 None => bail!("`{name}` is empty"),
                 Some(list @ Value::Array(_)) => whole(&prompt, conversation::messages(list)?),
-                Some(answer) => whole(&prompt, vec![Message::new("assistant", text(&format!("`{name}`"), answer)?)]),
+                Some(answer) => {
+                    whole(&prompt, vec![Message::new("assistant", text(&format!("`{name}`"), answer)?)])
+                }
             }
         };
         conversation::preference(row, answer(CHOSEN)?, answer(REJECTED)?)

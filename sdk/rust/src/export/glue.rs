@@ -9,7 +9,7 @@ use crate::backend::Handle;
 use crate::bindings::host::{batch_view, nn, tensor};
 use crate::bindings::{callback, dataset, loss, meta, model};
 use crate::{
-    Batch, Callback, Context, Dataset, Error, Loss, Model, Outputs, Parameters, Report, Result, Tensor,
+    Batch, Callback, Context, Dataset, Dtype, Error, Loss, Model, Outputs, Parameters, Report, Result, Tensor,
 };
 
 /// The component's exports for the plugin `P`.
@@ -71,12 +71,19 @@ impl<P: Loss + Identity> loss::Guest for Exported<P> {
 /// A report with handles for the host to keep.
 fn hand_over(report: Report) -> Result<loss::Report> {
     let metrics = report.metrics.into_iter().map(|(name, values, weights)| {
-        let observed = |tensor: Tensor| tensor.detach().into_owned();
         let weights = weights.map(observed).transpose()?;
         Ok(loss::Metric { name, values: observed(values)?, weights })
     });
     let metrics = metrics.collect::<Result<_>>()?;
     Ok(loss::Report { loss: report.loss.into_owned()?, metrics })
+}
+
+/// What is logged: without a gradient, and floating-point, where comparisons give bytes.
+fn observed(tensor: Tensor) -> Result<tensor::Tensor> {
+    match tensor.dtype()? {
+        Dtype::Int64 | Dtype::Uint32 | Dtype::Uint8 => tensor.cast(Dtype::Float32).into_owned(),
+        _ => tensor.detach().into_owned(),
+    }
 }
 
 /// A model definition and the model it has loaded.

@@ -1,0 +1,50 @@
+//! The standard plugins as components, run by the host.
+
+mod callbacks;
+mod datasets;
+mod losses;
+
+use swift_runtime::{Engine, EngineOptions, Kind, Plugin, Registry};
+use swift_standard_plugins::STANDARD;
+
+fn plugin(name: &str) -> Plugin {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    Registry::new(engine, STANDARD).resolve(name).unwrap()
+}
+
+#[test]
+fn every_plugin_describes_itself_and_imports_only_what_it_uses() {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let registry = Registry::new(engine, STANDARD);
+    for (name, _) in STANDARD {
+        let plugin = registry.resolve(name).unwrap();
+        assert_eq!(plugin.info().name, *name);
+        assert!(plugin.info().summary.ends_with('.'), "{}", plugin.info().summary);
+        let interfaces: &[&str] = match plugin.kinds() {
+            [Kind::Loss] => &["batch-view", "log", "tensor"],
+            [Kind::Model] => &["log", "nn", "tensor"],
+            [Kind::Callback | Kind::Dataset] => &["log"],
+            kinds => panic!("{name} is {kinds:?}"),
+        };
+        let mut imports = plugin.imports().to_vec();
+        imports.sort();
+        let expected: Vec<String> =
+            interfaces.iter().map(|name| format!("swift:plugin/{name}@0.1.0")).collect();
+        assert_eq!(imports, expected, "{name}");
+    }
+}
+
+#[test]
+fn parameters_have_types_and_defaults() {
+    let shown = |name: &str| -> Vec<String> {
+        let plugin = plugin(name);
+        let parameters = plugin.info().parameters.iter();
+        parameters.map(|parameter| format!("{}={}", parameter.name, parameter.default)).collect()
+    };
+    assert_eq!(shown("dpo"), ["beta=0.1", "label_smoothing=0.0"]);
+    assert_eq!(
+        shown("early-stopping"),
+        ["patience=3", "metric=\"eval_loss\"", "min_delta=0.0", "greater_is_better=false"]
+    );
+    assert_eq!(shown("sft"), [""; 0]);
+}
