@@ -1,6 +1,10 @@
 //! The real executable, run as a user would run it.
 
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod resume;
+#[cfg(test)]
 mod run_directory;
+#[cfg(test)]
 mod traces;

@@ -14,6 +14,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser as _};
 
 use crate::arguments::{Command, CommandLine, PluginCommand, RunArguments, finish, spellings};
+use crate::directories;
 use crate::migrating::WITHOUT_EFFECT;
 use crate::normalise::{flag_names, normalise};
 use crate::plugins::{Plugins, Selection, Values};
@@ -44,22 +45,27 @@ pub(crate) struct Run {
 
 /// Understands the words of a command line, the first being the executable's name.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<(Invocation, Plugins)> {
-    let mut words = normalise(words);
+    let words = normalise(words);
     // There are no flags before the verb.
-    let flags = match words.split_at_checked(2) {
-        Some(([_, verb], flags)) if verb == "run" => flags,
-        _ => {
-            return match CommandLine::try_parse_from(&words)?.command {
-                Command::Plugin(command) => Ok((Invocation::Plugin(command), Plugins::standard()?)),
-                Command::Run(_) => anyhow::bail!("`run` must be the first word"),
-            };
+    if words.get(1).is_some_and(|verb| verb == "run") {
+        let look = first_look(&words)?;
+        start_threads(look.threads)?;
+        let plugins = Plugins::standard(directories::cache("plugins"))?;
+        let run = understand(words, &look, &plugins)?;
+        return Ok((Invocation::Run(Box::new(run)), plugins));
+    }
+    match CommandLine::try_parse_from(&words)?.command {
+        Command::Plugin(command) => {
+            Ok((Invocation::Plugin(command), Plugins::standard(directories::cache("plugins"))?))
         }
-    };
-    let FirstLook { recipe, plugins: names, threads } = first_look(flags)?;
-    start_threads(threads)?;
-    let plugins = Plugins::standard()?;
-    let selection = plugins.select(&names)?;
+        Command::Run(_) => anyhow::bail!("`run` must be the first word"),
+    }
+}
 
+/// Parses `run` in earnest.
+fn understand(mut words: Vec<OsString>, look: &FirstLook, plugins: &Plugins) -> anyhow::Result<Run> {
+    let FirstLook { recipe, plugins: names, .. } = look;
+    let selection = plugins.select(names)?;
     let mut command = CommandLine::command().mut_subcommand("run", |run| extend(run, &selection));
     let run = run_command(&command);
     recipe.check(&run)?;
@@ -72,7 +78,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> anyhow::Result
     let values = selection.values(&arguments.plugins.plugin_arg, matches)?;
     let said = recipe::merged(&run, matches);
     let notes = notes(matches);
-    Ok((Invocation::Run(Box::new(Run { arguments, values, said, notes, selection })), plugins))
+    Ok(Run { arguments, values, said, notes, selection })
 }
 
 /// What must be known before everything can be understood.
@@ -83,10 +89,10 @@ struct FirstLook {
 }
 
 /// Looks for the recipe, the plugins and the number of threads, and lets unknown flags pass.
-fn first_look(flags: &[OsString]) -> anyhow::Result<FirstLook> {
+fn first_look(words: &[OsString]) -> anyhow::Result<FirstLook> {
     let run = finish(run_command(&CommandLine::command()));
     let known: HashSet<&str> = run.get_arguments().flat_map(spellings).collect();
-    let unknown: HashSet<&str> = flag_names(flags).filter(|flag| !known.contains(flag)).collect();
+    let unknown: HashSet<&str> = flag_names(words).filter(|flag| !known.contains(flag)).collect();
     let passing = unknown.into_iter().map(|flag| {
         let argument = Arg::new(flag.to_owned()).long(flag.to_owned()).num_args(0..=1);
         argument.action(ArgAction::Append).allow_negative_numbers(true)
@@ -97,7 +103,7 @@ fn first_look(flags: &[OsString]) -> anyhow::Result<FirstLook> {
         .disable_help_flag(true)
         .arg(Arg::new("short help").short('h').action(ArgAction::SetTrue))
         .args(passing)
-        .try_get_matches_from(std::iter::once(&OsString::from("run")).chain(flags))?;
+        .try_get_matches_from(words.iter().skip(1))?;
     let recipe =
         matches.get_one::<PathBuf>("recipe").map(|path| Recipe::read(path)).transpose()?.unwrap_or_default();
     let in_recipe = |flag| recipe.get(flag).unwrap_or_default().iter();
@@ -161,5 +167,95 @@ fn explain(error: clap::Error, selection: &Selection) -> anyhow::Error {
                 .into()
         }
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::arguments::{Dtype, LossScale};
+
+    fn understood(words: &[&str]) -> anyhow::Result<Run> {
+        let words = normalise(["swift-host", "run"].iter().chain(words).map(OsString::from));
+        understand(words.clone(), &first_look(&words)?, &Plugins::standard(None)?)
+    }
+
+    fn refused(words: &[&str]) -> String {
+        match understood(words) {
+            Ok(_) => panic!("{words:?} was accepted"),
+            Err(error) => match error.downcast::<clap::Error>() {
+                Ok(usage) => UsageError::from(usage).to_string(),
+                Err(error) => error.to_string(),
+            },
+        }
+    }
+
+    const NEEDED: [&str; 4] = ["--model", "m", "--dataset", "d"];
+
+    #[test]
+    fn a_command_line_of_ms_swift_is_understood() {
+        let words = "--model_type qwen2 --template qwen --torch_dtype float32 --tuner_type lora --max_steps 6 \
+                     --per_device_train_batch_size 2 --gradient_accumulation_steps 4 --save_strategy no \
+                     --gradient_checkpointing false --lora_dropout 0 --train_dataloader_shuffle false \
+                     --loss_scale last_round --packing true --attn_impl sdpa --num_train_epochs 100 \
+                     --model tiny --dataset a.jsonl b.jsonl#3 --lr_scheduler_type cosine_with_min_lr";
+        let mut words: Vec<&str> = words.split_whitespace().collect();
+        words.extend(["--lr_scheduler_kwargs", "{\"min_lr\": 1e-5}"]);
+        let Run { arguments, notes, .. } = understood(&words).unwrap();
+        assert_eq!(arguments.data.dataset, ["a.jsonl", "b.jsonl#3"]);
+        assert_eq!(arguments.model.dtype, Some(Dtype::Float32));
+        assert_eq!(arguments.data.loss_scale, Some(LossScale::LastRound));
+        assert_eq!(arguments.training.lr_scheduler_kwargs, json!({ "min_lr": 1e-5 }).as_object().cloned());
+        assert!(arguments.data.packing && !arguments.data.train_dataloader_shuffle);
+        assert_eq!(notes.len(), 2);
+        assert!(notes[1].starts_with("`--attn-impl` has no effect"));
+    }
+
+    #[test]
+    fn parameters_of_plugins_are_flags() {
+        let words =
+            [&NEEDED[..], &["--plugin", "dpo", "--beta", "0.2", "--plugin-arg", "label_smoothing=0.1"]]
+                .concat();
+        let run = understood(&words).unwrap();
+        assert_eq!(json!(run.values), json!({ "dpo": { "beta": 0.2, "label_smoothing": 0.1 } }));
+        let words = [&NEEDED[..], &["--plugin", "dpo", "--plugin-arg", "dpo.beta=0.3"]].concat();
+        assert_eq!(json!(understood(&words).unwrap().values), json!({ "dpo": { "beta": 0.3 } }));
+    }
+
+    #[test]
+    fn flags_win_over_the_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        let recipe = "plugin = 'dpo'\nbeta = 0.2\nmodel = 'm'\ndataset = ['a', 'b']\nlora_rank = 4\n\
+                      plugin_arg.dpo.label_smoothing = 0.1";
+        std::fs::write(&path, recipe).unwrap();
+        let run = understood(&[path.to_str().unwrap(), "--dataset", "c", "--beta=0.5"]).unwrap();
+        assert_eq!(run.arguments.data.dataset, ["c"]);
+        assert_eq!(run.arguments.adapter.lora_rank, 4);
+        assert_eq!(json!(run.values), json!({ "dpo": { "beta": 0.5, "label_smoothing": 0.1 } }));
+        assert_eq!(run.said["dataset"].to_string(), "[\"c\"]");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        let refused = |words: &[&str]| refused(&[&NEEDED[..], words].concat());
+        assert_eq!(refused(&["--lora-rnk", "3"]), "Unexpected argument `--lora-rnk` found");
+        assert_eq!(refused(&["--beta", "3"]), "Unexpected argument `--beta` found");
+        assert_eq!(refused(&["--plugin", "dpo,sft"]), "Both `dpo` and `sft` are losses");
+        assert_eq!(refused(&["--plugin", "dpo,dpo"]), "Two plugins are called `dpo`");
+        assert_eq!(refused(&["--plugin-arg", "beta"]), "`--plugin-arg beta` has no `=`");
+        assert_eq!(refused(&["--plugin-arg", "dpo.beta=1"]), "No plugin `dpo` takes part in this run");
+        let twice = ["--plugin", "dpo", "--beta", "1", "--plugin-arg", "beta=2"];
+        assert_eq!(refused(&twice), "`--beta` and `--plugin-arg` both set `beta`");
+        assert!(refused(&["--plugin", "dpo", "--plugin-arg", "bta=1"]).contains("no parameter `bta`"));
+    }
+
+    #[test]
+    fn an_adapter_that_is_there_says_what_it_is() {
+        let words = [&NEEDED[..], &["--adapters", "a", "--lora-rank", "4"]].concat();
+        let notes = understood(&words).unwrap().notes;
+        assert_eq!(notes, ["`--lora-rank` has no effect: the folder in `--adapters` says it"]);
     }
 }

@@ -1,11 +1,12 @@
 //! Which plugins take part in a run, and with which hyper-parameters.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 use serde_json::{Map, Value};
-use swift_runtime::{Engine, EngineOptions, Kind, ParameterInfo, ParameterType, Plugin, Registry};
+use swift_runtime::{Engine, EngineOptions, Kind, Origin, ParameterInfo, ParameterType, Plugin, Registry};
 
 use crate::arguments::spellings;
 use crate::report::UsageError;
@@ -22,8 +23,9 @@ pub(crate) struct Plugins {
 }
 
 impl Plugins {
-    pub(crate) fn standard() -> anyhow::Result<Self> {
-        let engine = Engine::new(EngineOptions { cache_directory: crate::directories::cache("plugins") })?;
+    /// The standard plugins, and files by their paths. Compiled code is kept in a folder.
+    pub(crate) fn standard(cache_directory: Option<PathBuf>) -> anyhow::Result<Self> {
+        let engine = Engine::new(EngineOptions { cache_directory })?;
         Ok(Self { registry: Registry::new(engine, swift_standard_plugins::STANDARD) })
     }
 
@@ -151,7 +153,7 @@ impl Selection {
                     let usage = UsageError::new(format!("`{}` takes no arguments", plugin.name()));
                     return Err(usage.hint("losses and callbacks do").into());
                 }
-                plugin.check_arguments(values).map_err(usage)?;
+                plugin.check_arguments(values).map_err(|error| usage(plugin, &error))?;
             }
         }
         Ok(values)
@@ -194,12 +196,13 @@ fn is_configured(plugin: &Plugin) -> bool {
 }
 
 /// A mistake in a hyper-parameter is one in the command line.
-fn usage(error: swift_runtime::Error) -> UsageError {
-    let usage = UsageError::new(error.to_string());
-    match error.hint() {
-        Some(hint) => usage.hint(hint),
-        None => usage,
-    }
+fn usage(plugin: &Plugin, error: &swift_runtime::Error) -> UsageError {
+    let name = match plugin.origin() {
+        Origin::Standard => plugin.name().to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    };
+    let inspect = || format!("`swift-host plugin inspect {name}` shows its parameters");
+    UsageError::new(error.to_string()).hint(error.hint().unwrap_or_else(inspect))
 }
 
 fn parameter<'a>(plugin: &'a Plugin, key: &str) -> Option<&'a ParameterInfo> {

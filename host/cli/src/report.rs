@@ -139,10 +139,8 @@ pub(crate) fn report(error: anyhow::Error) -> ExitCode {
 fn is_usage(error: &(dyn std::error::Error + 'static)) -> bool {
     use swift_data::Error as Data;
     use swift_model::Error as Model;
-    use swift_runtime::Error as Runtime;
     use swift_train::Error as Train;
     error.is::<UsageError>()
-        || matches!(error.downcast_ref(), Some(Runtime::Unknown { .. }))
         || matches!(error.downcast_ref(), Some(Train::Setting { .. }))
         || matches!(
             error.downcast_ref(),

@@ -14,7 +14,7 @@ use crate::bindings::imports::Imports;
 use crate::store::State;
 use crate::{Error, Result, wasi};
 
-/// How often running plugins are looked at. Ten times as often would cost a per mille or so of the time of a plugin.
+/// How often a running plugin's time is looked at: the unit of time limits, and short enough to be stopped by.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// How to make an [`Engine`].

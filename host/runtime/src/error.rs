@@ -164,7 +164,7 @@ pub enum Error {
         /// The function of the contract that was called.
         function: &'static str,
         /// The operation's error.
-        cause: swift_tensor::Error,
+        cause: Box<swift_tensor::Error>,
     },
     /// An operation failed in a loss or a model that is native code.
     #[error(transparent)]
@@ -216,7 +216,8 @@ impl Error {
                     .into(),
             ),
             Self::Limit { breach, .. } => Some(breach.hint().into()),
-            Self::Tensor { cause, .. } | Self::Native(cause) => cause.hint(),
+            Self::Tensor { cause, .. } => cause.hint(),
+            Self::Native(cause) => cause.hint(),
             Self::ArgumentType { plugin, .. } => {
                 Some(format!("`swift-host plugin inspect {plugin}` shows its parameters with their defaults"))
             }
@@ -229,7 +230,8 @@ impl Error {
 impl From<Error> for swift_tensor::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Tensor { cause, .. } | Error::Native(cause) => cause,
+            Error::Tensor { cause, .. } => *cause,
+            Error::Native(cause) => cause,
             other => Self::Other(other.to_string()),
         }
     }

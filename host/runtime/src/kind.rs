@@ -33,7 +33,7 @@ impl Kind {
 
     /// The kinds that a component is of, by what it exports.
     pub(crate) fn of(component: &Component) -> Vec<Self> {
-        let exports = |kind: &Self| component.get_export_index(None, &contract::name(kind.name())).is_some();
+        let exports = |kind: &Self| component.get_export_index(None, contract::name(kind.name())).is_some();
         Self::ALL.into_iter().filter(exports).collect()
     }
 }

@@ -49,6 +49,6 @@ mod tests {
         assert_eq!(nearest("label_smothing", &names), Some("label_smoothing"));
         assert_eq!(nearest("bta", &names), Some("beta"));
         assert_eq!(nearest("gamma_ray", &names), None);
-        assert_eq!(sorted("smoothing", &names), ["beta", "label_smoothing"]);
+        assert_eq!(sorted("smoothing", &names), ["label_smoothing", "beta"]);
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct State {
     /// What the plugin said in its panic hook.
     pub(crate) panic: Option<String>,
     /// In this call, an operation found a value that is not finite while the host was looking for one.
-    pub(crate) non_finite: Option<swift_tensor::Error>,
+    pub(crate) non_finite: Option<Box<swift_tensor::Error>>,
     /// The plugin crashed or was stopped: the store is of no more use.
     pub(crate) crashed: bool,
 }

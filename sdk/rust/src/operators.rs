@@ -74,3 +74,40 @@ impl Neg for &Tensor {
         Tensor::apply(Location::caller(), || Ok(self.handle()?.neg()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Dtype, Tensor};
+
+    fn tensor(values: &[f64]) -> Tensor {
+        Tensor::from_list(values, &[values.len() as u64], Dtype::Float64)
+    }
+
+    fn assert_is(tensor: Tensor, expected: &[f64]) {
+        assert_eq!(tensor.to_list().unwrap(), expected);
+    }
+
+    #[test]
+    fn tensors_combine_by_value_and_by_reference() {
+        let (a, b) = (tensor(&[6.0, 8.0]), tensor(&[3.0, 2.0]));
+        assert_is(&a + &b, &[9.0, 10.0]);
+        assert_is(a.clone() - &b, &[3.0, 6.0]);
+        assert_is(&a * b.clone(), &[18.0, 16.0]);
+        assert_is(a.clone() / b, &[2.0, 4.0]);
+        assert_is(-&a, &[-6.0, -8.0]);
+        assert_is(-a, &[-6.0, -8.0]);
+    }
+
+    #[test]
+    fn numbers_stand_on_either_side() {
+        let a = tensor(&[1.0, 4.0]);
+        assert_is(&a + 1.0, &[2.0, 5.0]);
+        assert_is(1.0 + &a, &[2.0, 5.0]);
+        assert_is(&a - 1.0, &[0.0, 3.0]);
+        assert_is(1.0 - &a, &[0.0, -3.0]);
+        assert_is(2.0 * &a, &[2.0, 8.0]);
+        assert_is(&a / 2.0, &[0.5, 2.0]);
+        assert_is(&a / 2u64, &[0.5, 2.0]);
+        assert_is(2.0 / a, &[2.0, 0.5]);
+    }
+}

@@ -372,3 +372,49 @@ impl fmt::Debug for Tensor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn tensor(values: &[f64]) -> Tensor {
+        Tensor::from_list(values, &[values.len() as u64], Dtype::Float64)
+    }
+
+    #[test]
+    fn an_error_travels_with_the_value_and_names_the_line_that_made_it() {
+        let line = line!() + 1;
+        let wrong = tensor(&[1.0, 2.0]) + tensor(&[1.0, 2.0, 3.0]);
+        let later = (1.0 - wrong.exp()).sum_all().maximum(0.0);
+        let error = later.to_list().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ShapeMismatch);
+        assert!(error.message().contains("`add`"), "{error}");
+        assert!(error.to_string().ends_with(&format!("tensor.rs:{line}")), "{error}");
+        assert_eq!(later.shape().unwrap_err(), error);
+        assert_eq!(later.clone().check().unwrap_err(), error);
+        assert_eq!(Tensor::stack(&[&tensor(&[1.0]), &later], 0).to_list().unwrap_err(), error);
+    }
+
+    #[test]
+    fn the_first_of_two_errors_is_kept() {
+        let first = tensor(&[1.0]).reshape(&[3]);
+        let second = tensor(&[1.0]).narrow(0, 5, 1);
+        let expected = first.to_list().unwrap_err();
+        assert_eq!((&first * &second).to_list().unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_number_takes_the_element_type_of_the_tensor() {
+        let a = tensor(&[-1.0, 2.0]).cast(Dtype::Float32);
+        assert_eq!(a.maximum(0.0).dtype().unwrap(), Dtype::Float32);
+        assert_eq!(a.gt(0.0).to_list().unwrap(), [0.0, 1.0]);
+        assert_eq!(a.gt(0.0).dtype().unwrap(), Dtype::Uint8);
+    }
+
+    #[test]
+    fn random_tensors_differ_from_each_other() {
+        let draw = || Tensor::uniform(0.0, 1.0, &[4], Dtype::Float64).to_list().unwrap();
+        assert_ne!(draw(), draw());
+    }
+}

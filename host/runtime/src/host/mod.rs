@@ -73,7 +73,7 @@ impl State {
             _ => Error::Other(message),
         };
         if let Tensor::NonFinite { .. } = error {
-            self.non_finite = Some(error);
+            self.non_finite = Some(Box::new(error));
         }
         Ok(told)
     }

@@ -78,9 +78,7 @@ impl ModelPlugin {
         input: Option<&Tensor>,
         context: Arc<dyn NnContext>,
     ) -> Result<Tensor> {
-        if !self.guest.is_live()
-            && let Some((config, _)) = self.loaded.take()
-        {
+        if let (false, Some((config, _))) = (self.guest.is_live(), self.loaded.clone()) {
             // A new instance knows nothing of the model yet.
             self.load(&config)?;
         }

@@ -12,7 +12,8 @@ use crate::{Error, Result, Tensor};
 pub struct RotaryTable {
     cos: Arc<[f32]>,
     sin: Arc<[f32]>,
-    wide: Option<(Arc<[f64]>, Arc<[f64]>)>,
+    /// Cosines and sines for `float64`, the former first.
+    wide: Option<[Arc<[f64]>; 2]>,
     pairs: usize,
     interleaved: bool,
 }
@@ -30,7 +31,7 @@ impl RotaryTable {
         let (cos, sin) = kernel::tables::<f32>(inverse_frequencies, positions, scale);
         let wide = (dtype == DType::F64).then(|| {
             let (cos, sin) = kernel::tables::<f64>(inverse_frequencies, positions, scale);
-            (cos.into(), sin.into())
+            [cos.into(), sin.into()]
         });
         Self { cos: cos.into(), sin: sin.into(), wide, pairs: inverse_frequencies.len(), interleaved }
     }
@@ -49,7 +50,7 @@ impl Precision for f32 {
 
 impl Precision for f64 {
     fn pick(table: &RotaryTable) -> Option<(&[Self], &[Self])> {
-        table.wide.as_ref().map(|(cos, sin)| (&**cos, &**sin))
+        table.wide.as_ref().map(|[cos, sin]| (&**cos, &**sin))
     }
 }
 

@@ -211,7 +211,7 @@ fn running_sum(value: &Value, dim: usize, backwards: bool) -> Result<Value> {
                 let mut totals = vec![<T::Compute as num_traits::Zero>::zero(); inner];
                 let mut step = |(x, y): (&[T], &mut [T])| {
                     for ((x, y), total) in x.iter().zip(y).zip(&mut totals) {
-                        *total = *total + x.load();
+                        *total += x.load();
                         *y = T::store(*total);
                     }
                 };

@@ -168,7 +168,7 @@ impl Tensor {
     /// # Errors
     /// If `low > high` or either is NaN, or the element type is not `float32`, `float64` or `bfloat16`.
     pub fn clamp(&self, low: f64, high: f64) -> Result<Self> {
-        if !(low <= high) {
+        if low.is_nan() || high.is_nan() || low > high {
             return Err(crate::Error::invalid("clamp", format!("limits {low} and {high} are not in order")));
         }
         self.with_slope(

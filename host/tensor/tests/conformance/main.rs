@@ -1,12 +1,18 @@
 //! Every operation of the contract's `tensor` interface against an independent formula in `float64` and against finite
 //! differences, on awkward shapes. One row of the table for each operation; a test checks that none is missing.
 
+#[cfg(test)]
 mod cases;
+#[cfg(test)]
 mod check;
+#[cfg(test)]
 mod fused;
+#[cfg(test)]
 mod tape;
 
+#[cfg(test)]
 use cases::cases;
+#[cfg(test)]
 use check::{check_case, wit_operations};
 
 #[test]

@@ -80,9 +80,10 @@ fn hand_over(report: Report) -> Result<loss::Report> {
 
 /// What is logged: without a gradient, and floating-point, where comparisons give bytes.
 fn observed(tensor: Tensor) -> Result<tensor::Tensor> {
-    match tensor.dtype()? {
-        Dtype::Int64 | Dtype::Uint32 | Dtype::Uint8 => tensor.cast(Dtype::Float32).into_owned(),
-        _ => tensor.detach().into_owned(),
+    let observed = tensor.detach();
+    match observed.dtype()? {
+        Dtype::Int64 | Dtype::Uint32 | Dtype::Uint8 => observed.cast(Dtype::Float32).into_owned(),
+        _ => observed.into_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ parameters! {
     }
 }
 
+#[expect(clippy::panic, reason = "what the host makes of a panic is tested")]
 impl Loss for Hostile {
     fn compute(&self, _batch: &Batch, policy: &Outputs, _reference: Option<&Outputs>) -> Result<Report> {
         let logps = policy.token_logps()?;
