@@ -20,17 +20,21 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("ddp-timeout", "there is one process"),
 ];
 
+const METHODS: &str = "a method is a plugin: `--plugin NAME`; `swift-host plugin list` shows which there are";
+const CALLBACKS: &str =
+    "a callback is a plugin: `--plugin NAME`; `swift-host plugin list` shows which there are";
+
 /// Refused, with the way that it is said here.
 const SAID_OTHERWISE: &[(&str, &str)] = &[
-    ("rlhf-type", "a method is a plugin: `--plugin dpo`"),
+    ("rlhf-type", METHODS),
     (
         "loss-type",
         "a loss is a plugin: `--plugin NAME|PATH`; its variants are its parameters, see `--plugin NAME --help`",
     ),
     ("external-plugins", "plugins are WebAssembly components: `--plugin PATH`"),
     ("custom-register-path", "plugins are WebAssembly components: `--plugin PATH`"),
-    ("callbacks", "a callback is a plugin: `--plugin early-stopping`"),
-    ("early-stop-interval", "`--plugin early-stopping` stops a run that does not improve"),
+    ("callbacks", CALLBACKS),
+    ("early-stop-interval", CALLBACKS),
     ("optimizer", "LoRA+ is chosen with `--lorap-lr-ratio`"),
     ("split-dataset-ratio", "give the validation rows as a file of their own: `--val-dataset PATH`"),
     ("columns", "a dataset plugin says what columns mean"),
@@ -52,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_flag_for_a_method_leads_to_its_plugin() {
-        assert_eq!(said_otherwise("rlhf-type"), Some("a method is a plugin: `--plugin dpo`"));
+        assert_eq!(said_otherwise("rlhf-type"), Some(METHODS));
         assert_eq!(said_otherwise("lora-rank"), None);
     }
 }

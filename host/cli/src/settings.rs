@@ -33,7 +33,7 @@ pub(crate) struct Settings {
 pub(crate) fn limits(arguments: &RunArguments) -> Result<Limits, UsageError> {
     let call_time = Duration::try_from_secs_f64(arguments.plugins.plugin_timeout)
         .map_err(|error| UsageError::new("`--plugin-timeout` is no time").caused_by(error))?;
-    let memory_bytes = arguments.plugins.plugin_memory << 20;
+    let memory_bytes = arguments.plugins.plugin_memory.saturating_mul(1 << 20);
     Ok(Limits { call_time, memory_bytes, seed: arguments.training.seed, ..Limits::default() })
 }
 

@@ -26,11 +26,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         let name = package.trim_start_matches("plugin-");
         let module = modules.join(package.replace('-', "_")).with_extension("wasm");
         let component = folder.join(name).with_extension("wasm");
-        if !is_current(&component, &module) {
-            encode(&module, &component)
-                .with_context(|| format!("can't make a component of plugin `{name}`"))?;
-        }
-        eprintln!("{:>8} bytes  {}", fs::metadata(&component)?.len(), component.display());
+        let size = encode(&module, &component)
+            .with_context(|| format!("can't make a component of plugin `{name}`"))?;
+        eprintln!("{size:>8} bytes  {}", component.display());
     }
     Ok(())
 }
@@ -76,16 +74,16 @@ fn compile(root: &Path, packages: &[String]) -> Result<PathBuf> {
     Ok(target.join(TARGET).join(PROFILE))
 }
 
-fn is_current(component: &Path, module: &Path) -> bool {
-    let changed = |file: &Path| file.metadata().and_then(|metadata| metadata.modified()).ok();
-    matches!((changed(component), changed(module)), (Some(made), Some(compiled)) if made > compiled)
-}
-
-fn encode(module: &Path, component: &Path) -> Result<()> {
-    let module = fs::read(module)?;
-    let bytes = ComponentEncoder::default().validate(true).module(&module)?.encode()?;
+/// Makes a component of a module and gives its size. A file that would not change is left alone, so that what embeds it
+/// is not built again.
+fn encode(module: &Path, component: &Path) -> Result<usize> {
+    let bytes = ComponentEncoder::default().validate(true).module(&fs::read(module)?)?.encode()?;
+    if fs::read(component).is_ok_and(|current| current == bytes) {
+        return Ok(bytes.len());
+    }
     // Written beside and renamed: whoever reads the folder never sees half a file.
     let unfinished = component.with_extension("wasm.unfinished");
-    fs::write(&unfinished, bytes)?;
-    Ok(fs::rename(unfinished, component)?)
+    fs::write(&unfinished, &bytes)?;
+    fs::rename(unfinished, component)?;
+    Ok(bytes.len())
 }

@@ -87,7 +87,7 @@ impl Shape {
             "architectures": [self.architecture], "model_type": self.model_type, "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size, "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.layers, "num_attention_heads": self.heads, "num_key_value_heads": self.kv_heads,
-            "head_dim": self.head_dim, "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": self.rope_theta,
+            "head_dim": self.head_dim, "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_parameters": {"rope_theta": self.rope_theta, "rope_type": "default"},
             "max_position_embeddings": 32768, "tie_word_embeddings": true, "attention_dropout": 0.0,
             "use_sliding_window": false, "sliding_window": null, "max_window_layers": self.layers, "use_cache": true,
             "attention_bias": self.qkv_bias, "torch_dtype": "float32", "bos_token_id": 256, "eos_token_id": 258,

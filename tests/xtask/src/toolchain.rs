@@ -16,8 +16,8 @@ const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "l
 pub(crate) struct Toolchain {
     cargo: PathBuf,
     rustc: PathBuf,
-    /// Whether the standard library has to be compiled from its source.
-    build_std: bool,
+    /// The source of the standard library, if that has to be compiled too.
+    source: Option<PathBuf>,
     /// The linker, where the compiler brings none.
     linker: Option<PathBuf>,
 }
@@ -58,14 +58,15 @@ impl Toolchain {
     fn inspect(cargo: PathBuf, rustc: PathBuf, sysroot: &Path) -> Option<Self> {
         let libraries = sysroot.join("lib/rustlib");
         if libraries.join(TARGET).join("lib").is_dir() {
-            return Some(Self { cargo, rustc, build_std: false, linker: None });
+            return Some(Self { cargo, rustc, source: None, linker: None });
         }
-        if !libraries.join("src/rust/library/Cargo.toml").is_file() {
+        let source = libraries.join("src/rust");
+        if !source.join("library/Cargo.toml").is_file() {
             return None;
         }
         let own = libraries.read_dir().ok()?.flatten().any(|host| host.path().join("bin/rust-lld").is_file());
         let linker = if own { None } else { Some(wasm_linker()?) };
-        Some(Self { cargo, rustc, build_std: true, linker })
+        Some(Self { cargo, rustc, source: Some(source), linker })
     }
 
     /// A `cargo build` for [`TARGET`]; packages, profile and folders are left to the caller.
@@ -83,7 +84,7 @@ impl Toolchain {
             let paths = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path));
             command.env("PATH", std::env::join_paths(paths)?).env_remove("RUSTUP_TOOLCHAIN");
         }
-        if self.build_std {
+        if self.source.is_some() {
             command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
         }
         Ok(command)
@@ -97,6 +98,9 @@ impl Toolchain {
             format!("--remap-path-prefix={}=", root.join("").display()),
             format!("--remap-path-prefix={}=cargo", cargo_home.display()),
         ];
+        flags.extend(
+            self.source.iter().map(|source| format!("--remap-path-prefix={}=rust", source.display())),
+        );
         flags.extend(self.linker.iter().map(|linker| format!("-Clinker={}", linker.display())));
         Ok(flags)
     }
@@ -167,7 +171,7 @@ mod tests {
             &["wasm32-unknown-unknown/lib/libstd.rlib", "src/rust/library/Cargo.toml"],
         );
         let toolchain = inspect(&sysroot).unwrap();
-        assert!(!toolchain.build_std);
+        assert_eq!(toolchain.source, None);
         assert_eq!(toolchain.linker, None);
     }
 
@@ -176,7 +180,7 @@ mod tests {
         let sysroot =
             sysroot_with("source", &["src/rust/library/Cargo.toml", "x86_64-unknown-linux-gnu/bin/rust-lld"]);
         let toolchain = inspect(&sysroot).unwrap();
-        assert!(toolchain.build_std);
+        assert_eq!(toolchain.source, Some(sysroot.join("lib/rustlib/src/rust")));
         assert_eq!(toolchain.linker, None);
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct PluginArguments {
     /// Plugins by name or path: one loss, and any number of callbacks, dataset adapters and model definitions
-    /// [default loss: sft]
+    /// [default: supervised fine-tuning]
     #[arg(long, value_name = "NAME|PATH", value_delimiter = ',')]
     pub(crate) plugin: Vec<String>,
     /// A hyper-parameter of a plugin. VALUE is JSON, or else text. One that belongs to a single plugin can also be a flag of
