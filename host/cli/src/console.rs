@@ -84,6 +84,11 @@ impl Console {
         let _ = self.bar.suspend(|| writeln!(io::stderr(), "{text}"));
     }
 
+    /// Writes something that the user should know.
+    pub(crate) fn note(&self, text: &str) {
+        self.line(&format!("note: {text}"));
+    }
+
     /// Takes the bar away.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();

@@ -74,6 +74,16 @@ impl Selection {
         Ok(selection)
     }
 
+    /// All chosen plugins.
+    pub(crate) fn plugins(&self) -> impl Iterator<Item = &Plugin> {
+        self.chosen.iter()
+    }
+
+    /// Whether a plugin of this name was chosen.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.chosen.iter().any(|plugin| plugin.name() == name)
+    }
+
     /// The chosen plugins that are of a kind.
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Plugin> + Clone {
         self.chosen.iter().filter(move |plugin| plugin.kinds().contains(&kind))

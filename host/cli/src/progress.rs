@@ -63,7 +63,7 @@ impl Observer for Progress {
     }
 
     fn message(&mut self, text: &str) {
-        self.console.line(&format!("note: {text}"));
+        self.console.note(text);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `swift-host run`: everything that takes part is put together, checked, and set going.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,7 +9,7 @@ use anyhow::Context as _;
 use jiff::ZonedDateTime;
 use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
-use swift_runtime::{Kind, Limits, ModelPlugin, Plugin};
+use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::Device;
 use swift_train::{Callback, Ending, Output, Summary, Training};
 
@@ -43,7 +44,7 @@ pub(crate) fn run(
     interrupt: Arc<AtomicBool>,
 ) -> anyhow::Result<(Summary, PathBuf)> {
     let Run { mut arguments, selection, values, said, notes } = run;
-    notes.iter().for_each(|note| console.line(&format!("note: {note}")));
+    notes.iter().for_each(|note| console.note(note));
     settings::check(&arguments)?;
     let config = ModelConfig::read(&arguments.model.model)?;
     let (folder, resume_from) = place(&arguments, console)?;
@@ -52,70 +53,38 @@ pub(crate) fn run(
     let limits = settings::limits(&arguments)?;
     let no_values = serde_json::Map::new();
     let values_of = |plugin: &Plugin| values.get(plugin.name()).unwrap_or(&no_values);
-    let loss_plugin = selection.of_kind(Kind::Loss).next().context("No loss takes part in this run")?;
-    let loss = loss_plugin.loss(values_of(loss_plugin), &limits)?;
+    let loss = selection.of_kind(Kind::Loss).next().context("No loss takes part in this run")?;
+    let loss = loss.loss(values_of(loss), &limits)?;
     let requirements = loss.requirements();
     let settings = Settings::resolve(arguments, &config, requirements)?;
-    let arguments = &settings.arguments;
-
-    let standard = plugins.all()?;
-    let candidates = |kind| candidates(kind, &selection, &standard);
-
-    let tokenizer = Tokenizer::load(config.folder())?;
-    let template = Template::new(arguments.data.template.as_deref(), &tokenizer, settings.template.clone())?;
-    let mut adapters = candidates(Kind::Dataset)
-        .map(|plugin| Ok(Box::new(DatasetAdapter::start(plugin, &limits)?) as Box<dyn Adapter>))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let mut load = |files: &[String]| {
-        let specifications =
-            files.iter().map(|file| file.parse()).collect::<Result<Vec<DatasetSpec>, _>>()?;
-        let dataset = Dataset::load(&specifications, &mut adapters, &template, &settings.data)?;
-        console.line(&dataset.report().to_string());
-        anyhow::Ok(dataset)
-    };
-    let dataset = load(&arguments.data.dataset)?;
-    let files = &arguments.data.val_dataset;
-    let validation = if files.is_empty() { None } else { Some(load(files)?) };
-    let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
-
-    let load = LoadOptions { dtype: settings.dtype, device: Device::Cpu };
-    let definition = |config: &ModelConfig| -> anyhow::Result<(String, ModelPlugin)> {
-        let start = |plugin: &Plugin| {
-            let (plugin, limits): (Plugin, Limits) = (plugin.clone(), limits.clone());
-            move || Ok(plugin.model(&limits)?)
-        };
-        let candidates = candidates(Kind::Model).map(|plugin| (plugin.name().to_owned(), start(plugin)));
-        Ok(find_model_plugin(config, candidates)?)
-    };
-    let (model_plugin, own) = definition(&config)?;
-    let mut model = Model::load(config.folder(), own, &load)?;
-    match (arguments.adapter.tuner_type, &arguments.adapter.adapters) {
-        (Tuner::Full, _) => model.train_all()?,
-        (Tuner::Lora, Some(adapter)) => model.load_adapter(adapter, true)?,
-        (Tuner::Lora, None) => model.attach_adapter(&settings.adapter)?,
-    }
-    let reference = match reference_folder(arguments).filter(|_| requirements.reference) {
-        Some(folder) => {
-            let config = ModelConfig::read(folder)?;
-            Some(Model::load(folder, definition(&config)?.1, &load)?)
-        }
-        None => None,
-    };
     let callbacks = selection
         .of_kind(Kind::Callback)
         .map(|plugin| Ok(Box::new(plugin.callback(values_of(plugin), &limits)?) as Box<dyn Callback>))
         .collect::<anyhow::Result<Vec<_>>>()?;
 
-    let used = |plugin: &&Plugin| {
-        let reports =
-            [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
-        plugin.name() == model_plugin || reports.into_iter().any(|source| source.adapter == plugin.name())
+    let standard = plugins.all()?;
+    let candidates = |kind| candidates(kind, &selection, &standard);
+    let (dataset, validation) = datasets(&settings, &config, candidates(Kind::Dataset), &limits, console)?;
+    let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
+    let (model, reference, definition) =
+        models(&settings, &config, requirements.reference, candidates(Kind::Model), &limits)?;
+
+    let sources =
+        [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
+    let mut used: BTreeSet<&str> = sources.map(|source| source.adapter.as_str()).collect();
+    used.insert(&definition);
+    let acts = |plugin: &Plugin| {
+        used.contains(plugin.name())
+            || plugin.kinds().iter().any(|kind| matches!(kind, Kind::Loss | Kind::Callback))
     };
-    let taking_part = candidates(Kind::Dataset).chain(candidates(Kind::Model)).filter(used);
-    let taking_part =
-        selection.of_kind(Kind::Loss).chain(selection.of_kind(Kind::Callback)).chain(taking_part);
+    for plugin in selection.plugins().filter(|plugin| !acts(plugin)) {
+        console
+            .note(&format!("`{}` takes no part: no file or model fits it better than others", plugin.name()));
+    }
+    let others =
+        standard.iter().filter(|plugin| used.contains(plugin.name()) && !selection.has(plugin.name()));
     let parts = Parts {
-        plugins: taking_part.collect(),
+        plugins: selection.plugins().filter(|plugin| acts(plugin)).chain(others).collect(),
         values: &values,
         model: &model,
         reference: reference.as_ref(),
@@ -126,10 +95,9 @@ pub(crate) fn run(
         folder: folder.clone(),
         arguments: lock::arguments(&settings, &parts)?,
         lock: lock::lock(&settings, &parts)?,
-        companions: companions(arguments),
+        companions: companions(&settings.arguments),
     };
-    let loss = Box::new(loss);
-    let Settings { trainer: options, .. } = settings;
+    let (loss, options) = (Box::new(loss), settings.trainer);
     let training = Training {
         model,
         reference,
@@ -143,10 +111,63 @@ pub(crate) fn run(
         resume_from,
         interrupt,
     };
-    let mut progress = Progress::new(console.clone(), said.to_string());
-    let summary = training.run(&mut progress);
+    let summary = training.run(&mut Progress::new(console.clone(), said.to_string()));
     console.end();
     Ok((summary?, folder))
+}
+
+/// The training set and the validation set.
+fn datasets<'a>(
+    settings: &Settings,
+    config: &ModelConfig,
+    plugins: impl Iterator<Item = &'a Plugin>,
+    limits: &Limits,
+    console: &Console,
+) -> anyhow::Result<(Dataset, Option<Dataset>)> {
+    let data = &settings.arguments.data;
+    let tokenizer = Tokenizer::load(config.folder())?;
+    let template = Template::new(data.template.as_deref(), &tokenizer, settings.template.clone())?;
+    let mut adapters = plugins
+        .map(|plugin| Ok(Box::new(DatasetAdapter::start(plugin, limits)?) as Box<dyn Adapter>))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut load = |files: &[String]| {
+        let specifications =
+            files.iter().map(|file| file.parse()).collect::<Result<Vec<DatasetSpec>, _>>()?;
+        let dataset = Dataset::load(&specifications, &mut adapters, &template, &settings.data)?;
+        console.line(&dataset.report().to_string());
+        anyhow::Ok(dataset)
+    };
+    let training = load(&data.dataset)?;
+    let validation = if data.val_dataset.is_empty() { None } else { Some(load(&data.val_dataset)?) };
+    Ok((training, validation))
+}
+
+/// The model, ready to be trained, the reference model if it is another one, and the name of the plugin that defines the
+/// model.
+fn models<'a>(
+    settings: &Settings,
+    config: &ModelConfig,
+    with_reference: bool,
+    plugins: impl Iterator<Item = &'a Plugin> + Clone,
+    limits: &Limits,
+) -> anyhow::Result<(Model, Option<Model>, String)> {
+    let options = LoadOptions { dtype: settings.dtype, device: Device::Cpu };
+    let load = |config: &ModelConfig| {
+        let candidates =
+            plugins.clone().map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(limits)?)));
+        let (name, definition) = find_model_plugin(config, candidates)?;
+        anyhow::Ok((Model::load(config.folder(), definition, &options)?, name))
+    };
+    let (mut model, name) = load(config)?;
+    let adapter = &settings.arguments.adapter;
+    match (adapter.tuner_type, &adapter.adapters) {
+        (Tuner::Full, _) => model.train_all()?,
+        (Tuner::Lora, Some(folder)) => model.load_adapter(folder, true)?,
+        (Tuner::Lora, None) => model.attach_adapter(&settings.adapter)?,
+    }
+    let reference = reference_folder(&settings.arguments).filter(|_| with_reference);
+    let reference = reference.map(|folder| load(&ModelConfig::read(folder)?)).transpose()?;
+    Ok((model, reference.map(|(model, _)| model), name))
 }
 
 /// The plugins of a kind that may be asked: the chosen ones, then the standard ones that have not been chosen.
@@ -155,8 +176,8 @@ fn candidates<'a>(
     selection: &'a Selection,
     standard: &'a [Plugin],
 ) -> impl Iterator<Item = &'a Plugin> + Clone {
-    let chosen = move |plugin: &&Plugin| selection.of_kind(kind).any(|chosen| chosen.name() == plugin.name());
-    let others = standard.iter().filter(move |plugin| plugin.kinds().contains(&kind) && !chosen(plugin));
+    let others =
+        standard.iter().filter(move |plugin| plugin.kinds().contains(&kind) && !selection.has(plugin.name()));
     selection.of_kind(kind).chain(others)
 }
 
@@ -177,7 +198,7 @@ fn place(arguments: &RunArguments, console: &Console) -> anyhow::Result<(PathBuf
             };
             let run = given.map(Path::to_owned).or_else(newest).unwrap_or(runs);
             let last = swift_train::last_checkpoint(&run)?;
-            last.skipped.iter().for_each(|error| console.line(&format!("note: {error}")));
+            last.skipped.iter().for_each(|error| console.note(&error.to_string()));
             last.path
         }
         Some(checkpoint) => PathBuf::from(checkpoint),

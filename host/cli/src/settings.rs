@@ -69,6 +69,12 @@ impl Settings {
         config: &ModelConfig,
         loss: Requirements,
     ) -> Result<Self, UsageError> {
+        if arguments.model.ref_model.is_some() && !loss.reference {
+            return Err(UsageError::new(
+                "`--ref-model` names a reference model, but the loss has no use for one",
+            )
+            .hint("leave it out, or choose another loss with `--plugin`"));
+        }
         let RunArguments { model, data, adapter, training, output, .. } = &mut arguments;
         let dtype = *model.dtype.get_or_insert(match config.dtype() {
             Some(DType::BF16) => Dtype::Bfloat16,
@@ -253,6 +259,12 @@ mod tests {
         assert_eq!(packing(&[]), None);
         assert_eq!(packing(&["--packing", "--max-length=32"]), Some(32));
         assert_eq!(packing(&["--packing", "--packing-length=48"]), Some(48));
+    }
+
+    #[test]
+    fn a_reference_model_is_for_losses_that_need_one() {
+        assert!(resolved(&["--ref-model=r"], PAIRS).is_ok());
+        assert!(resolved(&["--ref-model=r"], CAUSAL).is_err());
     }
 
     #[test]
