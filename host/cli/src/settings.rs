@@ -161,6 +161,7 @@ impl Settings {
             plan: PlanOptions {
                 batch_size,
                 gradient_accumulation_steps: accumulation.get(),
+                shuffle_dataset: data.dataset_shuffle,
                 shuffle: data.train_dataloader_shuffle,
                 seed: data_seed,
                 packing,

@@ -14,7 +14,9 @@ pub struct PlanOptions {
     pub batch_size: usize,
     /// Micro-batches in a window, that is in an optimiser step.
     pub gradient_accumulation_steps: usize,
-    /// Whether every epoch has an order of its own; else it is the dataset's.
+    /// Whether the examples are put into a random order first, which all epochs begin with.
+    pub shuffle_dataset: bool,
+    /// Whether every epoch has an order of its own; else it is the one that it begins with.
     pub shuffle: bool,
     /// Seed of the order.
     pub seed: u64,
@@ -61,8 +63,8 @@ pub struct BatchPlan {
 impl BatchPlan {
     /// A plan for a dataset.
     ///
-    /// With packing, examples are packed once, in the dataset's order or in a random one if `shuffle` is set, and the packs
-    /// are put into a new order every epoch: so all epochs have the same number of windows.
+    /// With packing, examples are packed once, and with `shuffle` the packs are put into a new order every epoch: so all
+    /// epochs have the same number of windows.
     ///
     /// # Errors
     /// An option is 0.
@@ -82,14 +84,14 @@ impl BatchPlan {
                 return Err(Error::InvalidOption { option, message: "must be above 0".into() });
             }
         }
+        let order: Vec<usize> = if options.shuffle_dataset {
+            permutation(lengths.len(), Purpose::Dataset, options.seed, 0)
+        } else {
+            (0..lengths.len()).collect()
+        };
         let units = match options.packing {
-            None => (0..lengths.len()).map(|index| vec![index]).collect(),
+            None => order.into_iter().map(|index| vec![index]).collect(),
             Some(packing) => {
-                let order = if options.shuffle {
-                    permutation(lengths.len(), Purpose::Packing, options.seed, 0)
-                } else {
-                    (0..lengths.len()).collect()
-                };
                 let rows: Vec<Row> =
                     order.iter().filter_map(|index| Some((*index, *lengths.get(*index)?))).collect();
                 pack(&rows, packing)
@@ -181,6 +183,7 @@ mod tests {
         PlanOptions {
             batch_size,
             gradient_accumulation_steps: accumulation,
+            shuffle_dataset: false,
             shuffle: false,
             seed: 42,
             packing: None,
@@ -225,6 +228,18 @@ mod tests {
             let other = BatchPlan::with_lengths(&lengths, PlanOptions { seed: 43, ..shuffled }).unwrap();
             assert_ne!(other.epoch(2), plan.epoch(2));
         }
+    }
+
+    #[test]
+    fn a_shuffled_dataset_has_the_same_random_order_in_every_epoch() {
+        let shuffled = PlanOptions { shuffle_dataset: true, ..options(2, 2) };
+        let plan = BatchPlan::with_lengths(&[1; 30], shuffled).unwrap();
+        let order = indices(&plan.epoch(0));
+        assert_eq!(order, indices(&plan.epoch(1)));
+        assert_ne!(order, (0..30).collect::<Vec<_>>());
+        let mut sorted = order;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..30).collect::<Vec<_>>());
     }
 
     #[test]

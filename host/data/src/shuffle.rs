@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 pub(crate) enum Purpose {
     /// The rows of `PATH#N`.
     RowChoice,
-    /// The order in which rows are packed.
-    Packing,
+    /// The order of the examples before any epoch.
+    Dataset,
     /// The order of an epoch.
     Epoch,
 }
@@ -48,7 +48,7 @@ mod tests {
         for other in [
             permutation(100, Purpose::Epoch, 42, 1),
             permutation(100, Purpose::Epoch, 43, 0),
-            permutation(100, Purpose::Packing, 42, 0),
+            permutation(100, Purpose::Dataset, 42, 0),
         ] {
             assert_ne!(first, other);
         }

@@ -143,7 +143,13 @@ pub(crate) fn plan_in_order(
     batch_size: usize,
     gradient_accumulation_steps: usize,
 ) -> BatchPlan {
-    let options =
-        PlanOptions { batch_size, gradient_accumulation_steps, shuffle: false, seed: 42, packing: None };
+    let options = PlanOptions {
+        batch_size,
+        gradient_accumulation_steps,
+        shuffle_dataset: false,
+        shuffle: false,
+        seed: 42,
+        packing: None,
+    };
     BatchPlan::new(dataset, options).unwrap()
 }

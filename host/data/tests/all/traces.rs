@@ -114,6 +114,7 @@ fn packs_are_those_of_ms_swift() {
     let options = PlanOptions {
         batch_size: 1,
         gradient_accumulation_steps: 1,
+        shuffle_dataset: false,
         shuffle: false,
         seed: 42,
         packing: Some(packing),

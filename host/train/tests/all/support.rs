@@ -231,6 +231,7 @@ impl Setup {
         let plan = PlanOptions {
             batch_size: self.batch_size,
             gradient_accumulation_steps: self.accumulation,
+            shuffle_dataset: false,
             shuffle: true,
             seed: 42,
             packing: None,
