@@ -185,7 +185,7 @@ impl Error {
             }
             Self::Read { .. } => Some("check the path and who may read the file".into()),
             Self::NotWasm { .. } => {
-                Some("a plugin is a component, as `swift-host plugin build` makes it".into())
+                Some("a plugin is a WebAssembly component, usually a file that ends in `.wasm`".into())
             }
             Self::CoreModule { .. } => {
                 Some("turn it into a component with `wasm-tools component new`".into())
