@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use native::NativeLlama;
 use serde_json::Map;
 use swift_model::{ForwardOptions, LoadOptions, Model, Tokens};
@@ -26,9 +26,17 @@ fn main() -> Result<()> {
     for pairs in [2, 64] {
         loss(&registry, pairs, 60)?;
     }
-    for folder in &folders {
-        forward(&registry, folder)?;
-    }
+    let [wiring, small, large] = folders.as_slice() else { bail!("usage: bench-plugin WIRING SMALL LARGE") };
+    // Arithmetic varies by more than the boundary costs; next to none of it is left in this model of as many layers.
+    let [native, component] = forward(&registry, wiring, &tokens(1, 4))?;
+    let overhead = component.saturating_sub(native);
+    forward(&registry, small, &tokens(4, 230))?;
+    let [native, _] = forward(&registry, large, &tokens(4, 230))?;
+    let share = overhead.as_secs_f64() / native.as_secs_f64() * 100.0;
+    let microseconds = overhead.as_secs_f64() * 1e6;
+    println!(
+        "The llama component costs {microseconds:.0} µs a forward of 24 layers: {share:.4}% of the large one."
+    );
     Ok(())
 }
 
@@ -174,13 +182,13 @@ fn native_dpo(
     Ok(loss)
 }
 
-fn forward(registry: &Registry, folder: &Path) -> Result<()> {
+/// Compares the definitions on one model, and gives the times of the native one and the component.
+fn forward(registry: &Registry, folder: &Path, tokens: &Tokens) -> Result<[Duration; 2]> {
     let options = LoadOptions { dtype: DType::F32, device: Device::Cpu };
     let plugin = registry.resolve("llama")?.model(&Limits::default())?;
-    let tokens = tokens(4, 230);
     let run = |model: &Model| -> Result<Tensor> {
         Ok(no_grad(|| {
-            model.forward(&tokens, ForwardOptions { adapters: false, dropout_seed: None, recompute: false })
+            model.forward(tokens, ForwardOptions { adapters: false, dropout_seed: None, recompute: false })
         })?)
     };
     let native = Model::load(folder, NativeLlama::default(), &options)?;
@@ -189,11 +197,11 @@ fn forward(registry: &Registry, folder: &Path) -> Result<()> {
     ensure!(a == b, "the component's hidden states are not the native ones");
     let started = Instant::now();
     run(&native)?;
-    let rounds = (20.0 / started.elapsed().as_secs_f64()).clamp(4.0, 200.0) as usize;
+    let rounds = (20.0 / started.elapsed().as_secs_f64()).clamp(4.0, 2000.0) as usize;
     let [native, component] = compare(rounds, || run(&native).map(drop), || run(&component).map(drop))?;
     let name = folder.file_name().context("a model folder has a name")?.to_string_lossy();
-    print(&format!("llama forward, {name}, 920 tokens"), native, component);
-    Ok(())
+    print(&format!("llama forward, {name}, {} tokens", tokens.ids.len()), native, component);
+    Ok([native, component])
 }
 
 /// Sequences of token ids below 256.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use swift_tests::{Run, golden, last_checkpoint, swift_host};
 
@@ -52,15 +54,24 @@ fn weights(run: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// A duration below `limit` that nobody chose.
+fn random_below(limit: Duration) -> Duration {
+    let seed = RandomState::new().hash_one(());
+    limit.mul_f64((seed >> 11) as f64 / (1u64 << 53) as f64)
+}
+
 #[test]
 fn a_run_that_was_killed_and_resumed_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
+    let started = Instant::now();
     let whole = Run::succeed(folder.path(), "whole", &arguments()).unwrap();
+    let whole_duration = started.elapsed();
     let expected = weights(&whole.folder);
     assert!(expected.len() >= 2, "weights and optimiser state: {:?}", expected.keys());
 
-    // Kill it when a certain checkpoint appears: at another moment of the step, or of the save, each time.
+    // Kill it some time after a certain checkpoint appears: at another moment of a step, or of a save, each time.
     for (attempt, doomed_at) in [3u64, 9, 15].into_iter().enumerate() {
+        let delay = random_below(whole_duration / 4);
         let output = folder.path().join(format!("killed-{attempt}"));
         let mut command = swift_host(folder.path()).unwrap();
         command
@@ -75,6 +86,10 @@ fn a_run_that_was_killed_and_resumed_ends_with_the_same_bytes() {
         while !marker.exists() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
+        let moment = Instant::now() + delay;
+        while Instant::now() < moment && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
         child.kill().unwrap();
         child.wait().unwrap();
 
@@ -87,7 +102,7 @@ fn a_run_that_was_killed_and_resumed_ends_with_the_same_bytes() {
             .args(["--resume-from-checkpoint", "last"]);
         let resumed = command.output().unwrap();
         assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
-        assert_eq!(weights(&output), expected, "killed at checkpoint {doomed_at}");
+        assert_eq!(weights(&output), expected, "killed {delay:?} after checkpoint {doomed_at}");
         let numbers = |run: &Path| -> Vec<[String; 3]> {
             let text = fs::read_to_string(run.join("logging.jsonl")).unwrap();
             text.lines()

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -75,10 +75,33 @@ pub(crate) fn read_tensors(
             message: error.to_string(),
         };
         let tensors = SafeTensors::deserialize(map).map_err(corrupt)?;
-        found.extend(tensors.tensors().into_iter().map(|(name, view)| (name, (path.as_path(), view))));
+        let stored = |view| Stored { path, map, view };
+        found.extend(tensors.tensors().into_iter().map(|(name, view)| (name, stored(view))));
     }
     let found = check(root, found, expected, ignored)?;
-    found.par_iter().map(|view| decode(view, dtype, device)).collect()
+    found.par_iter().map(|stored| decode(stored, dtype, device)).collect()
+}
+
+/// A tensor in a mapped file.
+struct Stored<'a> {
+    path: &'a Path,
+    map: &'a Mmap,
+    view: TensorView<'a>,
+}
+
+impl Stored<'_> {
+    /// Gives the memory of `bytes`, a part of the tensor that has been read, back to the system: the file and its copy
+    /// together would take twice the memory of the model.
+    fn release(&self, bytes: &[u8]) {
+        let offset = bytes.as_ptr().addr() - self.map.as_ptr().addr();
+        #[expect(unsafe_code, reason = "the advice is unsafe for maps that can be written to")]
+        // SAFETY: the map is of a file and read-only, so pages that are given back are read from the file again when they
+        // are next looked at. `bytes` is a part of the map.
+        let released =
+            unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes.len()) };
+        // It is advice: where the system doesn't take it, the pages stay.
+        _ = released;
+    }
 }
 
 fn map_file(path: &Path) -> Result<Mmap> {
@@ -97,27 +120,27 @@ fn map_file(path: &Path) -> Result<Mmap> {
 /// Brings what was found into the order of what is expected.
 fn check<'a>(
     root: &Path,
-    mut found: BTreeMap<String, (&Path, TensorView<'a>)>,
+    mut found: BTreeMap<String, Stored<'a>>,
     expected: &[Expected],
     ignored: &[String],
-) -> Result<Vec<TensorView<'a>>> {
-    let (mut missing, mut misshapen, mut views) = (Vec::new(), Vec::new(), Vec::new());
+) -> Result<Vec<Stored<'a>>> {
+    let (mut missing, mut misshapen, mut fitting) = (Vec::new(), Vec::new(), Vec::new());
     for expected in expected {
         match found.remove(&expected.name) {
             None => missing.push(expected),
-            Some((path, view)) if view.shape() != expected.shape => misshapen.push((path, expected, view)),
-            Some((path, view)) if !READABLE.contains(&view.dtype()) => {
+            Some(stored) if stored.view.shape() != expected.shape => misshapen.push((stored, expected)),
+            Some(Stored { path, view, .. }) if !READABLE.contains(&view.dtype()) => {
                 let (path, name) = (path.into(), expected.name.clone());
                 return Err(Error::TensorType { path, name, dtype: view.dtype().to_string() });
             }
-            Some((_, view)) => views.push(view),
+            Some(stored) => fitting.push(stored),
         }
     }
     if let Some(first) = missing.first() {
         let (path, name) = (root.into(), first.name.clone());
         return Err(Error::TensorMissing { path, name, more: missing.len() - 1 });
     }
-    if let Some((path, expected, view)) = misshapen.first() {
+    if let Some((Stored { path, view, .. }, expected)) = misshapen.first() {
         return Err(Error::TensorShape {
             path: path.to_path_buf(),
             name: expected.name.clone(),
@@ -129,9 +152,9 @@ fn check<'a>(
     let known = |name: &str| ignored.iter().any(|pattern| matches(pattern, name));
     let unexpected: Vec<_> = found.into_iter().filter(|(name, _)| !known(name)).collect();
     match unexpected.first() {
-        None => Ok(views),
-        Some((name, (path, _))) => Err(Error::TensorUnexpected {
-            path: path.to_path_buf(),
+        None => Ok(fitting),
+        Some((name, stored)) => Err(Error::TensorUnexpected {
+            path: stored.path.to_path_buf(),
             name: name.clone(),
             more: unexpected.len() - 1,
         }),
@@ -140,12 +163,12 @@ fn check<'a>(
 
 const READABLE: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64];
 
-fn decode(view: &TensorView<'_>, dtype: DType, device: &Device) -> Result<Value> {
-    let shape = view.shape();
+fn decode(stored: &Stored<'_>, dtype: DType, device: &Device) -> Result<Value> {
+    let shape = stored.view.shape();
     Ok(match dtype {
-        DType::F32 => Value::from_vec(elements(view, |x| x, |x| x as f32), shape, device)?,
-        DType::F64 => Value::from_vec(elements(view, f64::from, |x| x), shape, device)?,
-        DType::BF16 => Value::from_vec(elements(view, bf16::from_f32, bf16::from_f64), shape, device)?,
+        DType::F32 => Value::from_vec(elements(stored, |x| x, |x| x as f32), shape, device)?,
+        DType::F64 => Value::from_vec(elements(stored, f64::from, |x| x), shape, device)?,
+        DType::BF16 => Value::from_vec(elements(stored, bf16::from_f32, bf16::from_f64), shape, device)?,
         other => {
             let what = format!("element type `{}`", other.as_str());
             return Err(swift_tensor::Error::Unsupported { op: "load", what }.into());
@@ -153,32 +176,35 @@ fn decode(view: &TensorView<'_>, dtype: DType, device: &Device) -> Result<Value>
     })
 }
 
-/// The elements of `view`, through `f32` where that holds them exactly, else through `f64`.
+/// The elements of a tensor, through `f32` where that holds them exactly, else through `f64`.
 fn elements<T: Copy + Default + Send + Sync>(
-    view: &TensorView<'_>,
+    stored: &Stored<'_>,
     narrow: impl Fn(f32) -> T + Sync,
     wide: impl Fn(f64) -> T + Sync,
 ) -> Vec<T> {
-    let bytes = view.data();
-    match view.dtype() {
-        Dtype::F64 => convert(bytes, |b| wide(f64::from_le_bytes(b))),
-        Dtype::F16 => convert(bytes, |b| narrow(f16::from_le_bytes(b).to_f32())),
-        Dtype::BF16 => convert(bytes, |b| narrow(bf16::from_le_bytes(b).to_f32())),
-        _ => convert(bytes, |b| narrow(f32::from_le_bytes(b))),
+    match stored.view.dtype() {
+        Dtype::F64 => convert(stored, |b| wide(f64::from_le_bytes(b))),
+        Dtype::F16 => convert(stored, |b| narrow(f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => convert(stored, |b| narrow(bf16::from_le_bytes(b).to_f32())),
+        _ => convert(stored, |b| narrow(f32::from_le_bytes(b))),
     }
 }
 
 fn convert<const N: usize, T: Copy + Default + Send + Sync>(
-    bytes: &[u8],
+    stored: &Stored<'_>,
     element: impl Fn([u8; N]) -> T + Sync,
 ) -> Vec<T> {
-    /// Elements that one thread converts at a time.
-    const CHUNK: usize = 1 << 16;
+    /// Elements that one thread converts at a time, and then gives back.
+    const CHUNK: usize = 1 << 18;
+    let bytes = stored.view.data();
     let mut elements = vec![T::default(); bytes.len() / N];
     elements.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * N)).for_each(|(elements, bytes)| {
         for (x, bytes) in elements.iter_mut().zip(bytes.as_chunks::<N>().0) {
             *x = element(*bytes);
         }
+        stored.release(bytes);
     });
+    // Reading one part may have brought back pages of a neighbour that was done before.
+    stored.release(bytes);
     elements
 }

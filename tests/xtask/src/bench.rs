@@ -44,10 +44,12 @@ fn large_model() -> Result<PathBuf> {
 
 fn plugin() -> Result<()> {
     plugins::run(&[])?;
-    let small = folder()?.join("small shape");
+    let [wiring, small] = ["wiring only", "small shape"].map(|name| folder().map(|folder| folder.join(name)));
+    let (wiring, small) = (wiring?, small?);
+    write_model(&wiring, &Shape::WIRING, 1)?;
     write_model(&small, &Shape::DEMO, 1)?;
-    let models = [small, large_model()?].map(|model| model.display().to_string());
-    let [small, large] = &models;
+    let models = [wiring, small, large_model()?].map(|model| model.display().to_string());
+    let [wiring, small, large] = &models;
     build::cargo(&[
         "run",
         "--locked",
@@ -57,6 +59,7 @@ fn plugin() -> Result<()> {
         "--bin",
         "bench-plugin",
         "--",
+        wiring,
         small,
         large,
     ])
