@@ -44,8 +44,8 @@ fn large_model() -> Result<PathBuf> {
 
 fn plugin() -> Result<()> {
     plugins::run(&[])?;
-    let [wiring, small] = ["wiring only", "small shape"].map(|name| folder().map(|folder| folder.join(name)));
-    let (wiring, small) = (wiring?, small?);
+    let folder = folder()?;
+    let (wiring, small) = (folder.join("wiring only"), folder.join("small shape"));
     write_model(&wiring, &Shape::WIRING, 1)?;
     write_model(&small, &Shape::DEMO, 1)?;
     let models = [wiring, small, large_model()?].map(|model| model.display().to_string());
