@@ -93,6 +93,9 @@ impl BatchView for Pairs {
     fn sequence_lengths(&self) -> Vec<u32> {
         vec![self.length as u32; self.sequences as usize]
     }
+    fn group_lengths(&self) -> Vec<u32> {
+        vec![2; self.sequences as usize / 2]
+    }
     fn field(&self, _: &str) -> Option<Tensor> {
         None
     }
@@ -101,6 +104,12 @@ impl BatchView for Pairs {
     }
     fn global_sequence_count(&self) -> u64 {
         self.sequences
+    }
+    fn global_row_count(&self) -> u64 {
+        self.sequences / 2
+    }
+    fn global_batch_count(&self) -> u64 {
+        1
     }
     fn step(&self) -> u64 {
         0
@@ -130,6 +139,9 @@ impl OutputsView for Given {
         Ok(self.0.clone())
     }
     fn hidden(&self) -> swift_tensor::Result<Tensor> {
+        Ok(self.0.clone())
+    }
+    fn last_hidden(&self) -> swift_tensor::Result<Tensor> {
         Ok(self.0.clone())
     }
 }

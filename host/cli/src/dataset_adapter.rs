@@ -44,12 +44,22 @@ fn outcome(outcome: swift_runtime::Outcome) -> Outcome {
         swift_runtime::Outcome::Sample(sample) => Outcome::Sample(Sample {
             messages: messages(sample.messages),
             rejected: sample.rejected.map(messages),
-            fields: sample.fields,
+            positives: sample.positives.into_iter().map(messages).collect(),
+            negatives: sample.negatives.into_iter().map(messages).collect(),
+            columns: sample.columns.into_iter().map(|(name, text)| (name, json(text))).collect(),
         }),
     }
 }
 
 fn messages(messages: Vec<swift_runtime::Message>) -> Vec<Message> {
-    let message = |swift_runtime::Message { role, content, train }| Message { role, content, train };
+    let message = |message| {
+        let swift_runtime::Message { role, content, train, loss_scale } = message;
+        Message { role, content, train, loss_scale }
+    };
     messages.into_iter().map(message).collect()
+}
+
+/// The value that a text is; what is no JSON is the text itself.
+fn json(text: String) -> serde_json::Value {
+    serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))
 }

@@ -24,6 +24,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) values: &'a Values,
     pub(crate) model: &'a Model,
     pub(crate) reference: Option<&'a Model>,
+    pub(crate) teacher: Option<&'a Model>,
     pub(crate) dataset: &'a Dataset,
     pub(crate) validation: Option<&'a Dataset>,
 }
@@ -45,6 +46,7 @@ pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<Run
     let mut told: BTreeMap<String, Value> =
         told.into_iter().flatten().filter(|(key, _)| !NOT_LOCKED.contains(&key.as_str())).collect();
     told.insert("torch_dtype".into(), json!(arguments.model.dtype));
+    told.insert("num_labels".into(), json!(arguments.model.num_labels));
     let sets = [(Some(parts.dataset), false), (parts.validation, true)];
     let sources = sets.into_iter().flat_map(|(set, validation)| {
         let sources = set.into_iter().flat_map(|set| &set.report().sources);
@@ -81,8 +83,9 @@ fn locked(plugin: &Plugin, values: &Values) -> (String, LockedPlugin) {
 fn models(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<BTreeMap<String, String>> {
     let mut files: Vec<(&str, PathBuf)> =
         parts.model.files()?.into_iter().map(|file| ("model", file)).collect();
-    if let Some(reference) = parts.reference {
-        files.extend(reference.files()?.into_iter().map(|file| ("reference", file)));
+    for (role, other) in [("reference", parts.reference), ("teacher", parts.teacher)] {
+        let other = other.map(Model::files).transpose()?.unwrap_or_default();
+        files.extend(other.into_iter().map(|file| (role, file)));
     }
     if let Some(adapter) = &settings.arguments.adapter.adapters {
         let names = ["adapter_config.json", "adapter_model.safetensors"];

@@ -66,13 +66,13 @@ pub(crate) fn run(
     let candidates = |kind| candidates(kind, &selection, &standard);
     let (dataset, validation) = datasets(&settings, &config, candidates(Kind::Dataset), &limits, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
-    let (model, reference, definition) =
+    let Models { model, reference, teacher, definitions } =
         models(&settings, &config, requirements.reference, candidates(Kind::Model), &limits)?;
 
     let sources =
         [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
     let mut used: BTreeSet<&str> = sources.map(|source| source.adapter.as_str()).collect();
-    used.insert(&definition);
+    used.extend(definitions.iter().map(String::as_str));
     let acts = |plugin: &Plugin| {
         used.contains(plugin.name())
             || plugin.kinds().iter().any(|kind| matches!(kind, Kind::Loss | Kind::Callback))
@@ -88,6 +88,7 @@ pub(crate) fn run(
         values: &values,
         model: &model,
         reference: reference.as_ref(),
+        teacher: teacher.as_ref(),
         dataset: &dataset,
         validation: validation.as_ref(),
     };
@@ -101,6 +102,7 @@ pub(crate) fn run(
     let training = Training {
         model,
         reference,
+        teacher,
         loss,
         callbacks,
         dataset,
@@ -142,15 +144,24 @@ fn datasets<'a>(
     Ok((training, validation))
 }
 
-/// The model, ready to be trained, the reference model if it is another one, and the name of the plugin that defines the
-/// model.
+/// The models of a run.
+struct Models {
+    /// Ready to be trained.
+    model: Model,
+    /// If it is another one.
+    reference: Option<Model>,
+    teacher: Option<Model>,
+    /// Names of the plugins that define them.
+    definitions: Vec<String>,
+}
+
 fn models<'a>(
     settings: &Settings,
     config: &ModelConfig,
     with_reference: bool,
     plugins: impl Iterator<Item = &'a Plugin> + Clone,
     limits: &Limits,
-) -> anyhow::Result<(Model, Option<Model>, String)> {
+) -> anyhow::Result<Models> {
     let options = LoadOptions { dtype: settings.dtype, device: Device::Cpu };
     let load = |config: &ModelConfig| {
         let candidates =
@@ -166,8 +177,17 @@ fn models<'a>(
         (Tuner::Lora, None) => model.attach_adapter(&settings.adapter)?,
     }
     let reference = reference_folder(&settings.arguments).filter(|_| with_reference);
-    let reference = reference.map(|folder| load(&ModelConfig::read(folder)?)).transpose()?;
-    Ok((model, reference.map(|(model, _)| model), name))
+    if let Some(outputs) = settings.score_outputs {
+        model.attach_score_head(outputs as usize, adapter.adapters.as_deref(), settings.adapter.seed)?;
+    }
+    let other = |folder: Option<&Path>| {
+        let other = folder.map(|folder| load(&ModelConfig::read(folder)?)).transpose()?;
+        anyhow::Ok(other.unzip())
+    };
+    let (reference, reference_name) = other(reference)?;
+    let (teacher, teacher_name) = other(settings.arguments.model.teacher_model.as_deref())?;
+    let definitions = [name].into_iter().chain(reference_name).chain(teacher_name).collect();
+    Ok(Models { model, reference, teacher, definitions })
 }
 
 /// The plugins of a kind that may be asked: the chosen ones, then the standard ones that have not been chosen.

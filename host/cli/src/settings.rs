@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use swift_data::{PackingStrategy, PlanOptions, TemplateOptions};
 use swift_model::{AdapterOptions, ModelConfig};
-use swift_runtime::{Input, Limits, Requirements};
+use swift_runtime::{Input, Limits, Requirements, TrainedParts};
 use swift_tensor::{AdamW, DType};
-use swift_train::{ScheduleOptions, TrainerOptions, Warmup, When};
+use swift_train::{ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
 
 use crate::arguments::{Dtype, LossScale, Packing, RunArguments, Strategy, Truncation, Tuner};
 use crate::directories;
@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) arguments: RunArguments,
     pub(crate) dtype: DType,
     pub(crate) adapter: AdapterOptions,
+    /// Outputs of the score head, if there is one.
+    pub(crate) score_outputs: Option<u32>,
     pub(crate) template: TemplateOptions,
     pub(crate) data: swift_data::LoadOptions,
     pub(crate) plan: PlanOptions,
@@ -75,6 +77,28 @@ impl Settings {
             )
             .hint("leave it out, or choose another loss with `--plugin`"));
         }
+        if arguments.model.teacher_model.is_some() && !loss.teacher {
+            return Err(UsageError::new(
+                "`--teacher-model` names a teacher, but the loss has no use for one",
+            )
+            .hint("leave it out, or choose another loss with `--plugin`"));
+        }
+        if loss.input == Input::Rollouts {
+            return Err(UsageError::new("The loss learns from answers that the model gives during the run")
+                .hint("this build does not generate; choose another loss with `--plugin`"));
+        }
+        let score_outputs = match (loss.score_head, arguments.model.num_labels) {
+            (None, Some(_)) => {
+                return Err(UsageError::new("`--num-labels` is for losses that score texts")
+                    .hint("leave it out, or choose another loss with `--plugin`"));
+            }
+            (Some(0), None) => {
+                return Err(UsageError::new("The loss scores texts, but does not say by how many numbers")
+                    .hint("give it as `--num-labels N`"));
+            }
+            (Some(0), Some(labels)) => Some(labels.get()),
+            (outputs, _) => outputs,
+        };
         let RunArguments { model, data, adapter, training, output, .. } = &mut arguments;
         let dtype = *model.dtype.get_or_insert(match config.dtype() {
             Some(DType::BF16) => Dtype::Bfloat16,
@@ -85,9 +109,11 @@ impl Settings {
         if data.max_length.is_none() {
             data.max_length = longest_context(config);
         }
-        let pairs = loss.input == Input::PreferencePairs;
-        let loss_scale =
-            *data.loss_scale.get_or_insert(if pairs { LossScale::LastRound } else { LossScale::Default });
+        let loss_scale = *data.loss_scale.get_or_insert(match loss.trained_parts {
+            TrainedParts::Answers => LossScale::Default,
+            TrainedParts::LastRound => LossScale::LastRound,
+            TrainedParts::Everything => LossScale::All,
+        });
         let packing = match (data.packing, data.packing_length.or(data.max_length)) {
             (false, _) => None,
             (true, Some(length)) => {
@@ -135,6 +161,7 @@ impl Settings {
                 target_modules: adapter.target_modules.clone(),
                 seed: training.seed,
             },
+            score_outputs,
             template: TemplateOptions {
                 system: data.system.clone(),
                 preserve_thinking: data.preserve_thinking,
@@ -143,7 +170,7 @@ impl Settings {
                 ..TemplateOptions::default()
             },
             data: swift_data::LoadOptions {
-                pairs,
+                shape: row_shape(loss.input),
                 loss_scale: match loss_scale {
                     LossScale::Default => swift_data::LossScale::Default,
                     LossScale::LastRound => swift_data::LossScale::LastRound,
@@ -222,10 +249,20 @@ mod tests {
     use super::*;
     use crate::arguments::tests::arguments;
 
-    const CAUSAL: Requirements =
-        Requirements { input: Input::Causal, reference: false, disable_dropout: false };
-    const PAIRS: Requirements =
-        Requirements { input: Input::PreferencePairs, reference: true, disable_dropout: true };
+    const CAUSAL: Requirements = Requirements {
+        input: Input::Causal,
+        trained_parts: TrainedParts::Answers,
+        reference: false,
+        teacher: false,
+        score_head: None,
+        disable_dropout: false,
+    };
+    const PAIRS: Requirements = Requirements {
+        input: Input::PreferencePairs,
+        trained_parts: TrainedParts::LastRound,
+        reference: true,
+        ..CAUSAL
+    };
 
     fn resolved(words: &[&str], loss: Requirements) -> Result<Settings, UsageError> {
         let folder = tempfile::tempdir().unwrap();
@@ -266,6 +303,32 @@ mod tests {
     fn a_reference_model_is_for_losses_that_need_one() {
         assert!(resolved(&["--ref-model=r"], PAIRS).is_ok());
         assert!(resolved(&["--ref-model=r"], CAUSAL).is_err());
+    }
+
+    #[test]
+    fn a_teacher_is_for_losses_that_need_one() {
+        let taught = Requirements { teacher: true, ..CAUSAL };
+        assert!(resolved(&["--teacher-model=t"], taught).is_ok());
+        assert!(resolved(&["--teacher-model=t"], CAUSAL).is_err());
+    }
+
+    #[test]
+    fn a_score_head_has_as_many_outputs_as_the_loss_or_else_the_run_says() {
+        let outputs = |words: &[&str], score_head| {
+            let settings = resolved(words, Requirements { score_head, ..CAUSAL })?;
+            Ok::<_, UsageError>(settings.score_outputs)
+        };
+        assert_eq!(outputs(&[], None).unwrap(), None);
+        assert_eq!(outputs(&[], Some(1)).unwrap(), Some(1));
+        assert_eq!(outputs(&["--num-labels=3"], Some(0)).unwrap(), Some(3));
+        assert!(outputs(&[], Some(0)).unwrap_err().to_string().contains("how many numbers"));
+        assert!(outputs(&["--num-labels=3"], None).unwrap_err().to_string().contains("`--num-labels`"));
+    }
+
+    #[test]
+    fn a_loss_that_learns_from_rollouts_is_refused() {
+        let rollouts = Requirements { input: Input::Rollouts, ..CAUSAL };
+        assert!(resolved(&[], rollouts).is_err());
     }
 
     #[test]

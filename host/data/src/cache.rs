@@ -1,8 +1,9 @@
 //! Tokenised examples in one run of bytes, in memory or in a mapped file.
 //!
 //! The file, all numbers little-endian: magic, length of the header (`u64`), header (JSON), ends of the sequences counted in
-//! tokens (`u64` each), token ids (`u32` each), whether each is trained on (`u8`), values of the numeric columns, row by row
-//! (`f64` each), whether a row has the column (`u8`), and the SHA-256 of everything before it.
+//! tokens (`u64` each), ends of the examples counted in sequences (`u64` each), token ids (`u32` each), the factor on the
+//! loss of each token (`f32`), ends of the numeric columns of each example counted in bytes (`u64` each), these columns
+//! (JSON), and the SHA-256 of everything before it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,10 +16,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::report::Report;
-use crate::rows::{Encoded, Example, IGNORED};
+use crate::rows::{Encoded, Example};
 
 /// Begins every cache file. The last byte is the version of the layout.
-const MAGIC: &[u8; 8] = b"SWTOKEN\x01";
+const MAGIC: &[u8; 8] = b"SWTOKEN\x02";
 /// Bytes of a SHA-256.
 const DIGEST: usize = 32;
 
@@ -27,9 +28,9 @@ struct Header {
     /// Digest of what the contents depend on.
     key: String,
     examples: usize,
-    sequences_per_example: usize,
+    sequences: usize,
     tokens: usize,
-    fields: Vec<String>,
+    field_bytes: usize,
     report: Report,
 }
 
@@ -39,11 +40,12 @@ pub(crate) struct TokenStore {
     bytes: Bytes,
     header: Header,
     /// Where each section lies in `bytes`.
-    ends: Range<usize>,
+    sequence_ends: Range<usize>,
+    example_ends: Range<usize>,
     ids: Range<usize>,
-    trained: Range<usize>,
-    values: Range<usize>,
-    present: Range<usize>,
+    weights: Range<usize>,
+    field_ends: Range<usize>,
+    fields: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -66,47 +68,47 @@ impl Deref for Bytes {
 /// Collects examples for a [`TokenStore`].
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    ends: Vec<u8>,
+    tokens: usize,
+    sequences: usize,
+    examples: usize,
+    sequence_ends: Vec<u8>,
+    example_ends: Vec<u8>,
     ids: Vec<u8>,
-    trained: Vec<u8>,
-    field_names: Vec<String>,
-    fields: Vec<Vec<(String, f64)>>,
+    weights: Vec<u8>,
+    field_ends: Vec<u8>,
+    fields: Vec<u8>,
 }
 
 impl Builder {
-    pub(crate) fn push(&mut self, example: Example) {
-        for Encoded { input_ids, labels } in &example.sequences {
+    pub(crate) fn push(&mut self, example: &Example) {
+        for Encoded { input_ids, weights } in &example.sequences {
             self.ids.extend(input_ids.iter().flat_map(|id| id.to_le_bytes()));
-            self.trained.extend(labels.iter().map(|label| u8::from(*label != IGNORED)));
-            self.ends.extend((self.trained.len() as u64).to_le_bytes());
+            self.weights.extend(weights.iter().flat_map(|weight| weight.to_le_bytes()));
+            self.tokens += input_ids.len();
+            self.sequences += 1;
+            self.sequence_ends.extend((self.tokens as u64).to_le_bytes());
         }
-        for (name, _) in &example.fields {
-            if !self.field_names.contains(name) {
-                self.field_names.push(name.clone());
-            }
+        self.examples += 1;
+        self.example_ends.extend((self.sequences as u64).to_le_bytes());
+        if !example.fields.is_empty() {
+            // Numbers and their names are always JSON.
+            self.fields.extend(serde_json::to_vec(&example.fields).unwrap_or_default());
         }
-        self.fields.push(example.fields);
+        self.field_ends.extend((self.fields.len() as u64).to_le_bytes());
     }
 
-    pub(crate) fn finish(self, key: &str, sequences_per_example: usize, report: Report) -> TokenStore {
+    pub(crate) fn finish(self, key: &str, report: Report) -> TokenStore {
         let header = Header {
             key: key.into(),
-            examples: self.fields.len(),
-            sequences_per_example,
-            tokens: self.trained.len(),
-            fields: self.field_names,
+            examples: self.examples,
+            sequences: self.sequences,
+            tokens: self.tokens,
+            field_bytes: self.fields.len(),
             report,
         };
-        let (mut values, mut present) = (Vec::new(), Vec::new());
-        for row in &self.fields {
-            for name in &header.fields {
-                let cell = row.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-                values.extend(cell.unwrap_or_default().to_le_bytes());
-                present.push(u8::from(cell.is_some()));
-            }
-        }
-        let bytes = [self.ends, self.ids, self.trained, values, present].concat();
-        TokenStore::new(Bytes::Memory(bytes), header, 0)
+        let sections =
+            [self.sequence_ends, self.example_ends, self.ids, self.weights, self.field_ends, self.fields];
+        TokenStore::new(Bytes::Memory(sections.concat()), header, 0)
     }
 }
 
@@ -118,13 +120,13 @@ impl TokenStore {
             at = range.end;
             range
         };
-        let cells = header.examples * header.fields.len();
         Self {
-            ends: section(8 * header.examples * header.sequences_per_example),
+            sequence_ends: section(8 * header.sequences),
+            example_ends: section(8 * header.examples),
             ids: section(4 * header.tokens),
-            trained: section(header.tokens),
-            values: section(8 * cells),
-            present: section(cells),
+            weights: section(4 * header.tokens),
+            field_ends: section(8 * header.examples),
+            fields: section(header.field_bytes),
             bytes,
             header,
         }
@@ -157,7 +159,7 @@ impl TokenStore {
         let start = contents.len() - rest.len() + length;
         let contents_end = contents.len();
         let store = Self::new(Bytes::Mapped(map), header, start);
-        if store.present.end == contents_end { Ok(store) } else { Err(damaged()) }
+        if store.fields.end == contents_end { Ok(store) } else { Err(damaged()) }
     }
 
     /// Writes the store to a cache file, which appears under its name when it is complete.
@@ -189,46 +191,44 @@ impl TokenStore {
     }
 
     pub(crate) fn example(&self, index: usize) -> Option<Example> {
-        let sequences = self.sequences(index)?.into_iter().map(|tokens| {
-            let ids = self.cells::<4>(&self.ids, tokens.clone())?.map(u32::from_le_bytes);
-            let trained = self.cells::<1>(&self.trained, tokens)?;
-            let (input_ids, labels) = ids
-                .zip(trained)
-                .map(|(id, [trained])| (id, if trained == 0 { IGNORED } else { i64::from(id) }))
-                .unzip();
-            Some(Encoded { input_ids, labels })
+        let sequences = self.sequences(index)?.map(|sequence| {
+            let tokens = self.span(&self.sequence_ends, sequence)?;
+            let input_ids = self.cells::<4>(&self.ids, tokens.clone())?.map(u32::from_le_bytes).collect();
+            let weights = self.cells::<4>(&self.weights, tokens)?.map(f32::from_le_bytes).collect();
+            Some(Encoded { input_ids, weights })
         });
         let sequences = sequences.collect::<Option<_>>()?;
-        let row = index * self.header.fields.len()..(index + 1) * self.header.fields.len();
-        let values = self.cells::<8>(&self.values, row.clone())?.map(f64::from_le_bytes);
-        let present = self.cells::<1>(&self.present, row)?;
-        let fields = self.header.fields.iter().cloned().zip(values).zip(present);
-        let fields = fields.filter(|(_, [present])| *present != 0).map(|(field, _)| field).collect();
+        let fields = self.bytes.get(self.fields.clone())?.get(self.span(&self.field_ends, index)?)?;
+        let fields =
+            if fields.is_empty() { Vec::new() } else { serde_json::from_slice(fields).unwrap_or_default() };
         Some(Example { sequences, fields })
     }
 
     /// Tokens in an example, and how many of them are trained on.
     pub(crate) fn counts(&self, index: usize) -> Option<(usize, usize)> {
-        let tokens = self.sequences(index)?.into_iter().reduce(|first, last| first.start..last.end)?;
-        let trained =
-            self.cells::<1>(&self.trained, tokens.clone())?.filter(|[trained]| *trained != 0).count();
-        Some((tokens.len(), trained))
+        let spans = self.sequences(index)?.map(|sequence| self.span(&self.sequence_ends, sequence));
+        let mut counts = (0, 0);
+        for tokens in spans {
+            let tokens = tokens?;
+            let weights = self.cells::<4>(&self.weights, tokens.clone())?.map(f32::from_le_bytes);
+            counts.0 += tokens.len();
+            counts.1 += weights.filter(|weight| *weight > 0.0).count();
+        }
+        Some(counts)
     }
 
-    /// The places of an example's sequences, counted in tokens.
-    fn sequences(&self, index: usize) -> Option<Vec<Range<usize>>> {
-        let per_example = self.header.sequences_per_example;
-        let first = index.checked_mul(per_example)?;
-        let end = |sequence: usize| -> Option<usize> {
-            let bytes = self.cells::<8>(&self.ends, sequence..sequence + 1)?.next()?;
+    /// The numbers of an example's sequences.
+    fn sequences(&self, index: usize) -> Option<Range<usize>> {
+        self.span(&self.example_ends, index)
+    }
+
+    /// From the end before `index` to its own, in a section of ends.
+    fn span(&self, ends: &Range<usize>, index: usize) -> Option<Range<usize>> {
+        let end = |index: usize| -> Option<usize> {
+            let bytes = self.cells::<8>(ends, index..index.checked_add(1)?)?.next()?;
             usize::try_from(u64::from_le_bytes(bytes)).ok()
         };
-        (first..first + per_example)
-            .map(|sequence| {
-                let start = sequence.checked_sub(1).map_or(Some(0), end)?;
-                Some(start..end(sequence)?)
-            })
-            .collect()
+        Some(index.checked_sub(1).map_or(Some(0), end)?..end(index)?)
     }
 
     /// The cells of `N` bytes in a range of a section.

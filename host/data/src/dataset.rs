@@ -7,7 +7,7 @@ use crate::cache::{Builder, TokenStore};
 use crate::digest::digest;
 use crate::error::{AdapterFailure, Error, Result};
 use crate::report::{Report, SourceReport};
-use crate::rows::{Example, Outcome, Sample};
+use crate::rows::{Example, Field, Outcome, Sample};
 use crate::source::{DataFile, DatasetSpec, Rows, choose};
 use crate::template::{LossScale, Template, Unfit};
 use crate::truncate::Truncation;
@@ -16,7 +16,7 @@ use crate::truncate::Truncation;
 const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
-const ENCODING_VERSION: u32 = 1;
+const ENCODING_VERSION: u32 = 2;
 
 /// Tokenised examples, in the order of their files and rows.
 #[derive(Debug)]
@@ -25,11 +25,33 @@ pub struct Dataset {
     report: Report,
 }
 
+/// Which sequences a row becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowShape {
+    /// Its conversation. What else there is of texts is left aside.
+    #[default]
+    Conversation,
+    /// The conversation with the better answer, and that with the worse one.
+    Pair,
+    /// Its conversation, of which nothing is trained on: what counts are its columns.
+    Text,
+    /// As [`Self::Text`], then its positive, then its negative texts. How many are positive is in the column
+    /// `positive_count`.
+    Group,
+}
+
+impl RowShape {
+    /// Whether what is trained on are tokens.
+    fn has_labels(self) -> bool {
+        matches!(self, Self::Conversation | Self::Pair)
+    }
+}
+
 /// How rows become examples.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Whether rows are preference pairs, with two sequences each. If not, a rejected answer is left aside.
-    pub pairs: bool,
+    /// What becomes of a row.
+    pub shape: RowShape,
     /// Which parts are trained on.
     pub loss_scale: LossScale,
     /// The most tokens that a sequence may have.
@@ -197,7 +219,7 @@ impl Loader<'_> {
                         let tokens = example.sequences.iter().map(|sequence| sequence.input_ids.len()).sum();
                         let trained = example.sequences.iter().map(|sequence| sequence.label_count()).sum();
                         self.report.add_example(tokens, trained, truncated);
-                        self.builder.push(example);
+                        self.builder.push(&example);
                     }
                 }
             }
@@ -214,26 +236,43 @@ impl Loader<'_> {
 
     /// An example, and whether it had to be shortened.
     fn encode(&self, outcome: Outcome) -> Result<(Example, bool), Unfit> {
-        let Sample { messages, rejected, fields } = match outcome {
+        let Sample { messages, rejected, positives, negatives, columns } = match outcome {
             Outcome::Sample(sample) => sample,
             Outcome::Skipped(reason) => return Err(Unfit::new(reason, "")),
         };
+        let shape = self.options.shape;
+        let columns =
+            columns.iter().filter_map(|(name, value)| Some((name.clone(), Field::from_json(value)?)));
+        let mut fields: Vec<(String, Field)> = columns.collect();
         let mut conversations = vec![messages];
-        if self.options.pairs {
-            let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
-            if conversations.contains(&rejected) {
-                return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
+        match shape {
+            RowShape::Conversation | RowShape::Text => {}
+            RowShape::Pair => {
+                let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
+                if conversations.contains(&rejected) {
+                    return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
+                }
+                conversations.push(rejected);
             }
-            conversations.push(rejected);
+            RowShape::Group => {
+                if positives.is_empty() && negatives.is_empty() {
+                    return Err(Unfit::new("there is no text to compare with", ""));
+                }
+                fields.push(("positive_count".into(), Field::Number(positives.len() as f64)));
+                conversations.extend(positives.into_iter().chain(negatives));
+            }
         }
         let mut truncated = false;
         let mut sequences = Vec::with_capacity(conversations.len());
         for messages in &conversations {
-            let mut encoded = self.template.encode(messages, self.options.loss_scale)?;
+            let mut encoded = match shape.has_labels() {
+                true => self.template.encode(messages, self.options.loss_scale)?,
+                false => self.template.encode_text(messages)?,
+            };
             if let Some(max_length) = self.options.max_length {
                 truncated |= self.options.truncation.apply(&mut encoded, max_length)?;
             }
-            if encoded.label_count() == 0 {
+            if shape.has_labels() && encoded.label_count() == 0 {
                 return Err(Unfit::new(
                     "nothing in it is trained on",
                     if truncated { "after it was shortened" } else { "" },
@@ -256,7 +295,7 @@ impl Loader<'_> {
                 details: self.report.dropped.iter().map(ToString::to_string).collect(),
             });
         }
-        Ok(self.builder.finish(key, if self.options.pairs { 2 } else { 1 }, self.report))
+        Ok(self.builder.finish(key, self.report))
     }
 }
 

@@ -29,12 +29,12 @@ mod tokenizer;
 mod truncate;
 
 pub use adapter::Adapter;
-pub use batch::PackedBatch;
-pub use dataset::{Dataset, LoadOptions};
+pub use batch::{Arrangement, Column, PackedBatch, add_mismatches};
+pub use dataset::{Dataset, LoadOptions, RowShape};
 pub use error::{AdapterFailure, Error, Result};
 pub use plan::{BatchPlan, Packing, PackingStrategy, PlanOptions, Window};
 pub use report::{Dropped, DroppedRow, Lengths, Report, SourceReport};
-pub use rows::{Encoded, Example, IGNORED, Message, Outcome, Sample};
+pub use rows::{Encoded, Example, Field, IGNORED, Message, Outcome, Sample};
 pub use source::DatasetSpec;
 pub use template::{LossScale, Template, TemplateOptions, Unfit};
 pub use tokenizer::Tokenizer;

@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::rows::{Encoded, IGNORED};
+use crate::rows::Encoded;
 use crate::template::Unfit;
 
 /// What becomes of rows that are too long.
@@ -46,15 +46,15 @@ impl Truncation {
             }
             Self::Left => {
                 encoded.input_ids.drain(..excess);
-                encoded.labels.drain(..excess);
+                encoded.weights.drain(..excess);
             }
             Self::Right => {
                 encoded.input_ids.truncate(max_length);
-                encoded.labels.truncate(max_length);
+                encoded.weights.truncate(max_length);
             }
         }
-        if let Some(first) = encoded.labels.first_mut() {
-            *first = IGNORED;
+        if let Some(first) = encoded.weights.first_mut() {
+            *first = 0.0;
         }
         Ok(true)
     }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn shortened(truncation: Truncation, max_length: usize) -> Result<(Encoded, bool), Unfit> {
-        let mut encoded = Encoded { input_ids: vec![1, 2, 3, 4, 5], labels: vec![IGNORED, IGNORED, 3, 4, 5] };
+        let mut encoded = Encoded { input_ids: vec![1, 2, 3, 4, 5], weights: vec![0.0, 0.0, 1.0, 2.0, 1.0] };
         let changed = truncation.apply(&mut encoded, max_length)?;
         Ok((encoded, changed))
     }
@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn sequences_lose_their_beginning_or_end_and_the_first_token_is_never_trained_on() {
         let (left, changed) = shortened(Truncation::Left, 3).unwrap();
-        assert_eq!((left.input_ids, left.labels, changed), (vec![3, 4, 5], vec![IGNORED, 4, 5], true));
+        assert_eq!((left.input_ids, left.weights, changed), (vec![3, 4, 5], vec![0.0, 2.0, 1.0], true));
         let (right, changed) = shortened(Truncation::Right, 4).unwrap();
         assert_eq!(
-            (right.input_ids, right.labels, changed),
-            (vec![1, 2, 3, 4], vec![IGNORED, IGNORED, 3, 4], true)
+            (right.input_ids, right.weights, changed),
+            (vec![1, 2, 3, 4], vec![0.0, 0.0, 1.0, 2.0], true)
         );
     }
 

@@ -25,6 +25,7 @@ mod parameter;
 mod pattern;
 mod random;
 mod save;
+mod score_head;
 mod segment;
 mod weights;
 mod write;

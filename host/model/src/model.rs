@@ -2,12 +2,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use swift_runtime::Architecture;
-use swift_tensor::{DType, Device, Tensor};
+use swift_tensor::{DType, Device, ParameterId, Tensor};
 
 use crate::adapter::{Adapter, AdapterOptions, adapter_dtype};
 use crate::batch::{Batch, Tokens};
 use crate::network::{Network, validate};
 use crate::parameter::TrainableParameter;
+use crate::score_head::{Place, ScoreHead};
 use crate::segment::Segment;
 use crate::weights::{Expected, read_tensors, weight_files};
 use crate::{Definition, Error, ModelConfig, Result};
@@ -66,11 +67,19 @@ impl Model {
             })
             .collect();
         let LoadOptions { dtype, device } = options.clone();
+        // Whoever wants the head asks for it.
+        let ignored: Vec<String> =
+            architecture.ignored.iter().cloned().chain([Place::Model.name()]).collect();
         let values =
-            read_tensors(folder, &weight_files(folder)?, &expected, &architecture.ignored, dtype, &device)?
-                .into();
-        let network =
-            Network { architecture: Arc::new(architecture), values, trainable: false, adapter: None, dtype };
+            read_tensors(folder, &weight_files(folder)?, &expected, &ignored, dtype, &device)?.into();
+        let network = Network {
+            architecture: Arc::new(architecture),
+            values,
+            trainable: false,
+            adapter: None,
+            score_head: None,
+            dtype,
+        };
         Ok(Self { config, definition: Arc::new(Mutex::new(definition)), network: Arc::new(network), device })
     }
 
@@ -132,6 +141,29 @@ impl Model {
         self.must_be_plain()?;
         Arc::make_mut(&mut self.network).trainable = true;
         Ok(())
+    }
+
+    /// Adds a linear layer from hidden states to `outputs` scores, to be trained: the one that lies beside the adapter in
+    /// the folder `adapter`, or that the model's own files have, or else a new one, normal with deviation 0.02.
+    ///
+    /// # Errors
+    /// If there is one with another number of outputs, or a file is broken.
+    pub fn attach_score_head(&mut self, outputs: usize, adapter: Option<&Path>, seed: u64) -> Result<()> {
+        let Network { architecture, adapter: attached, dtype, .. } = &*self.network;
+        let id = attached.as_ref().map(|attached| attached.next_id(architecture));
+        let id = ParameterId(id.unwrap_or(architecture.parameters.len() as u32));
+        let places = adapter.map(|folder| (folder, Place::Adapter)).into_iter();
+        let places: Vec<_> = places.chain([(self.config.folder(), Place::Model)]).collect();
+        let hidden_size = architecture.hidden_size as usize;
+        let element = (adapter_dtype(*dtype), &self.device);
+        let head = ScoreHead::find(&places, outputs, hidden_size, element, seed, id)?;
+        Arc::make_mut(&mut self.network).score_head = Some(head);
+        Ok(())
+    }
+
+    /// Whether there is a score head.
+    pub fn has_score_head(&self) -> bool {
+        self.network.score_head.is_some()
     }
 
     fn must_be_plain(&self) -> Result<()> {

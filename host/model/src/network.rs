@@ -8,6 +8,7 @@ use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use crate::adapter::Adapter;
 use crate::parameter::TrainableParameter;
+use crate::score_head::{Place, ScoreHead};
 use crate::{Error, Result};
 
 /// An architecture with values.
@@ -19,6 +20,7 @@ pub(crate) struct Network {
     /// Whether the values themselves are trained.
     pub(crate) trainable: bool,
     pub(crate) adapter: Option<Arc<Adapter>>,
+    pub(crate) score_head: Option<ScoreHead>,
     pub(crate) dtype: DType,
 }
 
@@ -85,7 +87,16 @@ impl Network {
         );
         let adapter = self.adapter.iter().filter(|adapter| adapter.trainable());
         let adapted = adapter.flat_map(|adapter| adapter.parameters(&self.architecture));
-        own.filter(|_| self.trainable).chain(adapted).collect()
+        let place = if self.adapter.is_some() { Place::Adapter } else { Place::Model };
+        let head = self.score_head.iter().map(|head| TrainableParameter {
+            id: head.id,
+            name: place.name(),
+            value: head.weight.clone(),
+            role: Role::Head,
+            weight_decay: true,
+            adapter_b: false,
+        });
+        own.filter(|_| self.trainable).chain(adapted).chain(head).collect()
     }
 }
 

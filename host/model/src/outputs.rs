@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use swift_runtime::OutputsView;
+use swift_runtime::{OutputsView, no_score_head};
 use swift_tensor::fused::{Linear, TokenStatistics, linear, token_statistics};
 use swift_tensor::{Device, Tensor, Value};
 
@@ -17,17 +17,19 @@ pub struct Outputs {
     network: Arc<Network>,
     hidden: Tensor,
     labels: Vec<i64>,
+    /// Sequence by sequence, the position of its last token.
+    last_positions: Vec<i64>,
     statistics: Mutex<Option<TokenStatistics>>,
     logits: Mutex<Option<Tensor>>,
 }
 
 impl Outputs {
     /// Outputs for `hidden` `[tokens, hidden_size]`, which [`Model::forward`] gave, and `labels` `[tokens]`: the token to
-    /// predict at each position, or -100.
+    /// predict at each position, or -100. `lengths` are those of the sequences.
     ///
     /// # Errors
     /// If there is not one label for each position, or a label is not in the vocabulary.
-    pub fn new(model: &Model, hidden: Tensor, labels: &[i64]) -> Result<Self> {
+    pub fn new(model: &Model, hidden: Tensor, labels: &[i64], lengths: &[u32]) -> Result<Self> {
         if hidden.dims().first() != Some(&labels.len()) {
             return Err(Error::Batch(format!(
                 "has {} labels for hidden states {:?}",
@@ -44,7 +46,13 @@ impl Outputs {
             )));
         }
         let (statistics, logits) = (Mutex::new(None), Mutex::new(None));
-        Ok(Self { network: model.network().clone(), hidden, labels: labels.to_vec(), statistics, logits })
+        let ends = lengths.iter().scan(0, |end, &length| {
+            *end += i64::from(length);
+            Some(*end)
+        });
+        let last_positions = ends.map(|end| end - 1).collect();
+        let (network, labels) = (model.network().clone(), labels.to_vec());
+        Ok(Self { network, hidden, labels, last_positions, statistics, logits })
     }
 
     /// The statistics at all positions.
@@ -61,10 +69,6 @@ impl Outputs {
         let labelled = self.labels.iter().zip(0i64..).filter(|(label, _)| **label != NO_LABEL);
         let (labels, positions): (Vec<i64>, Vec<i64>) = labelled.unzip();
         let tokens = self.labels.len() as u64;
-        let list = |values: Vec<i64>| {
-            let count = values.len();
-            swift_tensor::Result::Ok(Tensor::constant(Value::from_vec(values, count, &Device::Cpu)?))
-        };
         let mut predictions = vec![-1; self.labels.len()];
         let (weight, bias) = self.network.head()?;
         let rows = self.hidden.index_select(0, &list(positions.clone())?)?;
@@ -83,6 +87,21 @@ impl Outputs {
             entropies: spread(&packed.entropies)?,
             mean_logits: spread(&packed.mean_logits)?,
         })
+    }
+}
+
+/// A column of whole numbers.
+fn list(values: Vec<i64>) -> swift_tensor::Result<Tensor> {
+    let count = values.len();
+    Ok(Tensor::constant(Value::from_vec(values, count, &Device::Cpu)?))
+}
+
+impl Outputs {
+    fn score(&self, op: &'static str, hidden: &Tensor) -> swift_tensor::Result<Tensor> {
+        match &self.network.score_head {
+            Some(head) => head.forward(hidden),
+            None => Err(no_score_head(op)),
+        }
     }
 }
 
@@ -115,5 +134,17 @@ impl OutputsView for Outputs {
 
     fn hidden(&self) -> swift_tensor::Result<Tensor> {
         Ok(self.hidden.clone())
+    }
+
+    fn last_hidden(&self) -> swift_tensor::Result<Tensor> {
+        self.hidden.index_select(0, &list(self.last_positions.clone())?)
+    }
+
+    fn scores(&self) -> swift_tensor::Result<Tensor> {
+        self.score("scores", &self.last_hidden()?)
+    }
+
+    fn token_scores(&self) -> swift_tensor::Result<Tensor> {
+        self.score("token_scores", &self.hidden)
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use swift_tensor::Value;
 
 use crate::config::CONFIG_FILE;
+use crate::score_head::Place;
 use crate::weights::{INDEX_FILE, WEIGHTS_FILE};
 use crate::write::{write_file, write_tensors};
 use crate::{Error, Model, Result};
@@ -42,7 +43,8 @@ impl Model {
         let network = self.network();
         match &network.adapter {
             Some(adapter) => {
-                adapter.write(folder, &network.architecture, &self.config().folder().to_string_lossy())
+                let base_model = self.config().folder().to_string_lossy();
+                adapter.write(folder, &network.architecture, &base_model, network.score_head.as_ref())
             }
             None => self.save_whole(folder, SHARD_BYTES),
         }
@@ -51,7 +53,8 @@ impl Model {
     fn save_whole(&self, folder: &Path, shard_bytes: usize) -> Result<()> {
         let network = self.network();
         let names = network.architecture.parameters.iter().map(|parameter| parameter.name.clone());
-        write_shards(folder, names.zip(network.values.iter().cloned()), shard_bytes)?;
+        let head = network.score_head.iter().map(|head| (Place::Model.name(), head.weight.clone()));
+        write_shards(folder, names.zip(network.values.iter().cloned()).chain(head), shard_bytes)?;
         let config = self.config().text_with_dtype(network.dtype);
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
         for name in COMPANIONS {

@@ -82,6 +82,22 @@ pub(crate) fn read_tensors(
     found.par_iter().map(|stored| decode(stored, dtype, device)).collect()
 }
 
+/// Whether a tensor of this name is in one of the files.
+///
+/// # Errors
+/// If a file can't be read or is broken.
+pub(crate) fn has_tensor(files: &[PathBuf], name: &str) -> Result<bool> {
+    for path in files {
+        let map = map_file(path)?;
+        let (_, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|error| Error::Corrupt { path: path.clone(), message: error.to_string() })?;
+        if metadata.info(name).is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A tensor in a mapped file.
 struct Stored<'a> {
     path: &'a Path,

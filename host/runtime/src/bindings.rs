@@ -14,6 +14,8 @@ pub(crate) mod imports {
                 import swift:plugin/tensor@0.1.0;
                 import swift:plugin/batch-view@0.1.0;
                 import swift:plugin/nn@0.1.0;
+                import swift:plugin/run-view@0.1.0;
+                import swift:plugin/conversation@0.1.0;
             }
         ",
         world: "swift:host/imports",
@@ -22,7 +24,7 @@ pub(crate) mod imports {
     });
 }
 
-pub(crate) use imports::swift::plugin::{batch_view, log, nn, tensor};
+pub(crate) use imports::swift::plugin::{batch_view, conversation, log, nn, run_view, tensor};
 
 /// `meta`, of whatever kind the plugin is.
 pub(crate) mod meta {
@@ -53,3 +55,9 @@ world!(loss, "swift:plugin/loss-plugin");
 world!(model, "swift:plugin/model-plugin");
 world!(callback, "swift:plugin/callback-plugin");
 world!(dataset, "swift:plugin/dataset-plugin");
+world!(metric, "swift:plugin/metric-plugin");
+world!(schedule, "swift:plugin/schedule-plugin");
+world!(optimizer, "swift:plugin/optimizer-plugin");
+world!(reward, "swift:plugin/reward-plugin");
+world!(template, "swift:plugin/template-plugin");
+world!(loss_scale, "swift:plugin/loss-scale-plugin");

@@ -193,7 +193,7 @@ impl Error {
             Self::Invalid { .. } => Some("build the plugin again; the file may be damaged".into()),
             Self::NothingKnown { .. } => {
                 let interfaces: Vec<String> =
-                    Kind::ALL.into_iter().map(|kind| crate::contract::name(kind.name())).collect();
+                    Kind::all().map(|kind| crate::contract::name(kind.name())).collect();
                 let meta = crate::contract::name("meta");
                 Some(format!("a plugin exports `{meta}` and one of `{}`", interfaces.join("`, `")))
             }

@@ -3,7 +3,9 @@
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::bindings::{callback, dataset, loss, meta, model};
+use crate::bindings::{
+    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, schedule, template,
+};
 use crate::store::State;
 use crate::{Error, Kind, Result, contract};
 
@@ -24,22 +26,53 @@ pub(crate) trait Exports: Sized {
 }
 
 macro_rules! exports {
-    ($($interface:ident),*) => {$(
-        impl Exports for $interface::exports::swift::plugin::$interface::Guest {
-            const INTERFACE: &'static str = stringify!($interface);
+    ($($interface:ident = $name:literal $(for $kind:ident)?),* $(,)?) => {
+        $(
+            impl Exports for $interface::exports::swift::plugin::$interface::Guest {
+                const INTERFACE: &'static str = $name;
 
-            fn locate(
-                component: &InstancePre<State>,
-                store: &mut Store<State>,
-                instance: &Instance,
-            ) -> wasmtime::Result<Self> {
-                $interface::exports::swift::plugin::$interface::GuestIndices::new(component)?.load(store, instance)
+                fn locate(
+                    component: &InstancePre<State>,
+                    store: &mut Store<State>,
+                    instance: &Instance,
+                ) -> wasmtime::Result<Self> {
+                    $interface::exports::swift::plugin::$interface::GuestIndices::new(component)?.load(store, instance)
+                }
+            }
+        )*
+
+        /// Finds the functions of a kind, to see that they are as they should be.
+        pub(crate) fn check(
+            kind: Kind,
+            component: &InstancePre<State>,
+            store: &mut Store<State>,
+            instance: &Instance,
+        ) -> Result<()> {
+            match kind {
+                $($(
+                    Kind::$kind => {
+                        find::<$interface::exports::swift::plugin::$interface::Guest>(component, store, instance)
+                            .map(drop)
+                    }
+                )?)*
             }
         }
-    )*};
+    };
 }
 
-exports!(meta, loss, model, callback, dataset);
+exports! {
+    meta = "meta",
+    loss = "loss" for Loss,
+    model = "model" for Model,
+    callback = "callback" for Callback,
+    dataset = "dataset" for Dataset,
+    metric = "metric" for Metric,
+    schedule = "schedule" for Schedule,
+    optimizer = "optimizer" for Optimizer,
+    reward = "reward" for Reward,
+    template = "template" for Template,
+    loss_scale = "loss-scale" for LossScale,
+}
 
 /// Finds the functions of an interface in an instance of a plugin.
 pub(crate) fn find<E: Exports>(
@@ -52,21 +85,4 @@ pub(crate) fn find<E: Exports>(
         interface: contract::name(E::INTERFACE),
         message: format!("{error:#}"),
     })
-}
-
-/// Finds the functions of a kind, to see that they are as they should be.
-pub(crate) fn check(
-    kind: Kind,
-    component: &InstancePre<State>,
-    store: &mut Store<State>,
-    instance: &Instance,
-) -> Result<()> {
-    use {callback::exports::swift::plugin::callback, dataset::exports::swift::plugin::dataset};
-    use {loss::exports::swift::plugin::loss, model::exports::swift::plugin::model};
-    match kind {
-        Kind::Loss => find::<loss::Guest>(component, store, instance).map(drop),
-        Kind::Model => find::<model::Guest>(component, store, instance).map(drop),
-        Kind::Callback => find::<callback::Guest>(component, store, instance).map(drop),
-        Kind::Dataset => find::<dataset::Guest>(component, store, instance).map(drop),
-    }
 }

@@ -5,7 +5,7 @@ use wasmtime::component::Component;
 use crate::contract;
 
 /// What a plugin can be. One plugin may be several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A training objective.
     Loss,
@@ -15,36 +15,77 @@ pub enum Kind {
     Callback,
     /// Turns rows of a user's files into samples.
     Dataset,
+    /// Measures a model on a validation set.
+    Metric,
+    /// How the learning rate changes.
+    Schedule,
+    /// How parameters follow their gradients.
+    Optimizer,
+    /// Judges answers.
+    Reward,
+    /// How conversations become text.
+    Template,
+    /// Which words of an answer weigh how much.
+    LossScale,
 }
+
+/// The kinds with the name of the interface that makes a plugin one of them, and their names in sentences.
+const TABLE: [(Kind, &str, &str); 10] = [
+    (Kind::Loss, "loss", "loss"),
+    (Kind::Model, "model", "model"),
+    (Kind::Callback, "callback", "callback"),
+    (Kind::Dataset, "dataset", "dataset adapter"),
+    (Kind::Metric, "metric", "metric"),
+    (Kind::Schedule, "schedule", "learning-rate schedule"),
+    (Kind::Optimizer, "optimizer", "optimiser"),
+    (Kind::Reward, "reward", "reward"),
+    (Kind::Template, "template", "set of chat templates"),
+    (Kind::LossScale, "loss-scale", "rule for loss weights"),
+];
 
 impl Kind {
     /// All kinds there are.
-    pub const ALL: [Self; 4] = [Self::Loss, Self::Model, Self::Callback, Self::Dataset];
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.into_iter().map(|(kind, ..)| kind)
+    }
 
     /// Its short name, which is that of the interface that makes a plugin one of this kind.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Loss => "loss",
-            Self::Model => "model",
-            Self::Callback => "callback",
-            Self::Dataset => "dataset",
-        }
+        self.entry().1
+    }
+
+    /// The kind with this short name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        TABLE.into_iter().find(|(_, known, _)| *known == name).map(|(kind, ..)| kind)
     }
 
     /// The kinds that a component is of, by what it exports.
     pub(crate) fn of(component: &Component) -> Vec<Self> {
         let exports = |kind: &Self| component.get_export_index(None, contract::name(kind.name())).is_some();
-        Self::ALL.into_iter().filter(exports).collect()
+        Self::all().filter(exports).collect()
+    }
+
+    fn entry(self) -> (Self, &'static str, &'static str) {
+        // The table has every kind, in the order of the enum.
+        TABLE.get(self as usize).copied().unwrap_or((self, "", ""))
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Loss => "loss",
-            Self::Model => "model",
-            Self::Callback => "callback",
-            Self::Dataset => "dataset adapter",
-        })
+        f.write_str(self.entry().2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_at_its_place_in_the_table() {
+        for (place, kind) in Kind::all().enumerate() {
+            assert_eq!(kind as usize, place);
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+        }
     }
 }

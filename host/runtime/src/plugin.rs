@@ -18,7 +18,10 @@ use crate::guest::Guest;
 use crate::instance::{self, Rejection};
 use crate::limits::Limits;
 use crate::store::{State, Views};
-use crate::{CallbackPlugin, DatasetPlugin, Error, Kind, LossPlugin, ModelPlugin, Result, contract};
+use crate::{
+    CallbackPlugin, DatasetPlugin, Error, Kind, LossPlugin, LossScalePlugin, MetricPlugin, ModelPlugin,
+    OptimizerPlugin, Result, RewardPlugin, SchedulePlugin, TemplatePlugin, contract,
+};
 
 /// Where a plugin came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +165,54 @@ impl Plugin {
     /// If it is none.
     pub fn dataset(&self, limits: &Limits) -> Result<DatasetPlugin> {
         Ok(DatasetPlugin::new(self.guest(Kind::Dataset, &Map::new(), limits)?))
+    }
+
+    /// The plugin as a metric with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn metric(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<MetricPlugin> {
+        Ok(MetricPlugin::new(self.guest(Kind::Metric, arguments, limits)?))
+    }
+
+    /// The plugin as a learning-rate schedule with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn schedule(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<SchedulePlugin> {
+        Ok(SchedulePlugin::new(self.guest(Kind::Schedule, arguments, limits)?))
+    }
+
+    /// The plugin as an optimiser with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn optimizer(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<OptimizerPlugin> {
+        Ok(OptimizerPlugin::new(self.guest(Kind::Optimizer, arguments, limits)?))
+    }
+
+    /// The plugin as a reward with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn reward(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<RewardPlugin> {
+        Ok(RewardPlugin::new(self.guest(Kind::Reward, arguments, limits)?))
+    }
+
+    /// The plugin as a set of chat templates.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn template(&self, limits: &Limits) -> Result<TemplatePlugin> {
+        Ok(TemplatePlugin::new(self.guest(Kind::Template, &Map::new(), limits)?))
+    }
+
+    /// The plugin as a rule for loss weights with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn loss_scale(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<LossScalePlugin> {
+        Ok(LossScalePlugin::new(self.guest(Kind::LossScale, arguments, limits)?))
     }
 
     fn guest<E: Exports>(

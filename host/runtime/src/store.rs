@@ -10,7 +10,7 @@ use wasmtime_wasi::WasiCtx;
 use crate::engine::{Engine, TICK};
 use crate::limits::{Breach, Limits, Memory};
 use crate::scope::Scope;
-use crate::views::{BatchView, NnContext, OutputsView};
+use crate::views::{BatchView, NnContext, OutputsView, RunView};
 use crate::wasi::{self, Output};
 
 /// What a plugin may look at during a call.
@@ -20,6 +20,7 @@ pub(crate) struct Views {
     pub(crate) policy: Option<Arc<dyn OutputsView>>,
     pub(crate) reference: Option<Arc<dyn OutputsView>>,
     pub(crate) context: Option<Arc<dyn NnContext>>,
+    pub(crate) run: Option<Arc<dyn RunView>>,
     /// The seed of the call's random numbers; without one there are none.
     pub(crate) seed: Option<u64>,
 }

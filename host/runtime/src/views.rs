@@ -1,7 +1,9 @@
 //! What the host shows a plugin during a call. Who owns the data implements these traits.
 
+use std::sync::Arc;
+
 use swift_tensor::fused::AttentionOptions;
-use swift_tensor::{Result, Tensor};
+use swift_tensor::{Error, Result, Tensor};
 
 /// One packed micro-batch, as a loss sees it: all sequences end to end, without padding.
 ///
@@ -15,14 +17,29 @@ pub trait BatchView: Send + Sync {
     fn loss_weights(&self) -> Tensor;
     /// `[tokens]` `int64`: the sequence each position belongs to.
     fn segment_ids(&self) -> Tensor;
-    /// Tokens in each sequence. Preference pairs come as two consecutive runs: all chosen, then all rejected.
+    /// Tokens in each sequence, in the order that the loss's [`Input`](crate::Input) says.
     fn sequence_lengths(&self) -> Vec<u32>;
-    /// A numeric column of the rows, `[rows]` `float32`; none if any row lacks it.
+    /// Sequences of each row.
+    fn group_lengths(&self) -> Vec<u32>;
+    /// A numeric column of the rows, `[rows]` `float32`, or of lists of numbers, `[rows, longest]` with shorter lists filled
+    /// up with NaN; none if any row lacks it.
     fn field(&self, name: &str) -> Option<Tensor>;
+    /// A number for each token, `[tokens]` `float32`; none if there is no such column.
+    fn token_field(&self, _name: &str) -> Option<Tensor> {
+        None
+    }
+    /// What the teacher model computed for the batch.
+    fn teacher(&self) -> Option<Arc<dyn OutputsView>> {
+        None
+    }
     /// Labels that count in the whole accumulation window, over all devices.
     fn global_token_count(&self) -> u64;
     /// Sequences in the whole accumulation window, over all devices.
     fn global_sequence_count(&self) -> u64;
+    /// Rows in the whole accumulation window, over all devices.
+    fn global_row_count(&self) -> u64;
+    /// Micro-batches in the whole accumulation window, over all devices.
+    fn global_batch_count(&self) -> u64;
     /// Optimiser steps taken so far.
     fn step(&self) -> u64;
     /// False during evaluation.
@@ -47,6 +64,29 @@ pub trait OutputsView: Send + Sync {
     fn logits(&self) -> Result<Tensor>;
     /// `[tokens, hidden_size]`: the last hidden states, after the final norm.
     fn hidden(&self) -> Result<Tensor>;
+    /// `[sequences, hidden_size]`: the hidden state of each sequence's last token.
+    fn last_hidden(&self) -> Result<Tensor>;
+    /// `[sequences, outputs]` `float32`: the score head applied to [`Self::last_hidden`].
+    fn scores(&self) -> Result<Tensor> {
+        Err(no_score_head("scores"))
+    }
+    /// `[tokens, outputs]` `float32`: the score head applied to every token.
+    fn token_scores(&self) -> Result<Tensor> {
+        Err(no_score_head("token_scores"))
+    }
+}
+
+/// What outputs without a score head say.
+pub fn no_score_head(op: &'static str) -> Error {
+    Error::Unsupported { op, what: "a model without a score head, which the loss did not require".into() }
+}
+
+/// A run, as a callback may look into it.
+pub trait RunView: Send + Sync {
+    /// Names of the trained parameters, in the optimiser's order.
+    fn parameter_names(&self) -> Vec<String>;
+    /// The present value of a trained parameter; none if there is no such one.
+    fn parameter(&self, name: &str) -> Option<Tensor>;
 }
 
 /// The batch that a stage of a model is computed for, and the operations on the model's parameters, which are named by

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor as Value};
-use swift_data::PackedBatch;
+use swift_data::{Column, PackedBatch};
 use swift_model::Tokens;
-use swift_runtime::BatchView;
+use swift_runtime::{BatchView, OutputsView};
 use swift_tensor::Tensor;
 
 use crate::Result;
@@ -13,15 +13,32 @@ use crate::Result;
 pub(crate) struct Totals {
     pub(crate) labels: u64,
     pub(crate) sequences: u64,
+    pub(crate) rows: u64,
+    pub(crate) batches: u64,
 }
 
 impl Totals {
     /// Those of several micro-batches together.
     pub(crate) fn of<'a>(batches: impl IntoIterator<Item = &'a PackedBatch>) -> Self {
-        batches.into_iter().fold(Self::default(), |sum, batch| Self {
-            labels: sum.labels + batch.label_count() as u64,
-            sequences: sum.sequences + batch.lengths.len() as u64,
-        })
+        let mut sum = Self::default();
+        for batch in batches {
+            sum += Self {
+                labels: batch.label_count() as u64,
+                sequences: batch.lengths.len() as u64,
+                rows: batch.groups.len() as u64,
+                batches: 1,
+            };
+        }
+        sum
+    }
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.labels += other.labels;
+        self.sequences += other.sequences;
+        self.rows += other.rows;
+        self.batches += other.batches;
     }
 }
 
@@ -43,21 +60,29 @@ pub(crate) struct Batch {
     loss_weights: Tensor,
     segment_ids: Tensor,
     lengths: Vec<u32>,
+    groups: Vec<u32>,
     fields: Vec<(String, Tensor)>,
+    teacher: Option<Arc<dyn OutputsView>>,
     place: Place,
 }
 
 impl Batch {
-    pub(crate) fn new(packed: &PackedBatch, place: Place) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        packed: &PackedBatch,
+        place: Place,
+        teacher: Option<Arc<dyn OutputsView>>,
+    ) -> Result<Arc<Self>> {
         let segment_ids: Vec<i64> = packed.segment_ids.iter().map(|&id| i64::from(id)).collect();
-        let fields = packed.fields.iter().map(|(name, column)| Ok((name.clone(), tensor(column)?)));
+        let fields = packed.fields.iter().map(|(name, column)| Ok((name.clone(), table(column)?)));
         Ok(Arc::new(Self {
             labels: tensor(&packed.labels)?,
             label_mask: tensor(&packed.label_mask)?,
             loss_weights: tensor(&packed.loss_weights)?,
             segment_ids: tensor(&segment_ids)?,
             lengths: packed.lengths.clone(),
+            groups: packed.groups.clone(),
             fields: fields.collect::<Result<_>>()?,
+            teacher,
             place,
         }))
     }
@@ -65,6 +90,18 @@ impl Batch {
 
 fn tensor<T: candle_core::WithDType>(elements: &[T]) -> Result<Tensor> {
     Ok(Tensor::constant(Value::from_slice(elements, elements.len(), &Device::Cpu)?))
+}
+
+fn table(column: &Column) -> Result<Tensor> {
+    let Column { values, width } = column;
+    Ok(match *width {
+        None => tensor(values)?,
+        // A list of nothing but empty lists has no element to count by.
+        Some(width) => {
+            let rows = values.len().checked_div(width).unwrap_or(0);
+            Tensor::constant(Value::from_slice(values, (rows, width), &Device::Cpu)?)
+        }
+    })
 }
 
 /// The part of a batch that the model computes on.
@@ -97,6 +134,10 @@ impl BatchView for Batch {
         self.lengths.clone()
     }
 
+    fn group_lengths(&self) -> Vec<u32> {
+        self.groups.clone()
+    }
+
     fn field(&self, name: &str) -> Option<Tensor> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, column)| column.clone())
     }
@@ -107,6 +148,18 @@ impl BatchView for Batch {
 
     fn global_sequence_count(&self) -> u64 {
         self.place.totals.sequences
+    }
+
+    fn global_row_count(&self) -> u64 {
+        self.place.totals.rows
+    }
+
+    fn global_batch_count(&self) -> u64 {
+        self.place.totals.batches
+    }
+
+    fn teacher(&self) -> Option<Arc<dyn OutputsView>> {
+        self.teacher.clone()
     }
 
     fn step(&self) -> u64 {

@@ -36,6 +36,9 @@ pub enum Error {
     /// A loss wants the outputs of a reference model and there is none.
     #[error("The loss needs a reference model")]
     ReferenceMissing,
+    /// A loss wants the outputs of a teacher model and there is none.
+    #[error("The loss needs a teacher model")]
+    TeacherMissing,
     /// An evaluation does not report the number that decides which checkpoint is best.
     #[error("The evaluation reports no `{name}`")]
     MetricMissing {
@@ -162,6 +165,7 @@ impl Error {
                 "the last checkpoint is from before it; try a lower learning rate, a longer warm-up, or `--dtype float32`"
                     .into()
             }
+            Self::TeacherMissing => "name its folder with `--teacher-model`".into(),
             Self::ReferenceMissing => "name its folder with `--ref-model`".into(),
             Self::MetricMissing { reported, .. } => format!("it reports {}", quoted(reported)),
             Self::OutputNotEmpty(_) => {

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor as Value};
 use swift_data::PackedBatch;
-use swift_model::{ForwardOptions, Model, Outputs};
-use swift_runtime::{LossReport, OutputsView, Requirements};
-use swift_tensor::{GradientSink, ParameterId, backward, check_finite, no_grad};
+use swift_model::{ForwardOptions, Model, Outputs, TrainableParameter};
+use swift_runtime::{Input, LossReport, OutputsView, Requirements, RunView};
+use swift_tensor::{GradientSink, ParameterId, Tensor, backward, check_finite, no_grad};
 
 use crate::batch::{Batch, Place, Totals, tokens};
 use crate::metrics::Metrics;
@@ -19,6 +19,7 @@ const TRAINED: [DType; 2] = [DType::F32, DType::BF16];
 pub(crate) struct Learner {
     model: Model,
     reference: Reference,
+    teacher: Option<Model>,
     loss: Box<dyn Loss>,
     requirements: Requirements,
     gradients: Gradients,
@@ -46,10 +47,11 @@ pub(crate) struct Step {
 
 impl Learner {
     /// # Errors
-    /// If nothing is trained, or the loss needs a reference model and there is none.
+    /// If nothing is trained, or the loss needs a reference model, a teacher or a score head and there is none.
     pub(crate) fn new(
         model: Model,
         reference: Option<Model>,
+        teacher: Option<Model>,
         loss: Box<dyn Loss>,
         options: &TrainerOptions,
     ) -> Result<Self> {
@@ -63,6 +65,13 @@ impl Learner {
             ));
         }
         let requirements = loss.requirements();
+        let teacher = teacher.filter(|_| requirements.teacher);
+        if requirements.teacher && teacher.is_none() {
+            return Err(Error::TeacherMissing);
+        }
+        if requirements.score_head.is_some() && !model.has_score_head() {
+            return Err(Error::setting("num-labels", "is missing: the loss trains a score head"));
+        }
         // Whoever trains the model's own parameters has no reference left in it.
         let own = model.architecture().parameters.iter().any(|own| own.name == first.name);
         let reference = match reference {
@@ -79,6 +88,7 @@ impl Learner {
             max_grad_norm: options.max_grad_norm,
             model,
             reference,
+            teacher,
             loss,
             requirements,
         })
@@ -86,6 +96,20 @@ impl Learner {
 
     pub(crate) fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What the loss sees of a row.
+    pub(crate) fn input(&self) -> Input {
+        self.requirements.input
+    }
+
+    /// What is trained, for those who look on.
+    pub(crate) fn view(&self) -> Arc<dyn RunView> {
+        Arc::new(Trained(self.model.parameters()))
+    }
+
+    pub(crate) fn loss_mut(&mut self) -> &mut dyn Loss {
+        &mut *self.loss
     }
 
     pub(crate) fn optimizer(&self) -> &Optimizer {
@@ -100,7 +124,8 @@ impl Learner {
     fn compute(&mut self, packed: &PackedBatch, place: Place) -> Result<LossReport> {
         let tokens = tokens(packed);
         let outputs = |model: &Model, options| -> Result<Arc<dyn OutputsView>> {
-            Ok(Arc::new(Outputs::new(model, model.forward(&tokens, options)?, &packed.labels)?))
+            let hidden = model.forward(&tokens, options)?;
+            Ok(Arc::new(Outputs::new(model, hidden, &packed.labels, &packed.lengths)?))
         };
         let frozen = |adapters| ForwardOptions { adapters, dropout_seed: None, recompute: false };
         // First, so that its intermediate results are gone before those of the policy come.
@@ -109,6 +134,8 @@ impl Learner {
             Reference::WithoutAdapter => Some(no_grad(|| outputs(&self.model, frozen(false)))?),
             Reference::Model(model) => Some(no_grad(|| outputs(model, frozen(true)))?),
         };
+        let teacher = self.teacher.as_ref();
+        let teacher = teacher.map(|model| no_grad(|| outputs(model, frozen(true)))).transpose()?;
         let dropout = place.training && !self.requirements.disable_dropout;
         let options = ForwardOptions {
             adapters: true,
@@ -116,7 +143,7 @@ impl Learner {
             recompute: place.training && self.recompute,
         };
         let policy = outputs(&self.model, options)?;
-        self.loss.compute(Batch::new(packed, place)?, policy, reference)
+        self.loss.compute(Batch::new(packed, place, teacher)?, policy, reference)
     }
 
     /// Computes loss and metrics of a micro-batch without learning from it.
@@ -184,6 +211,20 @@ impl Learner {
             Ok(backward(&report.loss, &mut Discard)?)
         });
         again.err().map(|error| error.to_string())
+    }
+}
+
+/// The trained parameters, as callbacks see them.
+struct Trained(Vec<TrainableParameter>);
+
+impl RunView for Trained {
+    fn parameter_names(&self) -> Vec<String> {
+        self.0.iter().map(|parameter| parameter.name.clone()).collect()
+    }
+
+    fn parameter(&self, name: &str) -> Option<Tensor> {
+        let parameter = self.0.iter().find(|parameter| parameter.name == name)?;
+        Some(Tensor::constant(parameter.value.clone()))
     }
 }
 

@@ -18,6 +18,7 @@ mod checkpoint;
 mod clock;
 mod curves;
 mod error;
+mod layout;
 mod learner;
 mod metrics;
 mod number;
@@ -40,6 +41,7 @@ mod values;
 
 pub use checkpoint::{LastCheckpoint, last_checkpoint, verify_checkpoint};
 pub use error::{Error, Result};
+pub use layout::row_shape;
 pub use metrics::Numbers;
 pub use observer::{Observer, RunStarted};
 pub use optimizer::Optimizer;

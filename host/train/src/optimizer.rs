@@ -44,13 +44,15 @@ impl Optimizer {
         Ok(Self { constants: options.adam, slots, steps: 0 })
     }
 
-    /// Changes all parameters in place by `gradients` times `scale`, one for each parameter in their order.
+    /// Changes all parameters in place by `gradients` times `scale`, one for each parameter in their order; those
+    /// without one stay as they are.
     ///
     /// # Errors
     /// If a gradient does not fit its parameter, or a parameter is of a type that is not trained.
-    pub fn step(&mut self, gradients: &[&Value], learning_rate: f64, scale: f64) -> Result<()> {
+    pub fn step(&mut self, gradients: &[Option<&Value>], learning_rate: f64, scale: f64) -> Result<()> {
         self.steps += 1;
         for (slot, gradient) in self.slots.iter_mut().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
             let rate = learning_rate * slot.rate_factor;
             let (value, state) = (&slot.value, &mut slot.state);
             adamw_step(value, gradient, state, rate, slot.weight_decay, self.steps, scale, &self.constants)?;
@@ -142,7 +144,9 @@ mod tests {
                     Value::from_vec(elements, count, &Device::Cpu).unwrap()
                 })
                 .collect();
-            optimizer.step(&gradients.iter().collect::<Vec<_>>(), 1e-2 / (step + 1) as f64, 0.5).unwrap();
+            optimizer
+                .step(&gradients.iter().map(Some).collect::<Vec<_>>(), 1e-2 / (step + 1) as f64, 0.5)
+                .unwrap();
         }
     }
 

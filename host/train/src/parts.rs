@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use swift_runtime::{
     Action, BatchView, CallbackPlugin, Event, LossPlugin, LossReport, OutputsView, Requirements, RunState,
+    RunView,
 };
 
 use crate::Result;
@@ -23,6 +24,22 @@ pub trait Loss: Send {
         policy: Arc<dyn OutputsView>,
         reference: Option<Arc<dyn OutputsView>>,
     ) -> Result<LossReport>;
+
+    /// What to store in a checkpoint.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn save_state(&mut self) -> Result<String> {
+        Ok(String::new())
+    }
+
+    /// Takes up what [`Self::save_state`] gave.
+    ///
+    /// # Errors
+    /// If it is not such a state.
+    fn restore_state(&mut self, _state: &str) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Loss for LossPlugin {
@@ -38,6 +55,14 @@ impl Loss for LossPlugin {
     ) -> Result<LossReport> {
         Ok(Self::compute(self, batch, policy, reference)?)
     }
+
+    fn save_state(&mut self) -> Result<String> {
+        Ok(Self::save_state(self)?)
+    }
+
+    fn restore_state(&mut self, state: &str) -> Result<()> {
+        Ok(Self::restore_state(self, state)?)
+    }
 }
 
 /// Watches a run and steers it.
@@ -45,11 +70,11 @@ pub trait Callback: Send {
     /// Its name, for messages and checkpoints.
     fn name(&self) -> &str;
 
-    /// Called after each event; says what shall be done next.
+    /// Called after each event; says what shall be done next. `run` shows what is trained.
     ///
     /// # Errors
     /// Whatever goes wrong in it.
-    fn on_event(&mut self, event: Event, state: &RunState) -> Result<Vec<Action>>;
+    fn on_event(&mut self, event: Event, state: &RunState, run: Arc<dyn RunView>) -> Result<Vec<Action>>;
 
     /// What to store in a checkpoint.
     ///
@@ -69,8 +94,8 @@ impl Callback for CallbackPlugin {
         Self::name(self)
     }
 
-    fn on_event(&mut self, event: Event, state: &RunState) -> Result<Vec<Action>> {
-        Ok(Self::on_event(self, event, state)?)
+    fn on_event(&mut self, event: Event, state: &RunState, run: Arc<dyn RunView>) -> Result<Vec<Action>> {
+        Ok(Self::on_event(self, event, state, run)?)
     }
 
     fn save_state(&mut self) -> Result<String> {

@@ -90,6 +90,9 @@ pub(crate) struct FileLengths {
 pub(crate) struct Saved {
     format: u32,
     pub(crate) progress: Progress,
+    /// The loss's state.
+    #[serde(default)]
+    pub(crate) loss: String,
     pub(crate) callbacks: Vec<CallbackState>,
     pub(crate) files: FileLengths,
     pub(crate) lock: RunLock,
@@ -98,11 +101,12 @@ pub(crate) struct Saved {
 impl Saved {
     pub(crate) fn new(
         progress: Progress,
+        loss: String,
         callbacks: Vec<CallbackState>,
         files: FileLengths,
         lock: RunLock,
     ) -> Self {
-        Self { format: FORMAT, progress, callbacks, files, lock }
+        Self { format: FORMAT, progress, loss, callbacks, files, lock }
     }
 
     pub(crate) fn write(&self, checkpoint: &Path) -> Result<()> {
@@ -238,7 +242,13 @@ mod tests {
             history,
             ..Progress::default()
         };
-        let saved = Saved::new(progress.clone(), Vec::new(), FileLengths::default(), RunLock::default());
+        let saved = Saved::new(
+            progress.clone(),
+            "state".into(),
+            Vec::new(),
+            FileLengths::default(),
+            RunLock::default(),
+        );
         saved.write(folder.path()).unwrap();
         let plan = Plan { max_steps: 6, epochs: 2 };
         write_state(folder.path(), Path::new("run"), &progress, &plan, &TrainerOptions::default()).unwrap();

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor as Value};
 use swift_model::TrainableParameter;
+use swift_runtime::Role;
 use swift_tensor::{GradientSink, ParameterId};
 
 use crate::values::sum_of_squares;
@@ -19,6 +20,8 @@ pub struct Gradients {
 struct Slot {
     name: String,
     shape: Vec<usize>,
+    /// Whether a loss may do without it: one that looks at hidden states has no use for the output projection.
+    optional: bool,
     sum: Option<Value>,
 }
 
@@ -28,6 +31,7 @@ impl Gradients {
         let slot = |parameter: &TrainableParameter| Slot {
             name: parameter.name.clone(),
             shape: parameter.value.dims().to_vec(),
+            optional: parameter.role == Role::Head,
             sum: None,
         };
         let places = parameters.iter().enumerate().map(|(place, parameter)| (parameter.id, place)).collect();
@@ -39,16 +43,16 @@ impl Gradients {
         self.slots.iter_mut().for_each(|slot| slot.sum = None);
     }
 
-    /// The sums, in the order of the parameters.
+    /// The sums, in the order of the parameters; none for an output projection that takes no part in the loss.
     ///
     /// # Errors
-    /// [`Error::NoGradient`] if a parameter got none: it takes no part in the loss, and would silently stay as it is.
-    pub fn sums(&self) -> Result<Vec<&Value>> {
-        let sum = |slot: &Slot| slot.sum.is_none().then(|| slot.name.clone());
-        let missing: Vec<String> = self.slots.iter().filter_map(sum).collect();
+    /// [`Error::NoGradient`] if another parameter got none: it takes no part in the loss, and would silently stay as it is.
+    pub fn sums(&self) -> Result<Vec<Option<&Value>>> {
+        let missing = self.slots.iter().filter(|slot| slot.sum.is_none() && !slot.optional);
+        let missing: Vec<String> = missing.map(|slot| slot.name.clone()).collect();
         match missing.split_first() {
             Some((name, more)) => Err(Error::NoGradient { name: name.clone(), more: more.len() }),
-            None => Ok(self.slots.iter().filter_map(|slot| slot.sum.as_ref()).collect()),
+            None => Ok(self.slots.iter().map(|slot| slot.sum.as_ref()).collect()),
         }
     }
 
@@ -57,7 +61,7 @@ impl Gradients {
     /// # Errors
     /// As [`Self::sums`].
     pub fn norm(&self) -> Result<f64> {
-        let squares = self.sums()?.into_iter().map(sum_of_squares).collect::<Result<Vec<f64>>>()?;
+        let squares = self.sums()?.into_iter().flatten().map(sum_of_squares).collect::<Result<Vec<f64>>>()?;
         Ok(squares.iter().sum::<f64>().sqrt())
     }
 
@@ -101,10 +105,8 @@ pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use candle_core::Device;
-    use swift_runtime::Role;
-
     use super::*;
+    use candle_core::Device;
 
     /// A trainable vector.
     pub(crate) fn parameter(id: u32, name: &str, elements: &[f32]) -> TrainableParameter {
@@ -129,7 +131,7 @@ pub(crate) mod tests {
         gradients.accumulate(ParameterId(3), &shared).unwrap();
         gradients.accumulate(ParameterId(3), &vector(&[0.0, 4.0])).unwrap();
         gradients.accumulate(ParameterId(1), &vector(&[12.0])).unwrap();
-        assert_eq!(gradients.sums().unwrap()[0].to_vec1::<f32>().unwrap(), [3.0, 4.0]);
+        assert_eq!(gradients.sums().unwrap()[0].unwrap().to_vec1::<f32>().unwrap(), [3.0, 4.0]);
         assert_eq!(shared.to_vec1::<f32>().unwrap(), [3.0, 0.0]);
         assert_eq!(gradients.norm().unwrap(), 13.0);
     }

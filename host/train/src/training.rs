@@ -15,6 +15,8 @@ pub struct Training {
     pub model: Model,
     /// The reference model. A loss that needs one and gets none takes the model without its adapter.
     pub reference: Option<Model>,
+    /// The teacher model of losses that need one.
+    pub teacher: Option<Model>,
     /// What is learned.
     pub loss: Box<dyn Loss>,
     /// Who looks on and steers, asked in this order.

@@ -1,7 +1,10 @@
 //! Callbacks: what they remember goes through checkpoints.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
-use swift_runtime::{Action, CallbackPlugin, Event, Limits, RunState};
+use swift_runtime::{Action, CallbackPlugin, Event, Limits, RunState, RunView};
+use swift_tensor::Tensor;
 
 use crate::plugin;
 
@@ -10,10 +13,23 @@ fn early_stopping() -> CallbackPlugin {
     plugin("early-stopping").callback(&arguments, &Limits::default()).unwrap()
 }
 
+/// A run without parameters.
+struct NothingTrained;
+
+impl RunView for NothingTrained {
+    fn parameter_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn parameter(&self, _: &str) -> Option<Tensor> {
+        None
+    }
+}
+
 fn evaluated(callback: &mut CallbackPlugin, loss: f64) -> Vec<Action> {
     let metrics = vec![("eval_loss".to_owned(), loss)];
     let run = RunState { step: 1, max_steps: 9, epoch: 0.1, learning_rate: 1e-4, metrics };
-    callback.on_event(Event::Evaluate, &run).unwrap()
+    callback.on_event(Event::Evaluate, &run, Arc::new(NothingTrained)).unwrap()
 }
 
 #[test]

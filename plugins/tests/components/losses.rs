@@ -43,6 +43,9 @@ impl BatchView for Batch {
     fn sequence_lengths(&self) -> Vec<u32> {
         LENGTHS.to_vec()
     }
+    fn group_lengths(&self) -> Vec<u32> {
+        vec![2, 2]
+    }
     fn field(&self, _: &str) -> Option<Tensor> {
         None
     }
@@ -51,6 +54,12 @@ impl BatchView for Batch {
     }
     fn global_sequence_count(&self) -> u64 {
         4
+    }
+    fn global_row_count(&self) -> u64 {
+        2
+    }
+    fn global_batch_count(&self) -> u64 {
+        1
     }
     fn step(&self) -> u64 {
         0
@@ -79,6 +88,9 @@ impl OutputsView for Outputs {
         unreachable!("no standard loss asks for them")
     }
     fn hidden(&self) -> Result<Tensor> {
+        unreachable!("no standard loss asks for them")
+    }
+    fn last_hidden(&self) -> Result<Tensor> {
         unreachable!("no standard loss asks for them")
     }
 }

@@ -34,7 +34,8 @@ fn every_plugin_describes_itself_and_imports_only_what_it_uses() {
         let interfaces: &[&str] = match plugin.kinds() {
             [Kind::Loss] => &["batch-view", "log", "tensor"],
             [Kind::Model] => &["log", "nn", "tensor"],
-            [Kind::Callback | Kind::Dataset] => &["log"],
+            [Kind::Callback] => &["log", "run-view"],
+            [Kind::Dataset] => &["conversation", "log"],
             kinds => panic!("{name} is {kinds:?}"),
         };
         let mut imports = plugin.imports().to_vec();

@@ -45,7 +45,7 @@ pub fn sample(row: &Row, messages: Vec<Message>) -> Result<Sample> {
     refuse_unsupported(row)?;
     let messages = finished(with_system(row, messages)?)?;
     let rejected = rejected(row, &messages)?;
-    Ok(Sample { messages, rejected, fields: fields(row) })
+    Ok(Sample { rejected, columns: numbers(row), ..Sample::new(messages) })
 }
 
 /// As [`sample`], with the conversation that ends with the worse answer.
@@ -59,7 +59,7 @@ pub fn preference(row: &Row, chosen: Vec<Message>, rejected: Vec<Message>) -> Re
     if same(&messages, &rejected) {
         bail!("the chosen and the rejected answer are the same");
     }
-    Ok(Sample { messages, rejected: Some(rejected), fields: fields(row) })
+    Ok(Sample { rejected: Some(rejected), columns: numbers(row), ..Sample::new(messages) })
 }
 
 /// The value of the one column that has one of `names`, whatever its case; nulls don't count. The first name wins over
@@ -174,7 +174,7 @@ fn turn(value: &Value) -> Result<Vec<Message>> {
         bail!("`tool_calls` of a message are not supported");
     }
     let content = content(role, turn.get("content").or_else(|| turn.get("value")).unwrap_or(&Value::Null))?;
-    Ok(vec![Message { role: role.to_owned(), content, train: train(turn)? }])
+    Ok(vec![Message { role: role.to_owned(), content, train: train(turn)?, loss_scale: None }])
 }
 
 fn pair(turn: &Row) -> Result<Vec<Message>> {
@@ -267,8 +267,11 @@ fn same(a: &[Message], b: &[Message]) -> bool {
 }
 
 /// The row's numeric columns.
-fn fields(row: &Row) -> Vec<(String, f64)> {
-    row.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect()
+/// The columns that losses may ask for.
+fn numbers(row: &Row) -> Vec<(String, String)> {
+    let is_number = |value: &Value| value.is_number() || value.is_boolean();
+    let numbers = row.iter().filter(|(_, value)| is_number(value));
+    numbers.map(|(name, value)| (name.clone(), value.to_string())).collect()
 }
 
 fn refuse_unsupported(row: &Row) -> Result<()> {

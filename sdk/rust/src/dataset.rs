@@ -32,13 +32,20 @@ pub(crate) fn outcome(dataset: &impl Dataset, row: &Row) -> Outcome {
 impl Message {
     /// A message that is trained on as the run decides.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self { role: role.into(), content: content.into(), train: None }
+        Self { role: role.into(), content: content.into(), train: None, loss_scale: None }
     }
 }
 
 impl Sample {
     /// A conversation that ends with the answer that is trained on.
     pub fn new(messages: Vec<Message>) -> Self {
-        Self { messages, rejected: None, fields: Vec::new() }
+        Self { messages, rejected: None, positives: Vec::new(), negatives: Vec::new(), columns: Vec::new() }
+    }
+
+    /// Adds something else that the row says.
+    #[must_use]
+    pub fn column(mut self, name: impl Into<String>, value: &Value) -> Self {
+        self.columns.push((name.into(), value.to_string()));
+        self
     }
 }

@@ -16,8 +16,10 @@ pub trait Identity {
 
 /// Makes a plugin of a type: `export!(Dpo: Loss)`.
 ///
-/// The kinds are [`Loss`](crate::Loss), [`Model`](crate::Model), [`Callback`](crate::Callback) and
-/// [`Dataset`](crate::Dataset); a type can be several: `export!(Mine: Loss + Callback)`. The plugin is called as its
+/// The kinds are the traits [`Loss`](crate::Loss), [`Model`](crate::Model), [`Callback`](crate::Callback),
+/// [`Dataset`](crate::Dataset), [`Metric`](crate::Metric), [`Schedule`](crate::Schedule), [`Optimizer`](crate::Optimizer),
+/// [`Reward`](crate::Reward), [`Template`](crate::Template) and [`LossScale`](crate::LossScale); a type can be several:
+/// `export!(Mine: Loss + Callback)`. The plugin is called as its
 /// package, without a leading `plugin-`, or as told: `export!(Dpo: Loss, name = "dpo")`. Its version is the package's.
 ///
 /// Outside of the sandbox this only checks that the type is what it says.
@@ -62,5 +64,23 @@ macro_rules! __export_kind {
     };
     (Dataset $exported:ident) => {
         $crate::bindings::dataset::export_dataset!($exported with_types_in $crate::bindings::dataset);
+    };
+    (Metric $exported:ident) => {
+        $crate::bindings::metric::export_metric!($exported with_types_in $crate::bindings::metric);
+    };
+    (Schedule $exported:ident) => {
+        $crate::bindings::schedule::export_schedule!($exported with_types_in $crate::bindings::schedule);
+    };
+    (Optimizer $exported:ident) => {
+        $crate::bindings::optimizer::export_optimizer!($exported with_types_in $crate::bindings::optimizer);
+    };
+    (Reward $exported:ident) => {
+        $crate::bindings::reward::export_reward!($exported with_types_in $crate::bindings::reward);
+    };
+    (Template $exported:ident) => {
+        $crate::bindings::template::export_template!($exported with_types_in $crate::bindings::template);
+    };
+    (LossScale $exported:ident) => {
+        $crate::bindings::loss_scale::export_loss_scale!($exported with_types_in $crate::bindings::loss_scale);
     };
 }

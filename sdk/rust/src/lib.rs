@@ -20,35 +20,47 @@ mod errors;
 pub mod export;
 pub mod log;
 mod loss;
+mod metric;
 mod model;
 mod operators;
+mod optimizer;
 #[doc(hidden)]
 pub mod parameters;
+mod reward;
+mod schedule;
 mod settings;
+mod template;
 mod tensor;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
 pub use serde_json::Value;
 
-pub use callback::{Action, Callback, Event, RunState};
+pub use callback::{Action, Callback, Event, Run, RunState};
 pub use dataset::{Dataset, Message, Outcome, Row, Sample};
 pub use errors::{Error, ErrorKind, Result};
-pub use loss::{Batch, Input, Loss, Outputs, Report, Requirements};
+pub use loss::{Batch, Input, Loss, Outputs, Report, Requirements, TrainedParts};
+pub use metric::Metric;
 pub use model::{
     Architecture, AttentionOptions, Context, Head, Linear, Model, ModelParameter, ParameterTable, Role,
     RotaryTable,
 };
+pub use optimizer::{OptimizedParameter, Optimizer, Slot, Step, Update};
 pub use parameters::{Parameter, ParameterType, ParameterValue, Parameters};
+pub use reward::{Completion, Reward};
+pub use schedule::Schedule;
 pub use settings::Settings;
+pub use template::{Content, LossScale, Piece, RenderOptions, Rendered, Template, Training};
 pub use tensor::{Dtype, Operand, Tensor};
 
 /// Everything that a plugin is likely to need: `use swift_plugin::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Action, Architecture, AttentionOptions, Batch, Callback, Context, Dataset, Dtype, Error, Event, Head,
-        Input, Linear, Loss, Message, Model, ModelParameter, Outcome, Outputs, ParameterTable, Parameters,
-        Report, Requirements, Result, Role, RotaryTable, Row, RunState, Sample, Settings, Tensor, Value,
+        Action, Architecture, AttentionOptions, Batch, Callback, Completion, Content, Context, Dataset,
+        Dtype, Error, Event, Head, Input, Linear, Loss, LossScale, Message, Metric, Model, ModelParameter,
+        OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece, RenderOptions,
+        Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState, Sample,
+        Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,
     };
     pub use crate::{bail, debug, error, export, info, parameters, trace, warn};
 }

@@ -2,15 +2,15 @@
 
 use std::panic::Location;
 
-use crate::{Parameters, Result, Tensor, backend};
+use crate::{Parameters, Result, Tensor, backend, bail};
 
-pub use crate::bindings::loss::{Input, Requirements};
+pub use crate::bindings::loss::{Input, Requirements, TrainedParts};
 
 /// A training objective: hyper-parameters and one function.
 pub trait Loss: Parameters {
     /// What the loss needs of the trainer. Conversations and nothing else, unless a loss says so.
     fn requirements(&self) -> Requirements {
-        Requirements { input: Input::Causal, reference: false, disable_dropout: false }
+        Requirements::default()
     }
 
     /// Computes the loss of one micro-batch: its share of the loss of the whole accumulation window, so that shares
@@ -19,6 +19,33 @@ pub trait Loss: Parameters {
     /// # Errors
     /// Whatever keeps the loss from being computed; the run ends with it.
     fn compute(&self, batch: &Batch, policy: &Outputs, reference: Option<&Outputs>) -> Result<Report>;
+
+    /// What the loss remembers between steps, to be written into checkpoints. Most remember nothing.
+    fn save_state(&self) -> String {
+        String::new()
+    }
+
+    /// Takes up what [`save_state`](Self::save_state) gave, when a run is resumed.
+    ///
+    /// # Errors
+    /// If it is no such state.
+    fn restore_state(&mut self, _state: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Conversations and nothing else.
+impl Default for Requirements {
+    fn default() -> Self {
+        Self {
+            input: Input::Causal,
+            trained_parts: TrainedParts::Answers,
+            reference: false,
+            teacher: false,
+            score_head: None,
+            disable_dropout: false,
+        }
+    }
 }
 
 /// One packed micro-batch.
@@ -81,15 +108,25 @@ views! {
         global_token_count -> u64;
         /// Sequences in the whole accumulation window, over all devices.
         global_sequence_count -> u64;
+        /// Rows in the whole accumulation window, over all devices: conversations, pairs, groups.
+        global_row_count -> u64;
+        /// Micro-batches in the whole accumulation window, over all devices.
+        global_batch_count -> u64;
         /// Optimiser steps taken so far.
         step -> u64;
     }
 }
 
 impl Batch<'_> {
-    /// Tokens in each sequence. Preference pairs come as two consecutive runs: all chosen, then all rejected.
+    /// Tokens in each sequence. Preference pairs come as two consecutive runs: all chosen, then all rejected; the mismatches
+    /// of unpaired preferences after all rows' own sequences; groups row by row.
     pub fn sequence_lengths(&self) -> Vec<u32> {
         self.0.sequence_lengths()
+    }
+
+    /// Sequences of each row, for rows of several sequences that differ in their number.
+    pub fn group_lengths(&self) -> Vec<u32> {
+        self.0.group_lengths()
     }
 
     /// Sequences in the micro-batch.
@@ -99,7 +136,7 @@ impl Batch<'_> {
 
     /// Preference pairs in the whole accumulation window, over all devices.
     pub fn global_pair_count(&self) -> u64 {
-        self.global_sequence_count() / 2
+        self.global_row_count()
     }
 
     /// False during evaluation.
@@ -107,9 +144,24 @@ impl Batch<'_> {
         self.0.training()
     }
 
-    /// A numeric column of the rows, `[rows]` `float32`; none if any row lacks it.
+    /// A numeric column of the rows, `[rows]` `float32`, true and false being 1 and 0. A column of lists is `[rows, longest]`,
+    /// shorter lists filled up with NaN. None if any row lacks it.
     pub fn field(&self, name: &str) -> Option<Tensor> {
         self.0.field(name).map(backend::given)
+    }
+
+    /// A number for each token, `[tokens]` `float32`: `old_logps`, `advantages` of rollouts. None if there is no such column.
+    pub fn token_field(&self, name: &str) -> Option<Tensor> {
+        self.0.token_field(name).map(backend::given)
+    }
+
+    /// Calls `f` with what the teacher model computed for the batch.
+    ///
+    /// # Errors
+    /// If there is no teacher model, and what `f` gives.
+    pub fn with_teacher<T>(&self, f: impl FnOnce(&Outputs) -> Result<T>) -> Result<T> {
+        let Some(teacher) = self.0.teacher() else { bail!("the outputs of the teacher model are missing") };
+        f(&Outputs(backend::lent(&teacher)))
     }
 
     /// The sum of a value per token over each sequence: `[tokens]` to `[sequences]`.
@@ -151,6 +203,13 @@ views! {
         logits -> Result<Tensor>;
         /// `[tokens, hidden_size]`: the last hidden states, after the final norm.
         hidden -> Result<Tensor>;
+        /// `[sequences, hidden_size]`: the hidden state of each sequence's last token.
+        last_hidden -> Result<Tensor>;
+        /// `[sequences, outputs]` `float32`: the score head applied to [`last_hidden`](Self::last_hidden). Only for losses
+        /// that require a head.
+        scores -> Result<Tensor>;
+        /// `[tokens, outputs]` `float32`: the score head applied to every token.
+        token_scores -> Result<Tensor>;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flags about the model.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -14,6 +15,12 @@ pub(crate) struct ModelArguments {
     /// Reference model of losses that need one [default: the model before training]
     #[arg(long, value_name = "DIR")]
     pub(crate) ref_model: Option<PathBuf>,
+    /// Teacher model of losses that need one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) teacher_model: Option<PathBuf>,
+    /// Classes, or numbers to predict, of losses that score whole texts
+    #[arg(long, value_name = "N")]
+    pub(crate) num_labels: Option<NonZeroU32>,
     /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     #[serde(rename = "torch_dtype")]

@@ -1,5 +1,5 @@
 use crate::rows::Message;
-use crate::template::Unfit;
+use crate::template::{Said, Unfit};
 
 /// Where thoughts end in an answer.
 const THINKING_END: &str = "</think>";
@@ -25,7 +25,7 @@ pub(super) enum Turn {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) text: String,
-    pub(super) train: Option<bool>,
+    pub(super) said: Said,
 }
 
 impl Conversation {
@@ -35,8 +35,9 @@ impl Conversation {
             _ => (None, messages),
         };
         let mut turns: Vec<Turn> = Vec::new();
-        for Message { role, content, train } in rest {
-            let answer = || Answer { text: content.clone(), train: *train };
+        for Message { role, content, train, loss_scale } in rest {
+            let said = Said { train: *train, loss_scale: *loss_scale };
+            let answer = || Answer { text: content.clone(), said };
             match (role.as_str(), turns.last_mut()) {
                 ("user", Some(Turn::User(text))) => text.push_str(content),
                 ("user", _) => turns.push(Turn::User(content.clone())),

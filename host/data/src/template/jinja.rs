@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::encode::Piece;
 use crate::error::{Error, Result};
 use crate::template::chat::{Conversation, Turn};
-use crate::template::{LossScale, TemplateOptions, Unfit};
+use crate::template::{LossScale, Said, TemplateOptions, Unfit};
 use crate::tokenizer::Tokenizer;
 
 /// Stands after each answer in a rendering that is made to find where answers end. It is made of a character that
@@ -42,7 +42,7 @@ type Text = (&'static str, String);
 struct Answer<'a> {
     /// Index of its message.
     index: usize,
-    train: Option<bool>,
+    said: Said,
     /// White space at its end, which templates may trim.
     trailing: &'a str,
 }
@@ -105,7 +105,7 @@ impl JinjaTemplate {
         let messages = as_messages(&texts);
         let whole = self.render(&messages, false)?;
         if loss_scale == LossScale::All {
-            return Ok(vec![Piece::text(whole, true)]);
+            return Ok(vec![Piece::text(whole, 1.0)]);
         }
         let answers = answers(&texts, conversation)?;
         let ends = self.ends(conversation, &whole, answers.len())?;
@@ -132,11 +132,11 @@ impl JinjaTemplate {
             else {
                 return Err(Unfit::new("the chat template renders prompts and answers differently", ""));
             };
-            pieces.push(Piece::text(before, false));
-            pieces.push(Piece::text(text, loss_scale.trains(answer.train, number == last)));
+            pieces.push(Piece::text(before, 0.0));
+            pieces.push(Piece::text(text, loss_scale.weight(answer.said, number == last)));
             done = end;
         }
-        pieces.push(Piece::text(whole.get(done..).unwrap_or_default(), false));
+        pieces.push(Piece::text(whole.get(done..).unwrap_or_default(), 0.0));
         Ok(pieces)
     }
 
@@ -225,11 +225,11 @@ fn answers<'a>(texts: &'a [Text], conversation: &Conversation) -> Result<Vec<Ans
             Turn::Assistant(answers) => Some((index, text, answers)),
         })
         .map(|(index, text, answers)| {
-            let train = answers.first().and_then(|answer| answer.train);
-            if answers.iter().any(|answer| answer.train != train) {
+            let said = answers.first().map(|answer| answer.said).unwrap_or_default();
+            if answers.iter().any(|answer| answer.said != said) {
                 return Err(Unfit::new("answers in a row differ in whether they are trained on", ""));
             }
-            Ok(Answer { index, train, trailing: text.get(text.trim_end().len()..).unwrap_or_default() })
+            Ok(Answer { index, said, trailing: text.get(text.trim_end().len()..).unwrap_or_default() })
         })
         .collect()
 }

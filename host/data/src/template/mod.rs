@@ -91,13 +91,26 @@ impl FromStr for LossScale {
 }
 
 impl LossScale {
-    /// Whether an answer is trained on.
-    fn trains(self, train: Option<bool>, is_last_round: bool) -> bool {
-        train.unwrap_or(match self {
+    /// The factor on the loss of an answer's tokens, 0 if it is not trained on.
+    fn weight(self, said: Said, is_last_round: bool) -> f32 {
+        let trains = said.train.unwrap_or(match self {
             Self::Default | Self::All => true,
             Self::LastRound => is_last_round,
-        })
+        });
+        if trains { said.loss_scale.unwrap_or(1.0) as f32 } else { 0.0 }
     }
+
+    /// The factor on the loss of everything but answers.
+    fn elsewhere(self) -> f32 {
+        if self == Self::All { 1.0 } else { 0.0 }
+    }
+}
+
+/// What a message says of being trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Said {
+    train: Option<bool>,
+    loss_scale: Option<f64>,
 }
 
 /// Why a row cannot be used.
@@ -198,6 +211,19 @@ impl Template {
             }
             Kind::Jinja(jinja) => tokenize(&self.tokenizer, jinja.pieces(&conversation, loss_scale)?, &[])?,
         })
+    }
+
+    /// Tokens of a text that is judged as a whole, with nothing trained on: a conversation, or a question alone, as a prompt.
+    ///
+    /// # Errors
+    /// Why the conversation cannot be used.
+    pub fn encode_text(&self, messages: &[Message]) -> Result<Encoded, Unfit> {
+        let input_ids = match Conversation::new(messages)?.ends_with_answer() {
+            true => self.encode(messages, LossScale::Default)?.input_ids,
+            false => self.encode_prompt(messages)?,
+        };
+        let weights = vec![0.0; input_ids.len()];
+        Ok(Encoded { input_ids, weights })
     }
 
     /// Tokens of a conversation up to where the next answer begins.

@@ -79,7 +79,7 @@ impl TableTemplate {
         let scale = loss_scale.unwrap_or_default();
         self.arrange_thoughts(&mut conversation, training && scale != LossScale::LastRound, options);
 
-        let everywhere = scale == LossScale::All;
+        let everywhere = scale.elsewhere();
         let mut pieces = vec![Piece::tokens(&self.begin_ids, everywhere)];
         let default_system = options.system.as_ref().or(self.entry.default_system.as_ref());
         let system = conversation.system.as_ref().or(default_system).filter(|text| !text.is_empty());
@@ -97,17 +97,17 @@ impl TableTemplate {
             pieces.extend(
                 answers
                     .into_iter()
-                    .map(|answer| Piece::text(answer.text, scale.trains(answer.train, is_last_round))),
+                    .map(|answer| Piece::text(answer.text, scale.weight(answer.said, is_last_round))),
             );
             if !is_last_round {
                 pieces.push(Piece::text(&self.entry.chat_sep, everywhere));
             } else if !answered {
                 pieces.push(Piece::text(self.answer_prefix(options), everywhere));
             } else if training && !stopped && self.end_ids.is_empty() {
-                pieces.push(Piece::text(&self.entry.suffix, true));
+                pieces.push(Piece::text(&self.entry.suffix, 1.0));
             }
         }
-        pieces.push(Piece::tokens(&self.end_ids, true));
+        pieces.push(Piece::tokens(&self.end_ids, 1.0));
         pieces
     }
 

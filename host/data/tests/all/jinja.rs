@@ -61,7 +61,7 @@ fn conversation(turns: &[&str]) -> Vec<Message> {
 fn trained(template: &Template, messages: &[Message], loss_scale: LossScale) -> (String, Vec<String>) {
     let encoded = template.encode(messages, loss_scale).unwrap();
     let decode = |ids: &[u32]| template.tokenizer().decode(ids).unwrap();
-    let labels: Vec<_> = encoded.input_ids.iter().copied().zip(encoded.labels.iter().copied()).collect();
+    let labels: Vec<_> = encoded.input_ids.iter().copied().zip(encoded.labels()).collect();
     let parts = labels
         .chunk_by(|left, right| (left.1 == IGNORED) == (right.1 == IGNORED))
         .filter(|run| run[0].1 != IGNORED)

@@ -1,8 +1,8 @@
 use std::fs;
 
 use swift_data::{
-    Adapter, AdapterFailure, Dataset, DatasetSpec, Error, LoadOptions, LossScale, Outcome, Template,
-    TemplateOptions, Tokenizer, Truncation,
+    Adapter, AdapterFailure, Dataset, DatasetSpec, Error, Field, LoadOptions, LossScale, Outcome, RowShape,
+    Template, TemplateOptions, Tokenizer, Truncation,
 };
 
 use crate::support::{MessagesAdapter, file, load, plan_in_order, rows, template};
@@ -154,11 +154,12 @@ fn pairs_need_a_rejected_answer_of_their_own() {
     let pair = ROW.replace("]}", "], \"rejected_response\": \"c\", \"margin\": 2}");
     let same = ROW.replace("]}", "], \"rejected_response\": \"b\"}");
     let (_folder, path) = file("a.jsonl", format!("{pair}\n{ROW}\n{same}"));
-    let options = LoadOptions { pairs: true, loss_scale: LossScale::LastRound, ..LoadOptions::default() };
+    let options =
+        LoadOptions { shape: RowShape::Pair, loss_scale: LossScale::LastRound, ..LoadOptions::default() };
     let dataset = load(&[&path], &template("qwen"), &options).unwrap();
     let reasons: Vec<_> = dataset.report().dropped.iter().map(|dropped| dropped.reason.as_str()).collect();
     assert_eq!(reasons, ["there is no rejected answer", "the chosen and the rejected answer are the same"]);
-    assert_eq!(dataset.example(0).unwrap().fields, [("margin".to_owned(), 2.0)]);
+    assert_eq!(dataset.example(0).unwrap().fields, [("margin".to_owned(), Field::Number(2.0))]);
     let dataset = load(&[&path], &template("qwen"), &LoadOptions::default()).unwrap();
     assert_eq!((dataset.len(), dataset.example(0).unwrap().sequences.len()), (3, 1));
 }

@@ -32,6 +32,7 @@ pub(crate) fn messages(rows: &Value) -> Vec<Message> {
         role: text(row, "role"),
         content: text(row, "content"),
         train: row.get("loss").and_then(Value::as_bool),
+        loss_scale: None,
     };
     rows.as_array().unwrap().iter().map(message).collect()
 }
@@ -39,11 +40,11 @@ pub(crate) fn messages(rows: &Value) -> Vec<Message> {
 /// Runs of labels as `[start, end]` pairs; checks that each label is the token itself.
 pub(crate) fn label_spans(encoded: &Encoded) -> Vec<[usize; 2]> {
     let mut spans: Vec<[usize; 2]> = Vec::new();
-    for (index, (id, label)) in encoded.input_ids.iter().zip(&encoded.labels).enumerate() {
-        if *label == IGNORED {
+    for (index, (id, label)) in encoded.input_ids.iter().zip(encoded.labels()).enumerate() {
+        if label == IGNORED {
             continue;
         }
-        assert_eq!(*label, i64::from(*id));
+        assert_eq!(label, i64::from(*id));
         match spans.last_mut() {
             Some([_, end]) if *end == index => *end += 1,
             _ => spans.push([index, index + 1]),
@@ -105,12 +106,8 @@ fn convert(row: &Value) -> Outcome {
         (None, Some(rows)) => Some(self::messages(rows)),
         (None, None) => None,
     };
-    let margin = row.get("margin").and_then(Value::as_f64);
-    Outcome::Sample(Sample {
-        messages,
-        rejected,
-        fields: margin.map(|value| ("margin".into(), value)).into_iter().collect(),
-    })
+    let margin = row.get("margin").map(|value| ("margin".to_owned(), value.clone()));
+    Outcome::Sample(Sample { rejected, columns: margin.into_iter().collect(), ..Sample::new(messages) })
 }
 
 /// Loads files with [`MessagesAdapter`].

@@ -1,5 +1,7 @@
 use serde_json::Value;
-use swift_data::{Error, LoadOptions, LossScale, Template, TemplateOptions, Tokenizer, Truncation};
+use swift_data::{
+    Error, Field, LoadOptions, LossScale, RowShape, Template, TemplateOptions, Tokenizer, Truncation,
+};
 
 use crate::support::{
     expect_encoded, file, golden, golden_json, label_spans, load, messages, template, tokenizer,
@@ -53,7 +55,7 @@ fn options_pairs_and_truncation_give_what_ms_swift_gives() {
         };
         let template = Template::new(case["template"].as_str(), &tokenizer(), options).unwrap();
         let load_options = LoadOptions {
-            pairs: case["mode"] == "rlhf",
+            shape: if case["mode"] == "rlhf" { RowShape::Pair } else { RowShape::Conversation },
             loss_scale: text("loss_scale").unwrap_or("default").parse().unwrap(),
             max_length: option("max_length").and_then(Value::as_u64).map(|length| length as usize),
             truncation: text("truncation_strategy")
@@ -74,7 +76,7 @@ fn options_pairs_and_truncation_give_what_ms_swift_gives() {
         }
         let dataset = loaded.unwrap();
         let example = dataset.example(0).unwrap();
-        if load_options.pairs {
+        if load_options.shape == RowShape::Pair {
             assert_eq!(example.sequences.len(), 2);
             for (encoded, side) in example.sequences.iter().zip(["chosen", "rejected"]) {
                 let golden = |what: &str| &case[format!("{side}_{what}")];
@@ -88,7 +90,7 @@ fn options_pairs_and_truncation_give_what_ms_swift_gives() {
             let margin: Vec<_> = case
                 .get("margin")
                 .and_then(Value::as_f64)
-                .map(|value| ("margin".to_owned(), value))
+                .map(|value| ("margin".to_owned(), Field::Number(value)))
                 .into_iter()
                 .collect();
             assert_eq!(example.fields, margin);

@@ -1,6 +1,7 @@
 use serde_json::Value;
 use swift_data::{
-    BatchPlan, Dataset, LoadOptions, LossScale, PackedBatch, Packing, PackingStrategy, PlanOptions,
+    Arrangement, BatchPlan, Dataset, LoadOptions, LossScale, PackedBatch, Packing, PackingStrategy,
+    PlanOptions, RowShape,
 };
 
 use crate::support::{golden, golden_json, load, plan_in_order, template};
@@ -8,7 +9,7 @@ use crate::support::{golden, golden_json, load, plan_in_order, template};
 fn dataset(trace: &str, pairs: bool, max_length: usize) -> Dataset {
     let path = golden(&format!("traces/{trace}/data.jsonl"));
     let options = LoadOptions {
-        pairs,
+        shape: if pairs { RowShape::Pair } else { RowShape::Conversation },
         loss_scale: if pairs { LossScale::LastRound } else { LossScale::Default },
         max_length: Some(max_length),
         ..LoadOptions::default()
@@ -18,7 +19,7 @@ fn dataset(trace: &str, pairs: bool, max_length: usize) -> Dataset {
 
 fn collate(dataset: &Dataset, indices: &[usize]) -> PackedBatch {
     let examples: Vec<_> = indices.iter().map(|index| dataset.example(*index).unwrap()).collect();
-    PackedBatch::collate(&examples)
+    PackedBatch::collate(&examples, Arrangement::Runs)
 }
 
 fn numbers(value: &Value) -> Vec<i64> {

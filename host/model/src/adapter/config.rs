@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::AdapterOptions;
 use super::target::names;
-use crate::{Error, Result};
+use crate::{Error, Result, score_head};
 
 /// The version of PEFT whose keys are written.
 const PEFT_VERSION: &str = "0.20.0";
@@ -112,8 +112,8 @@ impl AdapterConfig {
         self.alpha_of(module) / if self.rslora { rank.sqrt() } else { rank }
     }
 
-    /// The file's text, with the keys and in the manner of PEFT.
-    pub(crate) fn to_text(&self, base_model: &str, target_modules: &[String]) -> String {
+    /// The file's text, with the keys and in the manner of PEFT. `with_head` says whether a score head lies beside it.
+    pub(crate) fn to_text(&self, base_model: &str, target_modules: &[String], with_head: bool) -> String {
         let pattern = |entries: Vec<(&String, Value)>| {
             Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), value)).collect())
         };
@@ -143,7 +143,7 @@ impl AdapterConfig {
             "lora_ga_config": null,
             "megatron_config": null,
             "megatron_core": "megatron.core",
-            "modules_to_save": null,
+            "modules_to_save": with_head.then_some([score_head::MODULE]),
             "monteclora_config": null,
             "peft_type": "LORA",
             "peft_version": PEFT_VERSION,
@@ -153,7 +153,7 @@ impl AdapterConfig {
             "revision": null,
             "target_modules": target_modules,
             "target_parameters": null,
-            "task_type": "CAUSAL_LM",
+            "task_type": if with_head { "SEQ_CLS" } else { "CAUSAL_LM" },
             "trainable_token_indices": null,
             "use_bdlora": null,
             "use_dora": self.dora,
@@ -210,6 +210,7 @@ impl Reader<'_> {
                 "bias" => value == "none",
                 // Other ways of initialising leave their mark in the base model's weights.
                 "init_lora_weights" => value.is_boolean() || value == "gaussian" || value.is_null(),
+                "modules_to_save" => is_neutral(value) || is_head(value),
                 field if read.contains(&field) || read_lists.contains(&field) => true,
                 field if WITHOUT_EFFECT.contains(&field) => true,
                 _ => is_neutral(value),
@@ -220,6 +221,12 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether nothing but a score head is saved whole. PEFT lists the names that it may have.
+fn is_head(modules: &Value) -> bool {
+    let names = modules.as_array().map(Vec::as_slice).unwrap_or_default();
+    names.iter().all(|name| name == score_head::MODULE || name == "classifier")
 }
 
 fn is_neutral(value: &Value) -> bool {

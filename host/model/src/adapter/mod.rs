@@ -21,6 +21,7 @@ use norms::row_norms;
 use target::Module;
 
 pub(crate) use layer::adapter_dtype;
+pub(crate) use peft::adapter_weights;
 
 /// What a new adapter shall be.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,11 @@ impl Adapter {
     /// Whether gradients are wanted.
     pub(crate) fn trainable(&self) -> bool {
         self.trainable
+    }
+
+    /// An id that no parameter of the adapter has.
+    pub(crate) fn next_id(&self, architecture: &Architecture) -> u32 {
+        architecture.parameters.len() as u32 + 3 * self.layers.len() as u32
     }
 
     /// The dropout rate in training.

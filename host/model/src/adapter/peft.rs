@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use swift_runtime::Architecture;
 use swift_tensor::{DType, Device};
@@ -12,6 +12,7 @@ use super::config::AdapterConfig;
 use super::layer::{A, B, Layer, MAGNITUDE, Matrices};
 use super::target::{self, Module};
 use crate::config::{read_object, require_folder};
+use crate::score_head::{Place, ScoreHead};
 use crate::weights::{Expected, read_tensors};
 use crate::write::{write_file, write_tensors};
 use crate::{Error, Result};
@@ -21,6 +22,11 @@ const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 /// What ms-swift writes besides.
 const ADDITIONAL_FILE: &str = "additional_config.json";
 const ADDITIONAL_TEXT: &str = r#"{"lora_dtype": null, "lorap_lr_ratio": null, "lorap_emb_lr": 1e-06}"#;
+
+/// The file with the weights of the adapter in `folder`.
+pub(crate) fn adapter_weights(folder: &Path) -> PathBuf {
+    folder.join(WEIGHTS_FILE)
+}
 
 /// The name of a parameter of an adapter in PEFT's files.
 pub(crate) fn name_of(module: &Module, end: &str) -> String {
@@ -44,9 +50,11 @@ impl Adapter {
         let config = AdapterConfig::from_entries(&path, &read_object(&path)?)?;
         let modules = target::select(architecture, &config.target_modules)?;
         let expected: Vec<Expected> = modules.iter().flat_map(|module| shapes(&config, module)).collect();
-        let path = folder.join(WEIGHTS_FILE);
+        let path = adapter_weights(folder);
+        // Whoever wants the head asks for it.
+        let besides = [Place::Adapter.name()];
         let mut values =
-            read_tensors(&path, std::slice::from_ref(&path), &expected, &[], dtype, device)?.into_iter();
+            read_tensors(&path, std::slice::from_ref(&path), &expected, &besides, dtype, device)?.into_iter();
         let mut next = || values.next().ok_or_else(|| Error::AdapterSetting("tensors are incomplete".into()));
         let dora = config.dora;
         Self::assemble(config, trainable, architecture, modules, |_| {
@@ -54,20 +62,29 @@ impl Adapter {
         })
     }
 
-    /// Writes the adapter into `folder`. `base_model` is the name under which PEFT finds the base model.
+    /// Writes the adapter into `folder`, with the head on top of it if there is one. `base_model` is the name under which
+    /// PEFT finds the base model.
     ///
     /// # Errors
     /// If a file can't be written.
-    pub(crate) fn write(&self, folder: &Path, architecture: &Architecture, base_model: &str) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        folder: &Path,
+        architecture: &Architecture,
+        base_model: &str,
+        head: Option<&ScoreHead>,
+    ) -> Result<()> {
         let named = |layer: &Layer| {
             let parameters =
                 layer.parameters().map(|(_, end, value)| (name_of(layer.module(), end), value.clone()));
             parameters.collect::<Vec<_>>()
         };
-        let tensors: BTreeMap<_, _> = self.layers.iter().flat_map(named).collect();
-        write_tensors(&folder.join(WEIGHTS_FILE), &tensors)?;
+        let head_weight = head.map(|head| (Place::Adapter.name(), head.weight.clone()));
+        let tensors: BTreeMap<_, _> = self.layers.iter().flat_map(named).chain(head_weight).collect();
+        write_tensors(&adapter_weights(folder), &tensors)?;
         let modules: BTreeSet<&str> = self.layers.iter().map(|layer| layer.module().name.as_str()).collect();
-        let config = self.config.to_text(base_model, &target::describe(architecture, &modules));
+        let targets = target::describe(architecture, &modules);
+        let config = self.config.to_text(base_model, &targets, head.is_some());
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
         write_file(&folder.join(ADDITIONAL_FILE), |file| file.write_all(ADDITIONAL_TEXT.as_bytes()))
     }

@@ -65,7 +65,7 @@ pub(crate) const PLAIN: ForwardOptions =
 
 pub(crate) fn outputs(model: &Model, batch: &Batch, options: ForwardOptions) -> Outputs {
     let hidden = model.forward(&batch.tokens, options).unwrap();
-    Outputs::new(model, hidden, &batch.labels).unwrap()
+    Outputs::new(model, hidden, &batch.labels, &batch.tokens.lengths).unwrap()
 }
 
 /// Mean cross entropy over the labels.

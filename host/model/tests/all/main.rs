@@ -12,5 +12,6 @@ mod golden;
 mod gradients;
 mod native;
 mod saving;
+mod score_head;
 mod stages;
 mod weights;

@@ -186,7 +186,7 @@ fn a_batch_that_does_not_fit_is_refused() {
 fn labels_that_do_not_fit_are_refused() {
     let model = load(&path("models/llama"), DType::F32);
     let hidden = model.forward(&batch().tokens, PLAIN).unwrap();
-    let error = |labels: &[i64]| Outputs::new(&model, hidden.clone(), labels).err().unwrap().to_string();
+    let error = |labels: &[i64]| Outputs::new(&model, hidden.clone(), labels, &[]).err().unwrap().to_string();
     assert_eq!(error(&[-100; 42]), "The batch has 42 labels for hidden states [43, 64]");
     assert_eq!(error(&[320; 43]), "The batch has the label 320, but the model's vocabulary has 320 tokens");
     assert!(error(&[-1; 43]).contains("the label -1"));
@@ -223,7 +223,7 @@ fn outputs_are_there_at_labelled_positions_and_neutral_elsewhere() {
 fn a_batch_without_labels_has_neutral_outputs() {
     let model = load(&path("models/llama"), DType::F32);
     let hidden = model.forward(&batch().tokens, PLAIN).unwrap();
-    let outputs = Outputs::new(&model, hidden, &[-100; 43]).unwrap();
+    let outputs = Outputs::new(&model, hidden, &[-100; 43], &[]).unwrap();
     assert_eq!(outputs.token_logps().unwrap().to_list().unwrap(), [0.0; 43]);
     assert_eq!(outputs.predictions().unwrap().to_list().unwrap(), [-1.0; 43]);
 }

@@ -15,6 +15,7 @@ use crate::views::{BatchView, OutputsView};
 pub(crate) const BATCH: u32 = 0;
 pub(crate) const POLICY: u32 = 0;
 pub(crate) const REFERENCE: u32 = 1;
+const TEACHER: u32 = 2;
 
 impl Host for State {}
 
@@ -35,10 +36,11 @@ impl State {
         outputs: Resource<Outputs>,
         f: impl FnOnce(&dyn OutputsView) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
-        let outputs = view(match outputs.rep() {
-            REFERENCE => &self.views.reference,
-            _ => &self.views.policy,
-        })?;
+        let outputs = match outputs.rep() {
+            TEACHER => view(&self.batch()?.teacher())?,
+            REFERENCE => view(&self.views.reference)?,
+            _ => view(&self.views.policy)?,
+        };
         let tensor = self.on_host_time(|_| f(&*outputs))?;
         Ok(self.lend(tensor)?)
     }
@@ -65,9 +67,26 @@ impl HostBatch for State {
         Ok(self.batch()?.sequence_lengths())
     }
 
+    fn group_lengths(&mut self, _: Resource<Batch>) -> wasmtime::Result<Vec<u32>> {
+        Ok(self.batch()?.group_lengths())
+    }
+
     fn field(&mut self, _: Resource<Batch>, name: String) -> wasmtime::Result<Option<Resource<Handle>>> {
         let field = self.batch()?.field(&name);
         Ok(field.map(|field| self.lend(field)).transpose()?)
+    }
+
+    fn token_field(
+        &mut self,
+        _: Resource<Batch>,
+        name: String,
+    ) -> wasmtime::Result<Option<Resource<Handle>>> {
+        let field = self.batch()?.token_field(&name);
+        Ok(field.map(|field| self.lend(field)).transpose()?)
+    }
+
+    fn teacher(&mut self, _: Resource<Batch>) -> wasmtime::Result<Option<Resource<Outputs>>> {
+        Ok(self.batch()?.teacher().map(|_| Resource::new_own(TEACHER)))
     }
 
     fn global_token_count(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
@@ -76,6 +95,14 @@ impl HostBatch for State {
 
     fn global_sequence_count(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
         Ok(self.batch()?.global_sequence_count())
+    }
+
+    fn global_row_count(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
+        Ok(self.batch()?.global_row_count())
+    }
+
+    fn global_batch_count(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
+        Ok(self.batch()?.global_batch_count())
     }
 
     fn step(&mut self, _: Resource<Batch>) -> wasmtime::Result<u64> {
@@ -115,6 +142,18 @@ impl HostOutputs for State {
 
     fn hidden(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
         self.of_outputs(outputs, |outputs| outputs.hidden())
+    }
+
+    fn last_hidden(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.last_hidden())
+    }
+
+    fn scores(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.scores())
+    }
+
+    fn token_scores(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
+        self.of_outputs(outputs, |outputs| outputs.token_scores())
     }
 
     /// Outputs are only lent.

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 mod log;
 pub(crate) mod nn;
+pub(crate) mod run;
 mod tensor;
 
 use std::sync::Arc;

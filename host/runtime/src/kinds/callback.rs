@@ -1,8 +1,14 @@
+use std::sync::Arc;
+
+use wasmtime::component::Resource;
+
 use crate::Result;
 use crate::bindings::callback::exports::swift::plugin::callback as contract;
 use crate::guest::Guest;
+use crate::host::run::RUN;
 use crate::instance::Rejection;
 use crate::store::Views;
+use crate::views::RunView;
 
 /// What has just happened in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +72,11 @@ impl CallbackPlugin {
         self.guest.name()
     }
 
-    /// Tells it of an event; it says what shall be done next.
+    /// Tells it of an event; it says what shall be done next. `run` is what it may look into.
     ///
     /// # Errors
     /// If the plugin fails, crashes or takes too much.
-    pub fn on_event(&mut self, event: Event, state: &RunState) -> Result<Vec<Action>> {
+    pub fn on_event(&mut self, event: Event, state: &RunState, run: Arc<dyn RunView>) -> Result<Vec<Action>> {
         let state = contract::RunState {
             step: state.step,
             max_steps: state.max_steps,
@@ -80,8 +86,8 @@ impl CallbackPlugin {
         };
         self.guest.call(
             "on-event",
-            Views::default(),
-            |callback, store| callback.call_on_event(store, event.into(), &state),
+            Views { run: Some(run), ..Views::default() },
+            |callback, store| callback.call_on_event(store, event.into(), &state, Resource::new_borrow(RUN)),
             |actions, _| Ok(actions.map_err(Rejection::Failed)?.into_iter().map(Action::from).collect()),
         )
     }

@@ -1,11 +1,12 @@
 use crate::Result;
+use crate::bindings::conversation;
 use crate::bindings::dataset::exports::swift::plugin::dataset as contract;
 use crate::guest::Guest;
 use crate::instance::Rejection;
 use crate::store::Views;
 
 /// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool_call` or `tool_response`.
     pub role: String,
@@ -13,6 +14,8 @@ pub struct Message {
     pub content: String,
     /// For assistant turns: whether to train on it; by default as the run decides.
     pub train: Option<bool>,
+    /// For assistant turns: a factor on the loss of its tokens.
+    pub loss_scale: Option<f64>,
 }
 
 /// A row as the rest of the chain works on it.
@@ -22,8 +25,12 @@ pub struct Sample {
     pub messages: Vec<Message>,
     /// For preference rows: the conversation that ends with the worse answer.
     pub rejected: Option<Vec<Message>>,
-    /// Numeric columns that losses may ask for.
-    pub fields: Vec<(String, f64)>,
+    /// For rows that compare texts: those that fit the conversation.
+    pub positives: Vec<Vec<Message>>,
+    /// For rows that compare texts: those that don't.
+    pub negatives: Vec<Vec<Message>>,
+    /// Everything else that the row says, as JSON.
+    pub columns: Vec<(String, String)>,
 }
 
 /// What became of a row.
@@ -87,18 +94,32 @@ impl From<contract::Outcome> for Outcome {
     fn from(outcome: contract::Outcome) -> Self {
         match outcome {
             contract::Outcome::Skipped(reason) => Self::Skipped(reason),
-            contract::Outcome::Sample(contract::Sample { messages, rejected, fields }) => {
-                let messages_of =
-                    |given: Vec<contract::Message>| given.into_iter().map(Message::from).collect();
-                let (messages, rejected) = (messages_of(messages), rejected.map(messages_of));
-                Self::Sample(Sample { messages, rejected, fields })
+            contract::Outcome::Sample(sample) => {
+                let messages = |given: Vec<conversation::Message>| -> Vec<Message> {
+                    given.into_iter().map(Message::from).collect()
+                };
+                Self::Sample(Sample {
+                    messages: messages(sample.messages),
+                    rejected: sample.rejected.map(messages),
+                    positives: sample.positives.into_iter().map(messages).collect(),
+                    negatives: sample.negatives.into_iter().map(messages).collect(),
+                    columns: sample.columns,
+                })
             }
         }
     }
 }
 
-impl From<contract::Message> for Message {
-    fn from(message: contract::Message) -> Self {
-        Self { role: message.role, content: message.content, train: message.train }
+impl From<conversation::Message> for Message {
+    fn from(message: conversation::Message) -> Self {
+        let conversation::Message { role, content, train, loss_scale } = message;
+        Self { role, content, train, loss_scale }
+    }
+}
+
+impl From<&Message> for conversation::Message {
+    fn from(message: &Message) -> Self {
+        let Message { role, content, train, loss_scale } = message.clone();
+        Self { role, content, train, loss_scale }
     }
 }

@@ -12,21 +12,51 @@ use crate::views::{BatchView, OutputsView};
 use crate::{Result, random};
 
 /// What a row must look like and what lies in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Input {
     /// One conversation a row, the answers labelled.
+    #[default]
     Causal,
     /// A chosen and a rejected answer a row: a batch holds all chosen sequences, then all rejected ones.
     PreferencePairs,
+    /// One conversation a row, and whether its answer is wanted, in the column `label`.
+    UnpairedPreference,
+    /// As [`Self::UnpairedPreference`]; a batch also holds, after all rows' sequences, each row's question with the answer
+    /// of its neighbour in the accumulation window.
+    UnpairedPreferenceWithMismatches,
+    /// One text a row, of which nothing is labelled, and a column `label`.
+    Labelled,
+    /// An anchor, then its positive, then its negative texts a row, one row after the other.
+    Groups,
+    /// Prompts with the answers that the model gave to them.
+    Rollouts,
+}
+
+/// Which parts of a conversation are trained on unless the user says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrainedParts {
+    /// All answers.
+    #[default]
+    Answers,
+    /// The answers after the last question.
+    LastRound,
+    /// Every token.
+    Everything,
 }
 
 /// What a loss needs of the trainer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requirements {
     /// The kind of rows.
     pub input: Input,
+    /// The parts that are trained on by default.
+    pub trained_parts: TrainedParts,
     /// Whether it gets the outputs of the frozen reference model.
     pub reference: bool,
+    /// Whether the batch has the outputs of a teacher model.
+    pub teacher: bool,
+    /// A trained linear layer without bias on the hidden states, and its outputs; 0 for as many as the run says.
+    pub score_head: Option<u32>,
     /// Whether dropout would harm it.
     pub disable_dropout: bool,
 }
@@ -107,7 +137,7 @@ impl LossPlugin {
         self.last = (step, training, number);
         let seed = Some(random::combine(&[self.guest.seed(), step, u64::from(training), number]));
         let has_reference = reference.is_some();
-        let views = Views { batch: Some(batch), policy: Some(policy), reference, context: None, seed };
+        let views = Views { batch: Some(batch), policy: Some(policy), reference, seed, ..Views::default() };
         self.guest.call(
             "compute",
             views,
@@ -119,16 +149,49 @@ impl LossPlugin {
             |report, state| taken(report?, state),
         )
     }
+
+    /// What it wants to find again when the run is resumed.
+    ///
+    /// # Errors
+    /// If the plugin crashes or takes too much.
+    pub fn save_state(&mut self) -> Result<String> {
+        let call = |loss: &contract::Guest, store: &mut _| loss.call_save_state(store);
+        self.guest.call("save-state", Views::default(), call, |state, _| Ok(state))
+    }
+
+    /// Gives it what [`Self::save_state`] gave.
+    ///
+    /// # Errors
+    /// If the plugin does not know what to make of it, crashes or takes too much.
+    pub fn restore_state(&mut self, state: &str) -> Result<()> {
+        self.guest.call(
+            "restore-state",
+            Views::default(),
+            |loss, store| loss.call_restore_state(store, state),
+            |restored, _| restored.map_err(Rejection::Failed),
+        )
+    }
 }
 
 impl From<contract::Requirements> for Requirements {
     fn from(requirements: contract::Requirements) -> Self {
-        let contract::Requirements { input, reference, disable_dropout } = requirements;
+        let contract::Requirements { input, trained_parts, reference, teacher, score_head, disable_dropout } =
+            requirements;
         let input = match input {
             contract::Input::Causal => Input::Causal,
             contract::Input::PreferencePairs => Input::PreferencePairs,
+            contract::Input::UnpairedPreference => Input::UnpairedPreference,
+            contract::Input::UnpairedPreferenceWithMismatches => Input::UnpairedPreferenceWithMismatches,
+            contract::Input::Labelled => Input::Labelled,
+            contract::Input::Groups => Input::Groups,
+            contract::Input::Rollouts => Input::Rollouts,
         };
-        Self { input, reference, disable_dropout }
+        let trained_parts = match trained_parts {
+            contract::TrainedParts::Answers => TrainedParts::Answers,
+            contract::TrainedParts::LastRound => TrainedParts::LastRound,
+            contract::TrainedParts::Everything => TrainedParts::Everything,
+        };
+        Self { input, trained_parts, reference, teacher, score_head, disable_dropout }
     }
 }
 

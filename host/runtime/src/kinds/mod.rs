@@ -1,6 +1,12 @@
-//! What plugins do, one file for each kind.
+//! Plugins at work, a file for each kind.
 
 pub(crate) mod callback;
 pub(crate) mod dataset;
 pub(crate) mod loss;
+pub(crate) mod loss_scale;
+pub(crate) mod metric;
 pub(crate) mod model;
+pub(crate) mod optimizer;
+pub(crate) mod reward;
+pub(crate) mod schedule;
+pub(crate) mod template;

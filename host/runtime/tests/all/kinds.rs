@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Map;
 use swift_runtime::{Action, Error, Event, Kind, Limits, Outcome, RunState};
 
-use crate::support::{Context, Guest, error, load, message, ones};
+use crate::support::{Context, Guest, Trained, error, load, message, ones};
 
 /// A body of `load` for an architecture of two stages, width 2 and no parameters but its head, if `$length` is even; its
 /// name is empty. An odd `$length` gives a head that is not there.
@@ -94,8 +94,8 @@ fn a_callback_steers_the_run_and_keeps_state() {
         learning_rate: 1e-4,
         metrics: vec![("loss".into(), 2.0)],
     };
-    assert_eq!(callback.on_event(Event::StepEnd, &state).unwrap(), []);
-    let actions = callback.on_event(Event::Evaluate, &state).unwrap();
+    assert_eq!(callback.on_event(Event::StepEnd, &state, Arc::new(Trained)).unwrap(), []);
+    let actions = callback.on_event(Event::Evaluate, &state, Arc::new(Trained)).unwrap();
     assert_eq!(actions, [Action::Evaluate, Action::Stop("out of ideas".into())]);
     assert_eq!(callback.save_state().unwrap(), "the state");
     callback.restore_state("the state").unwrap();

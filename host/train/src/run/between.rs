@@ -63,8 +63,9 @@ impl Run<'_> {
             metrics: numbers.iter().map(number).collect(),
         };
         let pending = &mut self.progress.pending;
+        let view = self.learner.view();
         for callback in &mut self.callbacks {
-            for action in callback.on_event(event, &state)? {
+            for action in callback.on_event(event, &state, view.clone())? {
                 match action {
                     Action::Save => pending.save = true,
                     Action::Evaluate if self.validation.is_some() => pending.evaluate = true,
@@ -154,7 +155,9 @@ impl Run<'_> {
         });
         let callbacks = callbacks.collect::<Result<Vec<_>>>()?;
         let run = self.directory.path();
-        let saved = Saved::new(progress.clone(), callbacks, self.directory.sync()?, self.output.lock.clone());
+        let loss = self.learner.loss_mut().save_state()?;
+        let lock = self.output.lock.clone();
+        let saved = Saved::new(progress.clone(), loss, callbacks, self.directory.sync()?, lock);
         let path = checkpoint::write(run, step, |folder| {
             self.learner.model().save(folder)?;
             self.learner.optimizer().save(&folder.join(OPTIMIZER_FILE))?;

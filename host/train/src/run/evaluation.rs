@@ -2,11 +2,12 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use serde_json::json;
-use swift_data::Dataset;
-use swift_runtime::Event;
+use swift_data::{Dataset, PackedBatch};
+use swift_runtime::{Event, Input};
 
-use super::{Run, collate};
+use super::Run;
 use crate::batch::{Place, Totals};
+use crate::layout::collate;
 use crate::metrics::{Metrics, Numbers};
 use crate::number::Number;
 use crate::progress::Best;
@@ -18,22 +19,26 @@ const PREFIX: &str = "eval_";
 /// A validation set in batches.
 pub(super) struct Validation {
     pub(super) dataset: Dataset,
+    input: Input,
     batches: Vec<Vec<usize>>,
     /// Of the whole set, so that the loss does not depend on the batches.
     totals: Totals,
 }
 
 impl Validation {
-    pub(super) fn new(dataset: Dataset, batch_size: NonZeroUsize) -> Result<Self> {
+    pub(super) fn new(dataset: Dataset, input: Input, batch_size: NonZeroUsize) -> Result<Self> {
         let indices: Vec<usize> = (0..dataset.len()).collect();
         let batches: Vec<Vec<usize>> = indices.chunks(batch_size.get()).map(<[usize]>::to_vec).collect();
-        let mut totals = Totals::default();
-        for indices in &batches {
-            let Totals { labels, sequences } = Totals::of([&collate(&dataset, indices)?]);
-            totals.labels += labels;
-            totals.sequences += sequences;
+        let mut validation = Self { dataset, input, batches, totals: Totals::default() };
+        for indices in &validation.batches {
+            validation.totals += Totals::of(&validation.batch(indices)?);
         }
-        Ok(Self { dataset, batches, totals })
+        Ok(validation)
+    }
+
+    /// One batch, which is a window of its own.
+    fn batch(&self, indices: &[usize]) -> Result<Vec<PackedBatch>> {
+        collate(self.input, &self.dataset, &[indices])
     }
 }
 
@@ -41,14 +46,16 @@ impl Run<'_> {
     /// Evaluates the validation set, if there is one, and writes a line about it.
     pub(super) fn evaluate(&mut self) -> Result<()> {
         let Some(validation) = &self.validation else { return Ok(()) };
-        let Validation { dataset, batches, totals } = validation;
+        let Validation { dataset, batches, totals, .. } = validation;
         let began = Instant::now();
         let mut metrics = Metrics::default();
         let mut loss = 0.0;
         for (indices, number) in batches.iter().zip(0..) {
             let place =
                 Place { step: self.progress.step, micro_batch: number, totals: *totals, training: false };
-            loss += self.learner.evaluate(&collate(dataset, indices)?, place, &mut metrics)?;
+            for packed in validation.batch(indices)? {
+                loss += self.learner.evaluate(&packed, place, &mut metrics)?;
+            }
             self.observer.evaluating(number as usize + 1, batches.len());
         }
         let seconds = began.elapsed().as_secs_f64();

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use swift_data::{BatchPlan, Dataset, Example, PackedBatch, Window};
+use swift_data::{BatchPlan, Dataset, Window};
 
 use crate::clock::Clock;
+use crate::layout::collate;
 use crate::learner::Learner;
 use crate::number::Number;
 use crate::progress::{Plan, Progress};
@@ -50,9 +51,12 @@ impl<'a> Run<'a> {
         check(&options)?;
         let plan = Plan::new(&options, order.windows_per_epoch())?;
         let schedule = Schedule::new(&options.schedule, options.learning_rate, plan.max_steps)?;
-        let mut learner = Learner::new(training.model, training.reference, training.loss, &options)?;
-        let validation =
-            training.validation.map(|set| Validation::new(set, options.eval_batch_size)).transpose()?;
+        let mut learner =
+            Learner::new(training.model, training.reference, training.teacher, training.loss, &options)?;
+        let validation = training
+            .validation
+            .map(|set| Validation::new(set, learner.input(), options.eval_batch_size))
+            .transpose()?;
         let (progress, directory) = match &training.resume_from {
             Some(checkpoint) => resume::take_up(checkpoint, &output, &mut learner, &mut callbacks, observer)?,
             None => {
@@ -117,8 +121,7 @@ impl<'a> Run<'a> {
         let longer =
             || Error::setting("resume-from-checkpoint", "names a checkpoint of a run with longer epochs");
         let window = windows.get(number).ok_or_else(longer)?;
-        let batches = window.micro_batches.iter().map(|indices| collate(&self.dataset, indices));
-        let batches = batches.collect::<Result<Vec<PackedBatch>>>()?;
+        let batches = collate(self.learner.input(), &self.dataset, &window.micro_batches)?;
         let progress = &mut self.progress;
         let learning_rate = self.schedule.learning_rate(progress.step);
         let metrics = &mut progress.since_log.metrics;
@@ -146,13 +149,6 @@ impl<'a> Run<'a> {
         self.observer.step_done(self.progress.step, self.plan.max_steps);
         self.between_steps(epoch_ended)
     }
-}
-
-/// Lays examples end to end.
-fn collate(dataset: &Dataset, indices: &[usize]) -> Result<PackedBatch> {
-    let examples =
-        indices.iter().map(|index| dataset.example(*index)).collect::<Result<Vec<Example>, _>>()?;
-    Ok(PackedBatch::collate(&examples))
 }
 
 /// Checks settings that nothing else checks.

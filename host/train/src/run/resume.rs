@@ -28,7 +28,7 @@ pub(super) fn take_up(
     observer: &mut dyn Observer,
 ) -> Result<(Progress, RunDirectory)> {
     verify_checkpoint(checkpoint)?;
-    let Saved { mut progress, callbacks: states, files, lock, .. } = Saved::read(checkpoint)?;
+    let Saved { mut progress, loss, callbacks: states, files, lock, .. } = Saved::read(checkpoint)?;
     let mut changes = output.lock.changes(&lock);
     for state in &states {
         if !callbacks.iter().any(|callback| callback.name() == state.name) {
@@ -46,6 +46,9 @@ pub(super) fn take_up(
     }
     restore_parameters(checkpoint, learner)?;
     learner.optimizer_mut().restore(&checkpoint.join(OPTIMIZER_FILE), progress.step)?;
+    if !loss.is_empty() {
+        learner.loss_mut().restore_state(&loss)?;
+    }
     for callback in callbacks {
         if let Some(saved) = states.iter().find(|saved| saved.name == callback.name()) {
             callback.restore_state(&saved.state)?;

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use swift_runtime::{Action, Event, RunState};
+use swift_runtime::{Action, Event, RunState, RunView};
 use swift_train::{Callback, Ending, Result, When};
 
 use crate::losses::NegativeLogLikelihood;
@@ -21,7 +21,7 @@ impl Callback for Recorder {
         self.name
     }
 
-    fn on_event(&mut self, event: Event, state: &RunState) -> Result<Vec<Action>> {
+    fn on_event(&mut self, event: Event, state: &RunState, _run: Arc<dyn RunView>) -> Result<Vec<Action>> {
         self.events.lock().unwrap().push((event, state.step));
         Ok((self.decide)(event, state))
     }

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
-use swift_runtime::{Action, Event, RunState};
+use swift_runtime::{Action, Event, RunState, RunView};
 use swift_tensor::DType;
 use swift_train::{Callback, Ending, Error, Numbers, Result, When, last_checkpoint, verify_checkpoint};
 
-use crate::losses::NegativeLogLikelihood;
+use crate::losses::{NegativeLogLikelihood, Remembers};
 use crate::support::{Setup, one_or_more, steps};
 
 /// Counts all events, also those before a checkpoint, and logs how many there were.
@@ -19,7 +20,7 @@ impl Callback for Counter {
         "counter"
     }
 
-    fn on_event(&mut self, _event: Event, _state: &RunState) -> Result<Vec<Action>> {
+    fn on_event(&mut self, _event: Event, _state: &RunState, _run: Arc<dyn RunView>) -> Result<Vec<Action>> {
         self.0 += 1;
         Ok(vec![Action::LogMetric(format!("events_{}", self.0), self.0 as f64 / 3.0)])
     }
@@ -118,6 +119,17 @@ fn a_run_that_is_interrupted_and_resumed_is_the_run_that_never_was() {
         };
         assert_eq!(plain(timeless(setup.log())), plain(whole_log));
     }
+}
+
+#[test]
+fn a_resumed_loss_remembers_what_it_had_seen() {
+    let setup = demanding();
+    setup.run_with(Remembers::default(), counter(), None).0.unwrap();
+    let (log, last) = (timeless(setup.log()), content(&setup.run.join("checkpoint-6")));
+    let checkpoint = setup.run.join("checkpoint-2");
+    setup.run_with(Remembers::default(), counter(), Some(&checkpoint)).0.unwrap();
+    assert_eq!(timeless(setup.log()), log);
+    assert_eq!(content(&setup.run.join("checkpoint-6")), last);
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::fs;
 use swift_tensor::DType;
 use swift_train::{Error, When, last_checkpoint};
 
-use crate::losses::{BreaksAfter, NegativeLogLikelihood, StaysClose};
+use crate::losses::{BreaksAfter, Imitates, NegativeLogLikelihood, StaysClose};
 use crate::support::{Setup, steps};
 
 #[test]
@@ -43,6 +43,10 @@ fn what_can_be_known_before_is_refused_before_anything_is_written() {
     let setup = Setup::new();
     let error = setup.run_with(StaysClose, Vec::new(), None).0.unwrap_err();
     assert!(matches!(error, Error::ReferenceMissing));
+    assert!(!setup.run.exists());
+
+    let error = setup.run_with(Imitates, Vec::new(), None).0.unwrap_err();
+    assert!(matches!(error, Error::TeacherMissing));
     assert!(!setup.run.exists());
 
     let mut setup = Setup::new();

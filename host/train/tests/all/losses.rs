@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use swift_runtime::{BatchView, Input, LossReport, Metric, OutputsView, Requirements};
+use swift_runtime::{BatchView, Input, LossReport, Metric, OutputsView, Requirements, TrainedParts};
 use swift_tensor::Tensor;
 use swift_train::{Loss, Result};
 
 /// The mean over all labels of the window; token accuracy as its metric.
 pub(crate) struct NegativeLogLikelihood;
 
-const PLAIN: Requirements = Requirements { input: Input::Causal, reference: false, disable_dropout: false };
+const PLAIN: Requirements = Requirements {
+    input: Input::Causal,
+    trained_parts: TrainedParts::Answers,
+    reference: false,
+    teacher: false,
+    score_head: None,
+    disable_dropout: false,
+};
 
 fn nll(batch: &dyn BatchView, policy: &dyn OutputsView) -> swift_tensor::Result<LossReport> {
     let logps = policy.token_logps()?.mul(&batch.loss_weights())?;
@@ -63,6 +70,60 @@ impl Loss for BreaksAfter {
             Ok(LossReport { loss, ..report })
         };
         Ok(nll(&*batch, &*policy).and_then(broken)?)
+    }
+}
+
+/// As [`NegativeLogLikelihood`], times how often it has been asked: what it computes depends on what it remembers.
+#[derive(Default)]
+pub(crate) struct Remembers(u64);
+
+impl Loss for Remembers {
+    fn requirements(&self) -> Requirements {
+        PLAIN
+    }
+
+    fn compute(
+        &mut self,
+        batch: Arc<dyn BatchView>,
+        policy: Arc<dyn OutputsView>,
+        _reference: Option<Arc<dyn OutputsView>>,
+    ) -> Result<LossReport> {
+        self.0 += 1;
+        let report = nll(&*batch, &*policy)?;
+        Ok(LossReport { loss: report.loss.scale(self.0 as f64)?, ..report })
+    }
+
+    fn save_state(&mut self) -> Result<String> {
+        Ok(self.0.to_string())
+    }
+
+    fn restore_state(&mut self, state: &str) -> Result<()> {
+        self.0 = state.parse().unwrap();
+        Ok(())
+    }
+}
+
+/// The squared distance to the teacher, plus the usual loss.
+pub(crate) struct Imitates;
+
+impl Loss for Imitates {
+    fn requirements(&self) -> Requirements {
+        Requirements { teacher: true, ..PLAIN }
+    }
+
+    fn compute(
+        &mut self,
+        batch: Arc<dyn BatchView>,
+        policy: Arc<dyn OutputsView>,
+        _reference: Option<Arc<dyn OutputsView>>,
+    ) -> Result<LossReport> {
+        let teacher = batch.teacher().unwrap().logits()?;
+        assert!(!teacher.requires_grad());
+        let distance = policy.logits()?.sub(&teacher)?.pow(2.0)?.sum(&[], false)?;
+        let name = "distance".into();
+        let metric = Metric { name, values: distance.detach(), weights: None };
+        let report = nll(&*batch, &*policy)?;
+        Ok(LossReport { loss: report.loss.add(&distance)?, metrics: vec![metric] })
     }
 }
 

@@ -121,7 +121,7 @@ impl Adapter for Rows {
             let text = |name: &str| row[name].as_str().unwrap().to_owned();
             let messages =
                 vec![Message::new("user", text("query")), Message::new("assistant", text("response"))];
-            Outcome::Sample(Sample { messages, rejected: None, fields: Vec::new() })
+            Outcome::Sample(Sample::new(messages))
         };
         Ok(rows.into_iter().map(sample).collect())
     }
@@ -158,6 +158,8 @@ pub(crate) struct Setup {
     pub(crate) adapter_dropout: Option<f64>,
     pub(crate) dtype: DType,
     pub(crate) idle_parameter: bool,
+    /// Whether the model before training is also a teacher.
+    pub(crate) teacher: bool,
     pub(crate) lock: RunLock,
     /// The step after which the run is interrupted.
     pub(crate) interrupt_after: Option<u64>,
@@ -192,16 +194,21 @@ impl Setup {
             adapter_dropout: None,
             dtype: DType::F32,
             idle_parameter: false,
+            teacher: false,
             lock: RunLock { settings: [("seed".into(), json!(42))].into(), ..RunLock::default() },
             interrupt_after: None,
         }
     }
 
-    pub(crate) fn model(&self) -> Model {
+    fn frozen_model(&self) -> Model {
         let folder = self.root.join("model");
         write_model(&folder, self.idle_parameter);
         let options = swift_model::LoadOptions { dtype: self.dtype, device: Device::Cpu };
-        let mut model = Model::load(&folder, Tiny { idle_parameter: self.idle_parameter }, &options).unwrap();
+        Model::load(&folder, Tiny { idle_parameter: self.idle_parameter }, &options).unwrap()
+    }
+
+    pub(crate) fn model(&self) -> Model {
+        let mut model = self.frozen_model();
         match self.adapter_dropout {
             None => model.train_all().unwrap(),
             Some(dropout) => {
@@ -239,6 +246,7 @@ impl Setup {
         Training {
             model: self.model(),
             reference: None,
+            teacher: self.teacher.then(|| self.frozen_model()),
             loss: Box::new(loss),
             callbacks,
             plan: BatchPlan::new(&dataset, plan).unwrap(),

@@ -1,7 +1,7 @@
 use serde_json::json;
 use swift_train::{Ending, Numbers, Warmup};
 
-use crate::losses::{NegativeLogLikelihood, StaysClose};
+use crate::losses::{Imitates, NegativeLogLikelihood, StaysClose};
 use crate::support::Setup;
 
 fn column(log: &[Numbers], name: &str) -> Vec<f64> {
@@ -106,6 +106,16 @@ fn the_model_without_its_adapter_is_the_reference() {
     let mut setup = Setup::new();
     setup.adapter_dropout = Some(0.5);
     let summary = setup.run_with(StaysClose, Vec::new(), None).0.unwrap();
+    let distances = column(&summary.history, "distance");
+    assert_eq!(distances[0], 0.0);
+    assert!(distances[5] > 0.0);
+}
+
+#[test]
+fn a_teacher_stays_as_it_is() {
+    let mut setup = Setup::new();
+    setup.teacher = true;
+    let summary = setup.run_with(Imitates, Vec::new(), None).0.unwrap();
     let distances = column(&summary.history, "distance");
     assert_eq!(distances[0], 0.0);
     assert!(distances[5] > 0.0);

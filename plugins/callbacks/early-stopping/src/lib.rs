@@ -27,7 +27,7 @@ pub struct Progress {
 impl Callback for EarlyStopping {
     type State = Progress;
 
-    fn on_event(&self, progress: &mut Progress, event: Event, run: &RunState) -> Result<Vec<Action>> {
+    fn on_event(&self, progress: &mut Progress, event: Event, run: &Run) -> Result<Vec<Action>> {
         if event != Event::Evaluate {
             return Ok(Vec::new());
         }
@@ -60,6 +60,16 @@ export!(EarlyStopping: Callback);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use swift_plugin::testing::{self, Parameters};
+
+    fn tell(
+        callback: &EarlyStopping,
+        progress: &mut Progress,
+        event: Event,
+        state: RunState,
+    ) -> Result<Vec<Action>> {
+        testing::tell(callback, progress, event, state, &Parameters::default())
+    }
 
     fn evaluated(metrics: &[(&str, f64)]) -> RunState {
         let metrics = metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
@@ -71,7 +81,7 @@ mod tests {
         let mut progress = Progress::default();
         let stopped = values.iter().position(|&value| {
             let run = evaluated(&[("eval_loss", value)]);
-            !callback.on_event(&mut progress, Event::Evaluate, &run).unwrap().is_empty()
+            !tell(callback, &mut progress, Event::Evaluate, run).unwrap().is_empty()
         });
         stopped.map(|index| index + 1)
     }
@@ -97,7 +107,7 @@ mod tests {
         let callback = EarlyStopping { patience: 1, ..Default::default() };
         let mut progress = Progress { best: Some(1.5), since: 0 };
         let actions =
-            callback.on_event(&mut progress, Event::Evaluate, &evaluated(&[("eval_loss", 2.0)])).unwrap();
+            tell(&callback, &mut progress, Event::Evaluate, evaluated(&[("eval_loss", 2.0)])).unwrap();
         assert_eq!(actions, [Action::Stop("`eval_loss` was not better than 1.5 in 1 evaluations".into())]);
     }
 
@@ -105,8 +115,9 @@ mod tests {
     fn other_events_are_left_alone_and_a_missing_number_is_named() {
         let callback = EarlyStopping { metric: "eval_acc".into(), ..Default::default() };
         let run = evaluated(&[("eval_loss", 1.0), ("eval_token_acc", 0.5)]);
-        assert_eq!(callback.on_event(&mut Progress::default(), Event::StepEnd, &run).unwrap(), []);
-        let error = callback.on_event(&mut Progress::default(), Event::Evaluate, &run).unwrap_err();
+        let mut progress = Progress::default();
+        assert_eq!(tell(&callback, &mut progress, Event::StepEnd, run.clone()).unwrap(), []);
+        let error = tell(&callback, &mut progress, Event::Evaluate, run).unwrap_err();
         let expected =
             "`eval_acc` is not a number of the evaluation, which has `eval_loss`, `eval_token_acc`";
         assert_eq!(error.message(), expected);

@@ -73,7 +73,7 @@ fn a_worse_answer_replaces_the_last_message_or_comes_with_messages_of_its_own() 
                 {{"role": "assistant", "content": "b"}}], {column}}}"#
         );
         let sample = sample(row.parse().unwrap());
-        assert_eq!(sample.fields, [("margin".to_owned(), 0.5)]);
+        assert_eq!(sample.columns, [("margin".to_owned(), "0.5".to_owned())]);
         shown(&sample.rejected.unwrap())
     };
     let expected = ["system: s", "user: a", "assistant: c"];

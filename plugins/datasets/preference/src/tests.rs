@@ -49,10 +49,11 @@ fn both_conversations_get_the_system_message() {
 }
 
 #[test]
-fn numbers_become_fields() {
+fn numbers_become_columns() {
     let row = r#"{"prompt": "q", "chosen": "good", "rejected": "bad", "score_chosen": 8.5, "margin": 2, "id": "x"}"#;
     let Outcome::Sample(sample) = convert(&Preference {}, row.parse().unwrap()).unwrap() else { panic!() };
-    assert_eq!(sample.fields, [("score_chosen".to_owned(), 8.5), ("margin".to_owned(), 2.0)]);
+    let expected = [("score_chosen", "8.5"), ("margin", "2")];
+    assert_eq!(sample.columns, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[test]

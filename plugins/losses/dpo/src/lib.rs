@@ -14,7 +14,13 @@ parameters! {
 
 impl Loss for Dpo {
     fn requirements(&self) -> Requirements {
-        Requirements { input: Input::PreferencePairs, reference: true, disable_dropout: true }
+        Requirements {
+            input: Input::PreferencePairs,
+            trained_parts: TrainedParts::LastRound,
+            reference: true,
+            disable_dropout: true,
+            ..Requirements::default()
+        }
     }
 
     /// With `z` the difference of the rewards `beta * (log p - log p_reference)` of the chosen and the rejected answer:
@@ -90,8 +96,9 @@ mod tests {
     #[test]
     fn a_micro_batch_gives_its_share_of_the_window() {
         let whole = evaluate(&Dpo::default(), &batch(), &policy(), Some(&reference())).unwrap().loss;
-        let part =
-            evaluate(&Dpo::default(), &batch().window(100, 16), &policy(), Some(&reference())).unwrap().loss;
+        let part = evaluate(&Dpo::default(), &batch().window(100, 8, 4), &policy(), Some(&reference()))
+            .unwrap()
+            .loss;
         assert_close(part, whole / 4.0);
     }
 

@@ -28,7 +28,7 @@ mod tests {
         let batch = PackedBatch::new(&[3, 2])
             .labels(&[-100, 5, -100, 7, -100])
             .loss_weights(&[0.0, 2.0, 0.0, 0.5, 0.0])
-            .window(4, 3);
+            .window(4, 3, 2);
         let policy = ModelOutputs::new(&[-9.0, -1.5, -9.0, -0.25, -9.0]).predictions(&[5, 5, 5, 5, 5]);
         let evaluation = evaluate(&Sft {}, &batch, &policy, None).unwrap();
         assert_eq!(evaluation.loss, (2.0 * 1.5 + 0.5 * 0.25) / 4.0);

@@ -15,12 +15,18 @@ pub(crate) type RawError = swift_tensor::Error;
 pub(crate) type Batch<'a> = testing::BatchView<'a>;
 pub(crate) type Outputs<'a> = &'a testing::OutputTensors;
 pub(crate) type Context<'a> = &'a testing::NetworkContext;
+pub(crate) type Run<'a> = &'a testing::Parameters;
 
 pub(crate) use swift_tensor::{arange, cat, from_list, full, stack};
 
 /// A tensor that a test gives; it holds an error if the test's numbers don't fit.
 pub(crate) fn given(tensor: crate::Tensor) -> crate::Tensor {
     tensor
+}
+
+/// A teacher's outputs, as those of the policy are lent.
+pub(crate) fn lent(teacher: &testing::OutputTensors) -> &testing::OutputTensors {
+    teacher
 }
 
 pub(crate) fn native_dtype(dtype: Dtype) -> DType {

@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 
-use crate::bindings::host::{self, batch_view, nn, tensor};
+use crate::bindings::host::{self, batch_view, nn, run_view, tensor};
 use crate::log::Level;
 use crate::{Dtype, Error, ErrorKind, Result, Tensor};
 
@@ -13,6 +13,7 @@ pub(crate) type RawError = tensor::Error;
 pub(crate) type Batch<'a> = &'a batch_view::Batch;
 pub(crate) type Outputs<'a> = &'a batch_view::Outputs;
 pub(crate) type Context<'a> = &'a nn::Context;
+pub(crate) type Run<'a> = &'a run_view::Run;
 
 pub(crate) use tensor::{arange, from_list, full, normal, uniform};
 
@@ -110,4 +111,9 @@ impl From<Error> for RawError {
             ErrorKind::Other => Self::Other(message),
         }
     }
+}
+
+/// Outputs that the host gives away, as those that it lends.
+pub(crate) fn lent(outputs: &batch_view::Outputs) -> &batch_view::Outputs {
+    outputs
 }

@@ -6,10 +6,13 @@ use std::marker::PhantomData;
 
 use super::Identity;
 use crate::backend::Handle;
-use crate::bindings::host::{batch_view, nn, tensor};
-use crate::bindings::{callback, dataset, loss, meta, model};
+use crate::bindings::host::{batch_view, nn, run_view, tensor};
+use crate::bindings::{
+    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, schedule, template,
+};
 use crate::{
-    Batch, Callback, Context, Dataset, Dtype, Error, Loss, Model, Outputs, Parameters, Report, Result, Tensor,
+    Batch, Callback, Context, Dataset, Dtype, Error, Loss, LossScale, Metric, Model, Optimizer, Outputs,
+    Parameters, Report, Result, Reward, Run, Schedule, Template, Tensor,
 };
 
 /// The component's exports for the plugin `P`.
@@ -65,6 +68,14 @@ impl<P: Loss + Identity> loss::Guest for Exported<P> {
             let report = plugin.compute(&Batch(batch), &Outputs(policy), reference.as_ref())?;
             Ok(hand_over(report)?)
         })
+    }
+
+    fn save_state() -> String {
+        with::<P, _>(|plugin| plugin.save_state())
+    }
+
+    fn restore_state(state: String) -> Result<(), String> {
+        with::<P, _>(|plugin| plugin.restore_state(&state)).map_err(|error| error.to_string())
     }
 }
 
@@ -134,7 +145,12 @@ impl<P: Callback> Default for Remembered<P> {
 }
 
 impl<P: Callback + Identity> callback::Guest for Exported<P> {
-    fn on_event(event: callback::Event, run: callback::RunState) -> Result<Vec<callback::Action>, String> {
+    fn on_event(
+        event: callback::Event,
+        state: callback::RunState,
+        view: &run_view::Run,
+    ) -> Result<Vec<callback::Action>, String> {
+        let run = Run { state, view };
         with::<P, _>(|plugin| with::<Remembered<P>, _>(|state| plugin.on_event(&mut state.0, event, &run)))
             .map_err(|error| error.to_string())
     }
@@ -168,5 +184,91 @@ impl<P: Dataset + Identity> dataset::Guest for Exported<P> {
             });
             outcomes.collect()
         })
+    }
+}
+
+/// What a metric has gathered. A type of its own, since two plugins of a component may gather the same type.
+struct Gathered<P: Metric>(P::Gathered);
+
+impl<P: Metric> Default for Gathered<P> {
+    fn default() -> Self {
+        Self(P::Gathered::default())
+    }
+}
+
+impl<P: Metric + Identity> metric::Guest for Exported<P> {
+    fn observe(batch: &batch_view::Batch, policy: &batch_view::Outputs) -> Result<(), tensor::Error> {
+        with::<P, _>(|plugin| {
+            with::<Gathered<P>, _>(|gathered| {
+                Ok(plugin.observe(&mut gathered.0, &Batch(batch), &Outputs(policy))?)
+            })
+        })
+    }
+
+    fn finish() -> Result<Vec<(String, f64)>, tensor::Error> {
+        with::<P, _>(|plugin| {
+            let gathered = with::<Gathered<P>, _>(std::mem::take);
+            Ok(plugin.finish(gathered.0)?)
+        })
+    }
+}
+
+impl<P: Schedule + Identity> schedule::Guest for Exported<P> {
+    fn factor(step: u64, max_steps: u64) -> Result<f64, String> {
+        with::<P, _>(|plugin| plugin.factor(step, max_steps)).map_err(|error| error.to_string())
+    }
+}
+
+impl<P: Optimizer + Identity> optimizer::Guest for Exported<P> {
+    fn slots(parameter: optimizer::Parameter) -> Vec<optimizer::Slot> {
+        with::<P, _>(|plugin| plugin.slots(&parameter))
+    }
+
+    fn update(
+        parameter: optimizer::Parameter,
+        value: &tensor::Tensor,
+        gradient: &tensor::Tensor,
+        slots: Vec<tensor::Tensor>,
+        step: optimizer::Step,
+    ) -> Result<optimizer::Updated, tensor::Error> {
+        with::<P, _>(|plugin| {
+            let lent = |tensor| Tensor::new(Handle::lent(tensor));
+            let slots: Vec<Tensor> = slots.into_iter().map(Tensor::new).collect();
+            let update = plugin.update(&parameter, &lent(value), &lent(gradient), &slots, &step)?;
+            let slots = update.slots.into_iter().map(Tensor::into_owned).collect::<Result<_>>()?;
+            Ok(optimizer::Updated { value: update.value.into_owned()?, slots })
+        })
+    }
+}
+
+impl<P: Reward + Identity> reward::Guest for Exported<P> {
+    fn score(completions: Vec<reward::Completion>) -> Result<Vec<Option<f64>>, String> {
+        with::<P, _>(|plugin| plugin.score_all(&completions)).map_err(|error| error.to_string())
+    }
+}
+
+impl<P: Template + Identity> template::Guest for Exported<P> {
+    fn names() -> Vec<String> {
+        with::<P, _>(|plugin| plugin.names())
+    }
+
+    fn render(
+        name: String,
+        messages: Vec<template::Message>,
+        tools: Option<String>,
+        options: template::Options,
+    ) -> Result<template::Rendered, String> {
+        with::<P, _>(|plugin| {
+            let tools = tools.map(|tools| serde_json::from_str(&tools)).transpose()?;
+            plugin.render(&name, &messages, tools.as_ref(), &options)
+        })
+        // The reason alone: rows are counted by it.
+        .map_err(|error: Error| error.message().to_owned())
+    }
+}
+
+impl<P: LossScale + Identity> loss_scale::Guest for Exported<P> {
+    fn weigh(answer: String, question: Option<String>) -> Result<Vec<(String, f64)>, String> {
+        with::<P, _>(|plugin| plugin.weigh(&answer, question.as_deref())).map_err(|error| error.to_string())
     }
 }

@@ -1,6 +1,7 @@
 use std::iter;
 
-use crate::{Dtype, Tensor};
+use super::{ModelOutputs, OutputTensors};
+use crate::{Dtype, Input, Tensor};
 
 /// A micro-batch with the numbers that a test gives it.
 #[derive(Clone, Debug)]
@@ -8,8 +9,11 @@ pub struct PackedBatch {
     lengths: Vec<u32>,
     labels: Vec<f64>,
     weights: Vec<f64>,
+    groups: Option<Vec<u32>>,
     fields: Vec<(String, Vec<f64>)>,
-    window: Option<(u64, u64)>,
+    token_fields: Vec<(String, Vec<f64>)>,
+    teacher: Option<ModelOutputs>,
+    window: Option<[u64; 3]>,
     step: u64,
     training: bool,
 }
@@ -28,7 +32,10 @@ impl PackedBatch {
             lengths: lengths.to_vec(),
             labels,
             weights: Vec::new(),
+            groups: None,
             fields: Vec::new(),
+            token_fields: Vec::new(),
+            teacher: None,
             window: None,
             step: 0,
             training: true,
@@ -56,9 +63,27 @@ impl PackedBatch {
         self
     }
 
-    /// Labels and sequences of the whole accumulation window, if the batch is only a part of it.
-    pub fn window(mut self, tokens: u64, sequences: u64) -> Self {
-        self.window = Some((tokens, sequences));
+    /// Sequences of each row, for losses whose input is groups.
+    pub fn groups(mut self, lengths: &[u32]) -> Self {
+        self.groups = Some(lengths.to_vec());
+        self
+    }
+
+    /// A number for each token.
+    pub fn token_field(mut self, name: &str, values: &[f64]) -> Self {
+        self.token_fields.push((name.to_owned(), values.to_vec()));
+        self
+    }
+
+    /// What the teacher model computed.
+    pub fn teacher(mut self, outputs: ModelOutputs) -> Self {
+        self.teacher = Some(outputs);
+        self
+    }
+
+    /// Labels, rows and micro-batches of the whole accumulation window, if the batch is only a part of it.
+    pub fn window(mut self, labels: u64, rows: u64, batches: u64) -> Self {
+        self.window = Some([labels, rows, batches]);
         self
     }
 
@@ -84,61 +109,101 @@ impl PackedBatch {
         self.labels.iter().map(|&label| if label == NO_LABEL { 0.0 } else { 1.0 }).collect()
     }
 
-    /// What a loss sees.
-    pub(crate) fn view(&self) -> BatchView<'_> {
-        BatchView(self)
+    /// Number of sequences.
+    pub(crate) fn sequence_count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// What a loss with this input sees.
+    pub(crate) fn view(&self, input: Input) -> BatchView<'_> {
+        let sequences = self.lengths.len() as u64;
+        let rows = match (input, &self.groups) {
+            (Input::PreferencePairs | Input::UnpairedPreferenceWithMismatches, _) => sequences / 2,
+            (_, Some(groups)) => groups.len() as u64,
+            (_, None) => sequences,
+        };
+        BatchView { batch: self, rows }
     }
 }
 
 /// The contract's `batch`.
 #[derive(Clone, Copy)]
-pub(crate) struct BatchView<'a>(&'a PackedBatch);
+pub(crate) struct BatchView<'a> {
+    batch: &'a PackedBatch,
+    rows: u64,
+}
 
 impl BatchView<'_> {
     fn per_token(&self, values: &[f64], dtype: Dtype) -> Tensor {
-        Tensor::from_list(values, &[self.0.token_count() as u64], dtype)
+        Tensor::from_list(values, &[self.batch.token_count() as u64], dtype)
     }
 
     pub(crate) fn labels(&self) -> Tensor {
-        self.per_token(&self.0.labels, Dtype::Int64)
+        self.per_token(&self.batch.labels, Dtype::Int64)
     }
 
     pub(crate) fn label_mask(&self) -> Tensor {
-        self.per_token(&self.0.mask(), Dtype::Float64)
+        self.per_token(&self.batch.mask(), Dtype::Float64)
     }
 
     pub(crate) fn loss_weights(&self) -> Tensor {
-        self.per_token(&self.0.weights, Dtype::Float64)
+        self.per_token(&self.batch.weights, Dtype::Float64)
     }
 
     pub(crate) fn segment_ids(&self) -> Tensor {
         let run = |(segment, &length): (u32, &u32)| iter::repeat_n(f64::from(segment), length as usize);
-        let segments: Vec<f64> = (0..).zip(&self.0.lengths).flat_map(run).collect();
+        let segments: Vec<f64> = (0..).zip(&self.batch.lengths).flat_map(run).collect();
         self.per_token(&segments, Dtype::Int64)
     }
 
     pub(crate) fn sequence_lengths(&self) -> Vec<u32> {
-        self.0.lengths.clone()
+        self.batch.lengths.clone()
+    }
+
+    pub(crate) fn group_lengths(&self) -> Vec<u32> {
+        self.batch.groups.clone().unwrap_or_else(|| vec![1; self.batch.lengths.len()])
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<Tensor> {
-        let (_, values) = self.0.fields.iter().find(|field| field.0 == name)?;
-        Some(Tensor::from_list(values, &[values.len() as u64], Dtype::Float64))
+        let (_, values) = self.batch.fields.iter().find(|field| field.0 == name)?;
+        let (rows, count) = (self.rows, values.len() as u64);
+        let shape = if count == rows { vec![count] } else { vec![rows, count / rows.max(1)] };
+        Some(Tensor::from_list(values, &shape, Dtype::Float64))
+    }
+
+    pub(crate) fn token_field(&self, name: &str) -> Option<Tensor> {
+        let (_, values) = self.batch.token_fields.iter().find(|field| field.0 == name)?;
+        Some(self.per_token(values, Dtype::Float64))
+    }
+
+    pub(crate) fn teacher(&self) -> Option<OutputTensors> {
+        let outputs = self.batch.teacher.as_ref()?;
+        // A teacher whose numbers don't fit the batch has no outputs.
+        Some(outputs.tensors(self.batch, false).unwrap_or_default())
     }
 
     pub(crate) fn global_token_count(&self) -> u64 {
-        self.0.window.map_or(self.0.mask().iter().sum::<f64>() as u64, |window| window.0)
+        self.batch.window.map_or_else(|| self.batch.mask().iter().sum::<f64>() as u64, |[labels, ..]| labels)
     }
 
     pub(crate) fn global_sequence_count(&self) -> u64 {
-        self.0.window.map_or(self.0.lengths.len() as u64, |window| window.1)
+        let sequences = self.batch.lengths.len() as u64;
+        self.batch.window.map_or(sequences, |[_, rows, _]| rows * sequences / self.rows.max(1))
+    }
+
+    pub(crate) fn global_row_count(&self) -> u64 {
+        self.batch.window.map_or(self.rows, |[_, rows, _]| rows)
+    }
+
+    pub(crate) fn global_batch_count(&self) -> u64 {
+        self.batch.window.map_or(1, |[_, _, batches]| batches)
     }
 
     pub(crate) fn step(&self) -> u64 {
-        self.0.step
+        self.batch.step
     }
 
     pub(crate) fn training(&self) -> bool {
-        self.0.training
+        self.batch.training
     }
 }

@@ -22,7 +22,8 @@ impl Evaluation {
         self.metrics.iter().find(|metric| metric.0 == name).map_or(f64::NAN, |metric| metric.1)
     }
 
-    /// The gradient of the loss by one of the policy's outputs: `token_logps`, `logits`, `hidden`. Empty if the test gave
+    /// The gradient of the loss by one of the policy's outputs: `token_logps`, `logits`, `hidden`, `last_hidden`,
+    /// `scores`, `token_scores`. Empty if the test gave
     /// no such output.
     pub fn gradient(&self, output: &str) -> &[f64] {
         self.gradients.get(output).map_or(&[], Vec::as_slice)
@@ -103,7 +104,8 @@ fn report(
     let policy = policy.tensors(batch, true)?;
     let reference = reference.map(|reference| reference.tensors(batch, false)).transpose()?;
     let reference = reference.as_ref().map(Outputs);
-    loss.compute(&Batch(batch.view()), &Outputs(&policy), reference.as_ref())
+    let input = loss.requirements().input;
+    loss.compute(&Batch(batch.view(input)), &Outputs(&policy), reference.as_ref())
 }
 
 fn scalar(tensor: &Tensor) -> Result<f64> {

@@ -28,6 +28,7 @@ mod batch;
 mod evaluate;
 mod network;
 mod outputs;
+mod run;
 
 use crate::{Dataset, Outcome, Value, bail};
 
@@ -38,6 +39,7 @@ pub(crate) use network::NetworkContext;
 pub use network::{Tokens, forward};
 pub use outputs::ModelOutputs;
 pub(crate) use outputs::OutputTensors;
+pub use run::{Parameters, tell};
 
 /// What a dataset adapter makes of a row.
 ///

@@ -19,6 +19,8 @@ pub(crate) struct Column {
     pub(crate) differentiable: bool,
     /// Stands where no label counts.
     unlabelled: Option<f64>,
+    /// Whether there is a row for each sequence, not for each token.
+    by_sequence: bool,
 }
 
 impl Column {
@@ -84,6 +86,31 @@ impl ModelOutputs {
         self
     }
 
+    /// The hidden state of each sequence's last token, sequence by sequence.
+    pub fn last_hidden(mut self, hidden: &[f64]) -> Self {
+        self.add("last_hidden", hidden, Dtype::Float64, true, None);
+        self.by_sequence()
+    }
+
+    /// The score head's outputs, sequence by sequence.
+    pub fn scores(mut self, scores: &[f64]) -> Self {
+        self.add("scores", scores, Dtype::Float64, true, None);
+        self.by_sequence()
+    }
+
+    /// The score head's outputs, position by position.
+    pub fn token_scores(mut self, scores: &[f64]) -> Self {
+        self.add("token_scores", scores, Dtype::Float64, true, None);
+        self
+    }
+
+    fn by_sequence(mut self) -> Self {
+        if let Some(column) = self.columns.last_mut() {
+            column.by_sequence = true;
+        }
+        self
+    }
+
     fn add(
         &mut self,
         name: &'static str,
@@ -92,22 +119,26 @@ impl ModelOutputs {
         differentiable: bool,
         unlabelled: Option<f64>,
     ) {
-        self.columns.push(Column { name, values: values.to_vec(), dtype, differentiable, unlabelled });
+        let values = values.to_vec();
+        self.columns.push(Column { name, values, dtype, differentiable, unlabelled, by_sequence: false });
     }
 
     /// The tensors. If they are to be trained, the number of a column is the id of its parameter.
     pub(crate) fn tensors(&self, batch: &PackedBatch, trained: bool) -> Result<OutputTensors> {
-        let tokens = batch.token_count() as u64;
         let column = |(id, column): (u32, &Column)| {
-            let mut values = column.values.clone();
-            let Some(width) = (values.len() as u64).checked_div(tokens) else {
-                bail!("the batch has no tokens")
+            let (rows, what) = match column.by_sequence {
+                true => (batch.sequence_count() as u64, "sequences"),
+                false => (batch.token_count() as u64, "tokens"),
             };
-            if width * tokens != values.len() as u64 {
-                bail!("`{}` has {} values for {tokens} tokens", column.name, values.len());
+            let mut values = column.values.clone();
+            let Some(width) = (values.len() as u64).checked_div(rows) else {
+                bail!("the batch has no {what}")
+            };
+            if width * rows != values.len() as u64 {
+                bail!("`{}` has {} values for {rows} {what}", column.name, values.len());
             }
             column.fill_unlabelled(&mut values, batch, column.unlabelled.unwrap_or_default());
-            let shape = if column.unlabelled.is_some() { vec![tokens] } else { vec![tokens, width] };
+            let shape = if column.unlabelled.is_some() { vec![rows] } else { vec![rows, width] };
             let tensor = Tensor::from_list(&values, &shape, column.dtype);
             let handle = tensor.handle()?;
             let handle = match trained && column.differentiable {
@@ -121,6 +152,7 @@ impl ModelOutputs {
 }
 
 /// The contract's `outputs`.
+#[derive(Default)]
 pub(crate) struct OutputTensors(Vec<(&'static str, Handle)>);
 
 macro_rules! outputs {
@@ -132,7 +164,7 @@ macro_rules! outputs {
         )*}
     };
 }
-outputs!(token_logps predictions entropies mean_logits logits hidden);
+outputs!(token_logps predictions entropies mean_logits logits hidden last_hidden scores token_scores);
 
 impl OutputTensors {
     fn get(&self, name: &str) -> Result<Handle, swift_tensor::Error> {

@@ -97,7 +97,17 @@ const LOSS: &str = r#"
     (i32.store (i32.const 332) (local.get $length))
     (i32.const 320))
   (func (export "swift:plugin/loss@0.1.0#requires") (result i32)
-    (i32.store (i32.const 320) (i32.const 0x010001))
+    ;; Pairs, the last round, no models and no head, no dropout.
+    (i32.store (i32.const 320) (i32.const 0x0101))
+    (i32.store (i32.const 324) (i32.const 0))
+    (i32.store (i32.const 332) (i32.const 1))
+    (i32.const 320))
+  (func (export "swift:plugin/loss@0.1.0#save-state") (result i32)
+    (i32.store (i32.const 320) (i32.const 0))
+    (i32.store (i32.const 324) (i32.const 0))
+    (i32.const 320))
+  (func (export "swift:plugin/loss@0.1.0#restore-state") (param i32 i32) (result i32)
+    (i32.store (i32.const 320) (i32.const 0))
     (i32.const 320))
   (func (export "swift:plugin/loss@0.1.0#compute") (param $batch i32) (param $policy i32) (param $has i32) (param $reference i32) (result i32)
     (call $compute (local.get $batch) (local.get $policy))
@@ -154,7 +164,9 @@ impl Guest {
             "callback-plugin",
             format!(
                 r#"
-  (func (export "swift:plugin/callback@0.1.0#on-event") (param $event i32) (param i64 i64 f64 f64 i32 i32) (result i32)
+  (import "swift:plugin/run-view@0.1.0" "[resource-drop]run" (func $run-drop (param i32)))
+  (func (export "swift:plugin/callback@0.1.0#on-event") (param $event i32) (param i64 i64 f64 f64 i32 i32) (param $run i32) (result i32)
+    (call $run-drop (local.get $run))
     (i32.store (i32.const 320) (i32.const 0))
     (i32.store (i32.const 324) (i32.const 704))
     (i32.store (i32.const 328) (select (i32.const 2) (i32.const 0) (i32.eq (local.get $event) (i32.const 3))))

@@ -11,7 +11,7 @@ use swift_runtime::{
 };
 
 pub(crate) use guest::{Guest, SCALAR, address, encode, string};
-pub(crate) use views::{Batch, Context, Outputs, ones};
+pub(crate) use views::{Batch, Context, Outputs, Trained, ones};
 
 /// One engine for all tests, without a cache.
 pub(crate) fn engine() -> Engine {

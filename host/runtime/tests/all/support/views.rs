@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use swift_runtime::{AttentionOptions, BatchView, NnContext, OutputsView};
+use swift_runtime::{AttentionOptions, BatchView, NnContext, OutputsView, RunView};
 use swift_tensor::{DType, Result, Tensor, arange, from_list, full};
 
 pub(crate) fn ones(shape: &[u64]) -> Tensor {
@@ -36,6 +36,10 @@ impl BatchView for Batch {
         vec![2, 1]
     }
 
+    fn group_lengths(&self) -> Vec<u32> {
+        vec![1, 1]
+    }
+
     fn field(&self, name: &str) -> Option<Tensor> {
         (name == "margin").then(|| ones(&[1]))
     }
@@ -46,6 +50,14 @@ impl BatchView for Batch {
 
     fn global_sequence_count(&self) -> u64 {
         2
+    }
+
+    fn global_row_count(&self) -> u64 {
+        2
+    }
+
+    fn global_batch_count(&self) -> u64 {
+        1
     }
 
     fn step(&self) -> u64 {
@@ -94,6 +106,23 @@ impl OutputsView for Outputs {
 
     fn hidden(&self) -> Result<Tensor> {
         Ok(ones(&[3, 2]))
+    }
+
+    fn last_hidden(&self) -> Result<Tensor> {
+        Ok(ones(&[2, 2]))
+    }
+}
+
+/// A run that trains one parameter.
+pub(crate) struct Trained;
+
+impl RunView for Trained {
+    fn parameter_names(&self) -> Vec<String> {
+        vec!["weight".into()]
+    }
+
+    fn parameter(&self, name: &str) -> Option<Tensor> {
+        (name == "weight").then(|| ones(&[2]))
     }
 }
 
