@@ -243,7 +243,7 @@ mod tests {
         let refused = |words: &[&str]| refused(&[&NEEDED[..], words].concat());
         assert_eq!(refused(&["--lora-rnk", "3"]), "Unexpected argument `--lora-rnk` found");
         assert_eq!(refused(&["--beta", "3"]), "Unexpected argument `--beta` found");
-        assert_eq!(refused(&["--plugin", "dpo,sft"]), "Both `dpo` and `sft` are losses");
+        assert_eq!(refused(&["--plugin", "dpo,sft"]), "Both `dpo` and `sft` are of the kind `loss`");
         assert_eq!(refused(&["--plugin", "dpo,dpo"]), "Two plugins are called `dpo`");
         assert_eq!(refused(&["--plugin-arg", "beta"]), "`--plugin-arg beta` has no `=`");
         assert_eq!(refused(&["--plugin-arg", "dpo.beta=1"]), "No plugin `dpo` takes part in this run");

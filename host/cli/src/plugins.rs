@@ -1,6 +1,6 @@
 //! Which plugins take part in a run, and with which hyper-parameters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -13,6 +13,12 @@ use crate::report::UsageError;
 
 /// The loss of a run that names none.
 const DEFAULT_LOSS: &str = "sft";
+
+/// Kinds of which a run has one.
+const SINGLE: [Kind; 3] = [Kind::Loss, Kind::Schedule, Kind::Optimizer];
+
+/// Kinds that are the same in every run: arguments do not reach them.
+const NOT_CONFIGURED: [Kind; 3] = [Kind::Dataset, Kind::Model, Kind::Template];
 
 /// Given hyper-parameters by plugin name.
 pub(crate) type Values = BTreeMap<String, Map<String, Value>>;
@@ -32,6 +38,12 @@ impl Plugins {
     /// The standard plugins.
     pub(crate) fn all(&self) -> anyhow::Result<Vec<Plugin>> {
         self.registry.names().map(|name| Ok(self.registry.resolve(name)?)).collect()
+    }
+
+    /// The standard plugins of some kinds.
+    pub(crate) fn of_kinds(&self, kinds: &[Kind]) -> anyhow::Result<Vec<Plugin>> {
+        let names = kinds.iter().flat_map(|kind| self.registry.names_of(*kind));
+        names.collect::<BTreeSet<_>>().into_iter().map(|name| self.resolve(name)).collect()
     }
 
     pub(crate) fn resolve(&self, plugin: &str) -> anyhow::Result<Plugin> {
@@ -66,10 +78,15 @@ impl Selection {
                 .hint("name it once")
                 .into());
         }
-        let losses: Vec<&str> = selection.of_kind(Kind::Loss).map(Plugin::name).collect();
-        if let [first, second, ..] = losses.as_slice() {
-            let usage = UsageError::new(format!("Both `{first}` and `{second}` are losses"));
-            return Err(usage.hint("a run has one loss; name one of them with `--plugin`").into());
+        for kind in SINGLE {
+            let names: Vec<&str> = selection.of_kind(kind).map(Plugin::name).collect();
+            if let [first, second, ..] = names.as_slice() {
+                let usage = UsageError::new(format!(
+                    "Both `{first}` and `{second}` are of the kind `{}`",
+                    kind.name()
+                ));
+                return Err(usage.hint("a run has one; name one of them with `--plugin`").into());
+            }
         }
         Ok(selection)
     }
@@ -161,7 +178,9 @@ impl Selection {
             if let Some(values) = values.get(plugin.name()) {
                 if !is_configured(plugin) {
                     let usage = UsageError::new(format!("`{}` takes no arguments", plugin.name()));
-                    return Err(usage.hint("losses and callbacks do").into());
+                    return Err(usage
+                        .hint("dataset adapters, models and templates are the same in every run")
+                        .into());
                 }
                 plugin.check_arguments(values).map_err(|error| usage(plugin, &error))?;
             }
@@ -200,9 +219,9 @@ impl Selection {
     }
 }
 
-/// Whether arguments reach the plugin: dataset adapters and model definitions are the same in every run.
+/// Whether arguments reach the plugin.
 fn is_configured(plugin: &Plugin) -> bool {
-    plugin.kinds().iter().any(|kind| matches!(kind, Kind::Loss | Kind::Callback))
+    plugin.kinds().iter().any(|kind| !NOT_CONFIGURED.contains(kind))
 }
 
 /// A mistake in a hyper-parameter is one in the command line.

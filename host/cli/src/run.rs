@@ -11,7 +11,7 @@ use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::Device;
-use swift_train::{Callback, Ending, Output, Summary, Training};
+use swift_train::{Callback, Ending, Metric, Output, ScheduleRule, Summary, Training, UpdateRule};
 
 use crate::arguments::{RunArguments, Tuner};
 use crate::command_line::Run;
@@ -36,6 +36,9 @@ const COMPANIONS: [&str; 9] = [
     "vocab.json",
 ];
 
+/// Kinds that take part in a run whenever they are named.
+const ALWAYS: [Kind; 5] = [Kind::Loss, Kind::Callback, Kind::Metric, Kind::Schedule, Kind::Optimizer];
+
 /// Trains, and gives what came of it and the run directory.
 pub(crate) fn run(
     run: Run,
@@ -57,12 +60,20 @@ pub(crate) fn run(
     let loss = loss.loss(values_of(loss), &limits)?;
     let requirements = loss.requirements();
     let settings = Settings::resolve(arguments, &config, requirements)?;
-    let callbacks = selection
-        .of_kind(Kind::Callback)
-        .map(|plugin| Ok(Box::new(plugin.callback(values_of(plugin), &limits)?) as Box<dyn Callback>))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let callbacks = start_all(&selection, Kind::Callback, |plugin| {
+        Ok(Box::new(plugin.callback(values_of(plugin), &limits)?) as Box<dyn Callback>)
+    })?;
+    let metrics = start_all(&selection, Kind::Metric, |plugin| {
+        Ok(Box::new(plugin.metric(values_of(plugin), &limits)?) as Box<dyn Metric>)
+    })?;
+    let schedule = start_all(&selection, Kind::Schedule, |plugin| {
+        Ok(Box::new(plugin.schedule(values_of(plugin), &limits)?) as Box<dyn ScheduleRule>)
+    })?;
+    let optimizer = start_all(&selection, Kind::Optimizer, |plugin| {
+        Ok(Box::new(plugin.optimizer(values_of(plugin), &limits)?) as Box<dyn UpdateRule>)
+    })?;
 
-    let standard = plugins.all()?;
+    let standard = plugins.of_kinds(&[Kind::Dataset, Kind::Model])?;
     let candidates = |kind| candidates(kind, &selection, &standard);
     let (dataset, validation) = datasets(&settings, &config, candidates(Kind::Dataset), &limits, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
@@ -74,12 +85,10 @@ pub(crate) fn run(
     let mut used: BTreeSet<&str> = sources.map(|source| source.adapter.as_str()).collect();
     used.extend(definitions.iter().map(String::as_str));
     let acts = |plugin: &Plugin| {
-        used.contains(plugin.name())
-            || plugin.kinds().iter().any(|kind| matches!(kind, Kind::Loss | Kind::Callback))
+        used.contains(plugin.name()) || plugin.kinds().iter().any(|kind| ALWAYS.contains(kind))
     };
     for plugin in selection.plugins().filter(|plugin| !acts(plugin)) {
-        console
-            .note(&format!("`{}` takes no part: no file or model fits it better than others", plugin.name()));
+        console.note(&format!("`{}` takes no part: nothing in this run has a use for it", plugin.name()));
     }
     let others =
         standard.iter().filter(|plugin| used.contains(plugin.name()) && !selection.has(plugin.name()));
@@ -105,6 +114,9 @@ pub(crate) fn run(
         teacher,
         loss,
         callbacks,
+        metrics,
+        schedule: schedule.into_iter().next(),
+        optimizer: optimizer.into_iter().next(),
         dataset,
         plan,
         validation,
@@ -116,6 +128,15 @@ pub(crate) fn run(
     let summary = training.run(&mut Progress::new(console.clone(), said.to_string()));
     console.end();
     Ok((summary?, folder))
+}
+
+/// Starts the chosen plugins of a kind, in their order.
+fn start_all<T>(
+    selection: &Selection,
+    kind: Kind,
+    start: impl Fn(&Plugin) -> anyhow::Result<T>,
+) -> anyhow::Result<Vec<T>> {
+    selection.of_kind(kind).map(start).collect()
 }
 
 /// The training set and the validation set.

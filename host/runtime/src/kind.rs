@@ -1,5 +1,6 @@
 use std::fmt;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
 use crate::contract;
@@ -63,6 +64,28 @@ impl Kind {
     pub(crate) fn of(component: &Component) -> Vec<Self> {
         let exports = |kind: &Self| component.get_export_index(None, contract::name(kind.name())).is_some();
         Self::all().filter(exports).collect()
+    }
+
+    /// The kinds that a component in bytes is of, without compiling it. None of what is no component.
+    pub(crate) fn scan(wasm: &[u8]) -> Vec<Self> {
+        let mut depth = 0;
+        let mut kinds = Vec::new();
+        for payload in Parser::new(0).parse_all(wasm) {
+            match payload {
+                Ok(Payload::Version { .. }) => depth += 1,
+                Ok(Payload::End(_)) => depth -= 1,
+                // Components inside of it export things for its own use.
+                Ok(Payload::ComponentExportSection(section)) if depth == 1 => {
+                    let names = section.into_iter().flatten().map(|export| export.name.name.to_owned());
+                    kinds.extend(
+                        names.filter_map(|name| Self::all().find(|kind| contract::name(kind.name()) == name)),
+                    );
+                }
+                Ok(_) => {}
+                Err(_) => return Vec::new(),
+            }
+        }
+        kinds
     }
 
     fn entry(self) -> (Self, &'static str, &'static str) {

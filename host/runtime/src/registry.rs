@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::engine::Engine;
 use crate::plugin::{Origin, Plugin};
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// Standard plugins, each with its name and its component.
 pub type Standard = &'static [(&'static str, &'static [u8])];
@@ -23,6 +23,12 @@ impl Registry {
     /// The names of the standard plugins.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.standard.iter().map(|(name, _)| *name)
+    }
+
+    /// The names of the standard plugins of a kind. They are looked at and not compiled.
+    pub fn names_of(&self, kind: Kind) -> impl Iterator<Item = &'static str> + use<> {
+        let of_kind = move |wasm: &[u8]| Kind::scan(wasm).contains(&kind);
+        self.standard.iter().filter(move |(_, wasm)| of_kind(wasm)).map(|(name, _)| *name)
     }
 
     /// The plugin that is called `name`, or that is the file `name`.

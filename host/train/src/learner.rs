@@ -8,9 +8,10 @@ use swift_tensor::{GradientSink, ParameterId, Tensor, backward, check_finite, no
 
 use crate::batch::{Batch, Place, Totals, tokens};
 use crate::metrics::Metrics;
+use crate::optimizer::{AdamWOptimizer, Optimizer, RuleOptimizer};
 use crate::random::seed;
 use crate::sink::{Gradients, clip_factor};
-use crate::{Error, Loss, Optimizer, Result, TrainerOptions};
+use crate::{Error, Loss, Metric, Result, TrainerOptions, UpdateRule};
 
 /// Element types that the optimiser changes.
 const TRAINED: [DType; 2] = [DType::F32, DType::BF16];
@@ -23,7 +24,7 @@ pub(crate) struct Learner {
     loss: Box<dyn Loss>,
     requirements: Requirements,
     gradients: Gradients,
-    optimizer: Optimizer,
+    optimizer: Box<dyn Optimizer>,
     recompute: bool,
     seed: u64,
     max_grad_norm: f64,
@@ -53,6 +54,7 @@ impl Learner {
         reference: Option<Model>,
         teacher: Option<Model>,
         loss: Box<dyn Loss>,
+        update_rule: Option<Box<dyn UpdateRule>>,
         options: &TrainerOptions,
     ) -> Result<Self> {
         let parameters = model.parameters();
@@ -82,7 +84,10 @@ impl Learner {
         };
         Ok(Self {
             gradients: Gradients::new(&parameters),
-            optimizer: Optimizer::new(&parameters, options)?,
+            optimizer: match update_rule {
+                Some(rule) => Box::new(RuleOptimizer::new(rule, &parameters, options)?),
+                None => Box::new(AdamWOptimizer::new(&parameters, options)?),
+            },
             recompute: options.recompute,
             seed: options.seed,
             max_grad_norm: options.max_grad_norm,
@@ -112,16 +117,17 @@ impl Learner {
         &mut *self.loss
     }
 
-    pub(crate) fn optimizer(&self) -> &Optimizer {
-        &self.optimizer
+    pub(crate) fn optimizer_mut(&mut self) -> &mut dyn Optimizer {
+        &mut *self.optimizer
     }
 
-    pub(crate) fn optimizer_mut(&mut self) -> &mut Optimizer {
-        &mut self.optimizer
-    }
-
-    /// Computes loss and metrics of a micro-batch.
-    fn compute(&mut self, packed: &PackedBatch, place: Place) -> Result<LossReport> {
+    /// Computes loss and metrics of a micro-batch, and shows it to `metrics`.
+    fn compute(
+        &mut self,
+        packed: &PackedBatch,
+        place: Place,
+        metrics: &mut [Box<dyn Metric>],
+    ) -> Result<LossReport> {
         let tokens = tokens(packed);
         let outputs = |model: &Model, options| -> Result<Arc<dyn OutputsView>> {
             let hidden = model.forward(&tokens, options)?;
@@ -143,19 +149,24 @@ impl Learner {
             recompute: place.training && self.recompute,
         };
         let policy = outputs(&self.model, options)?;
-        self.loss.compute(Batch::new(packed, place, teacher)?, policy, reference)
+        let batch = Batch::new(packed, place, teacher)?;
+        for metric in metrics {
+            metric.observe(batch.clone(), policy.clone())?;
+        }
+        self.loss.compute(batch, policy, reference)
     }
 
-    /// Computes loss and metrics of a micro-batch without learning from it.
+    /// Computes loss and metrics of a micro-batch without learning from it, and shows it to `metrics`.
     pub(crate) fn evaluate(
         &mut self,
         packed: &PackedBatch,
         place: Place,
-        metrics: &mut Metrics,
+        numbers: &mut Metrics,
+        metrics: &mut [Box<dyn Metric>],
     ) -> Result<f64> {
         no_grad(|| {
-            let report = self.compute(packed, place)?;
-            observe(&report, metrics)?;
+            let report = self.compute(packed, place, metrics)?;
+            observe(&report, numbers)?;
             scalar(&report)
         })
     }
@@ -176,7 +187,7 @@ impl Learner {
         self.gradients.clear();
         let mut loss = 0.0;
         for (packed, number) in window.iter().zip(0..) {
-            let report = self.compute(packed, place(number))?;
+            let report = self.compute(packed, place(number), &mut [])?;
             let share = scalar(&report)?;
             if !share.is_finite() {
                 let origin = self.origin(packed, place(number));
@@ -207,7 +218,7 @@ impl Learner {
     /// Computes a micro-batch again with every result looked at, and says which was the first that is not finite.
     fn origin(&mut self, packed: &PackedBatch, place: Place) -> Option<String> {
         let again: Result<()> = check_finite(|| {
-            let report = self.compute(packed, place)?;
+            let report = self.compute(packed, place, &mut [])?;
             Ok(backward(&report.loss, &mut Discard)?)
         });
         again.err().map(|error| error.to_string())

@@ -2,7 +2,7 @@
 //!
 //! [`Training`] brings a model, a loss, data and settings together, and [`Training::run`] takes the steps. A step is a
 //! *window* of micro-batches: the loss of each is a share of that of the window, their gradients are summed in
-//! [`Gradients`], clipped by their common norm, and given to the [`Optimizer`] at the learning rate of the [`Schedule`].
+//! [`Gradients`], clipped by their common norm, and given to the optimiser at the learning rate of the schedule.
 //! Between steps, [`Callback`]s are told what happened and say what shall be done, lines are logged, the validation set is
 //! evaluated, and checkpoints are written.
 //!
@@ -44,11 +44,10 @@ pub use error::{Error, Result};
 pub use layout::row_shape;
 pub use metrics::Numbers;
 pub use observer::{Observer, RunStarted};
-pub use optimizer::Optimizer;
-pub use parts::{Callback, Loss};
+pub use parts::{Callback, Loss, Metric, ScheduleRule, UpdateRule};
 pub use run_directory::require_empty;
 pub use run_lock::{LockedData, LockedPlugin, RunLock, file_digests};
-pub use schedule::{Schedule, ScheduleOptions, Warmup, schedule_names};
+pub use schedule::{ScheduleOptions, Warmup, schedule_names};
 pub use settings::{TrainerOptions, When};
 pub use sink::{Gradients, clip_factor};
 pub use statistics::{model_parameter_info, token_lengths};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use swift_runtime::{
-    Action, BatchView, CallbackPlugin, Event, LossPlugin, LossReport, OutputsView, Requirements, RunState,
-    RunView,
+    Action, BatchView, CallbackPlugin, Event, LossPlugin, LossReport, MetricPlugin, OptimizedParameter,
+    OptimizerPlugin, OptimizerSlot, OutputsView, Requirements, RunState, RunView, SchedulePlugin,
 };
+use swift_tensor::Tensor;
 
 use crate::Result;
 
@@ -104,5 +105,87 @@ impl Callback for CallbackPlugin {
 
     fn restore_state(&mut self, state: &str) -> Result<()> {
         Ok(Self::restore_state(self, state)?)
+    }
+}
+
+/// Measures a model on a validation set.
+pub trait Metric: Send {
+    /// Looks at one batch of the validation set.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn observe(&mut self, batch: Arc<dyn BatchView>, policy: Arc<dyn OutputsView>) -> Result<()>;
+
+    /// The numbers of all batches since the last call, by name.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn finish(&mut self) -> Result<Vec<(String, f64)>>;
+}
+
+impl Metric for MetricPlugin {
+    fn observe(&mut self, batch: Arc<dyn BatchView>, policy: Arc<dyn OutputsView>) -> Result<()> {
+        Ok(Self::observe(self, batch, policy)?)
+    }
+
+    fn finish(&mut self) -> Result<Vec<(String, f64)>> {
+        Ok(Self::finish(self)?)
+    }
+}
+
+/// How the learning rate changes after the warm-up.
+pub trait ScheduleRule: Send {
+    /// The factor on the learning rate for the step that follows `step` steps of `max_steps`, neither counting the warm-up.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn factor(&mut self, step: u64, max_steps: u64) -> Result<f64>;
+}
+
+impl ScheduleRule for SchedulePlugin {
+    fn factor(&mut self, step: u64, max_steps: u64) -> Result<f64> {
+        Ok(Self::factor(self, step, max_steps)?)
+    }
+}
+
+/// How one parameter follows its gradient.
+pub trait UpdateRule: Send {
+    /// The tensors to keep for a parameter between steps.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn slots(&mut self, parameter: &OptimizedParameter) -> Result<Vec<OptimizerSlot>>;
+
+    /// Takes step `number` (counted from 1) with one parameter: gives its new value and its new slots, in their order, all
+    /// `float32`.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn update(
+        &mut self,
+        parameter: &OptimizedParameter,
+        value: &Tensor,
+        gradient: &Tensor,
+        slots: &[Tensor],
+        number: u64,
+        learning_rate: f64,
+    ) -> Result<(Tensor, Vec<Tensor>)>;
+}
+
+impl UpdateRule for OptimizerPlugin {
+    fn slots(&mut self, parameter: &OptimizedParameter) -> Result<Vec<OptimizerSlot>> {
+        Ok(Self::slots(self, parameter)?)
+    }
+
+    fn update(
+        &mut self,
+        parameter: &OptimizedParameter,
+        value: &Tensor,
+        gradient: &Tensor,
+        slots: &[Tensor],
+        number: u64,
+        learning_rate: f64,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        Ok(Self::update(self, parameter, value, gradient, slots, number, learning_rate)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::{Error, Result, ScheduleRule};
 
 /// A schedule as the user names it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,11 +32,16 @@ pub enum Warmup {
 }
 
 /// The learning rate of every step.
-#[derive(Clone, Debug)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     base: f64,
-    formula: Formula,
+    shape: Shape,
     plan: Plan,
+}
+
+/// What the learning rate follows after the warm-up.
+enum Shape {
+    Formula(Formula),
+    Rule(Box<dyn ScheduleRule>),
 }
 
 /// What a formula knows.
@@ -100,11 +105,17 @@ pub fn schedule_names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Schedule {
-    /// A schedule for `total` steps with the peak `base`.
+    /// A schedule for `total` steps with the peak `base`. A `rule` takes the place of the schedule that the options name; the
+    /// warm-up is theirs.
     ///
     /// # Errors
     /// If the name or a setting is not known, or a value makes no sense.
-    pub fn new(options: &ScheduleOptions, base: f64, total: u64) -> Result<Self> {
+    pub(crate) fn new(
+        options: &ScheduleOptions,
+        rule: Option<Box<dyn ScheduleRule>>,
+        base: f64,
+        total: u64,
+    ) -> Result<Self> {
         let kind = KINDS.iter().find(|kind| kind.name == options.name).ok_or_else(|| {
             let known = schedule_names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             Error::setting("lr-scheduler-type", format!("is `{}`, which is not one of {known}", options.name))
@@ -134,7 +145,7 @@ impl Schedule {
             return Err(wrong("has a minimum that is not between 0 and the learning rate".into()));
         }
         let warmup = match options.warmup {
-            _ if !kind.warms_up => 0.0,
+            _ if rule.is_none() && !kind.warms_up => 0.0,
             Warmup::Steps(steps) => steps as f64,
             Warmup::Ratio(ratio) if (0.0..1.0).contains(&ratio) => (total as f64 * ratio).ceil(),
             Warmup::Ratio(ratio) => {
@@ -146,17 +157,27 @@ impl Schedule {
         };
         let cycles = number("num_cycles")?.unwrap_or(0.5);
         let plan = Plan { warmup, total: total as f64, cycles, floor };
-        Ok(Self { base, formula: kind.formula, plan })
+        let shape = rule.map_or(Shape::Formula(kind.formula), Shape::Rule);
+        Ok(Self { base, shape, plan })
     }
 
     /// The learning rate of the step that follows `steps_done` steps.
-    pub fn learning_rate(&self, steps_done: u64) -> f64 {
+    ///
+    /// # Errors
+    /// If a rule fails.
+    pub(crate) fn learning_rate(&mut self, steps_done: u64) -> Result<f64> {
         let step = steps_done as f64;
         let factor = match step < self.plan.warmup {
             true => step / self.plan.warmup,
-            false => (self.formula)(step, &self.plan),
+            false => match &mut self.shape {
+                Shape::Formula(formula) => formula(step, &self.plan),
+                Shape::Rule(rule) => {
+                    let steps = |steps: f64| (steps - self.plan.warmup) as u64;
+                    rule.factor(steps(step), steps(self.plan.total))?
+                }
+            },
         };
-        self.base * factor
+        Ok(self.base * factor)
     }
 }
 
@@ -182,11 +203,12 @@ mod tests {
                 continue;
             }
             let warmup = Warmup::Steps(case["warmup_steps"].as_u64().unwrap());
-            let schedule = Schedule::new(&options(name, &case["kwargs"], warmup), 1e-4, 20).unwrap();
+            let mut schedule =
+                Schedule::new(&options(name, &case["kwargs"], warmup), None, 1e-4, 20).unwrap();
             let mut expected = case["lr_used_at_step_1_to_20"].as_array().unwrap().clone();
             expected.push(case["final_lr"].clone());
             for (step, expected) in (0..).zip(expected) {
-                let (got, expected) = (schedule.learning_rate(step), expected.as_f64().unwrap());
+                let (got, expected) = (schedule.learning_rate(step).unwrap(), expected.as_f64().unwrap());
                 assert!(
                     (got - expected).abs() <= 1e-18,
                     "{name} after {step} steps: {got} instead of {expected}"
@@ -205,8 +227,8 @@ mod tests {
     #[test]
     fn a_ratio_of_the_steps_is_rounded_up() {
         let linear = options("linear", &Value::Null, Warmup::Ratio(0.34));
-        let schedule = Schedule::new(&linear, 0.002, 6).unwrap();
-        let rates: Vec<f64> = (0..7).map(|step| schedule.learning_rate(step)).collect();
+        let mut schedule = Schedule::new(&linear, None, 0.002, 6).unwrap();
+        let rates: Vec<f64> = (0..7).map(|step| schedule.learning_rate(step).unwrap()).collect();
         let expected = [0.0, 0.002 / 3.0, 0.004 / 3.0, 0.002, 0.004 / 3.0, 0.002 / 3.0, 0.0];
         assert!(
             rates.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-18),
@@ -217,7 +239,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         let refused = |name: &str, settings: Value, warmup| {
-            Schedule::new(&options(name, &settings, warmup), 1e-4, 20).unwrap_err().to_string()
+            Schedule::new(&options(name, &settings, warmup), None, 1e-4, 20).err().unwrap().to_string()
         };
         let none = Warmup::Steps(0);
         assert!(refused("square", Value::Null, none).starts_with("`--lr-scheduler-type` is `square`"));

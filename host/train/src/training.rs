@@ -7,7 +7,7 @@ use swift_model::Model;
 
 use crate::metrics::Numbers;
 use crate::run::Run;
-use crate::{Callback, Loss, Observer, Result, RunLock, TrainerOptions};
+use crate::{Callback, Loss, Metric, Observer, Result, RunLock, ScheduleRule, TrainerOptions, UpdateRule};
 
 /// All that a run needs.
 pub struct Training {
@@ -21,6 +21,12 @@ pub struct Training {
     pub loss: Box<dyn Loss>,
     /// Who looks on and steers, asked in this order.
     pub callbacks: Vec<Box<dyn Callback>>,
+    /// What is measured on the validation set besides the loss.
+    pub metrics: Vec<Box<dyn Metric>>,
+    /// How the learning rate changes, in place of the schedule of the options.
+    pub schedule: Option<Box<dyn ScheduleRule>>,
+    /// How parameters follow their gradients, in place of AdamW.
+    pub optimizer: Option<Box<dyn UpdateRule>>,
     /// The training set.
     pub dataset: Dataset,
     /// The order in which it is used.

@@ -90,7 +90,7 @@ impl Run<'_> {
         line.insert("loss".into(), json!(loss.0 / steps as f64));
         line.insert("grad_norm".into(), json!(self.progress.gradient_norm.0));
         // As ms-swift logs it: the learning rate of the step to come.
-        line.insert("learning_rate".into(), json!(self.schedule.learning_rate(self.progress.step)));
+        line.insert("learning_rate".into(), json!(self.schedule.learning_rate(self.progress.step)?));
         for (name, mean) in metrics.means() {
             self.insert(&mut line, name, mean);
         }
@@ -160,7 +160,7 @@ impl Run<'_> {
         let saved = Saved::new(progress.clone(), loss, callbacks, self.directory.sync()?, lock);
         let path = checkpoint::write(run, step, |folder| {
             self.learner.model().save(folder)?;
-            self.learner.optimizer().save(&folder.join(OPTIMIZER_FILE))?;
+            self.learner.optimizer_mut().save(&folder.join(OPTIMIZER_FILE))?;
             saved.write(folder)?;
             write_state(folder, run, &saved.progress, &self.plan, &self.options)?;
             checkpoint::write_json(&folder.join(ARGUMENTS_FILE), &self.output.arguments)?;

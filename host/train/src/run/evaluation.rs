@@ -54,7 +54,7 @@ impl Run<'_> {
             let place =
                 Place { step: self.progress.step, micro_batch: number, totals: *totals, training: false };
             for packed in validation.batch(indices)? {
-                loss += self.learner.evaluate(&packed, place, &mut metrics)?;
+                loss += self.learner.evaluate(&packed, place, &mut metrics, &mut self.metrics)?;
             }
             self.observer.evaluating(number as usize + 1, batches.len());
         }
@@ -63,6 +63,10 @@ impl Run<'_> {
         let mut line = Numbers::from_iter([("eval_loss".to_owned(), json!(loss))]);
         for (name, mean) in metrics.means() {
             self.insert(&mut line, &format!("{PREFIX}{name}"), mean);
+        }
+        let numbers = self.metrics.iter_mut().map(|metric| metric.finish()).collect::<Result<Vec<_>>>()?;
+        for (name, number) in numbers.into_iter().flatten() {
+            self.insert(&mut line, &format!("{PREFIX}{name}"), number);
         }
         if !loss.is_finite() {
             self.observer.message(&format!(

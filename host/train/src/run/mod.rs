@@ -20,7 +20,7 @@ use crate::run_directory::RunDirectory;
 use crate::schedule::Schedule;
 use crate::statistics::model_parameter_info;
 use crate::training::{Ending, Output, Training};
-use crate::{Callback, Error, Observer, Result, RunStarted, TrainerOptions, When};
+use crate::{Callback, Error, Metric, Observer, Result, RunStarted, TrainerOptions, When};
 
 use self::evaluation::Validation;
 
@@ -28,6 +28,7 @@ use self::evaluation::Validation;
 pub(crate) struct Run<'a> {
     learner: Learner,
     callbacks: Vec<Box<dyn Callback>>,
+    metrics: Vec<Box<dyn Metric>>,
     dataset: Dataset,
     order: BatchPlan,
     validation: Option<Validation>,
@@ -50,9 +51,16 @@ impl<'a> Run<'a> {
         let Training { options, dataset, plan: order, output, mut callbacks, .. } = training;
         check(&options)?;
         let plan = Plan::new(&options, order.windows_per_epoch())?;
-        let schedule = Schedule::new(&options.schedule, options.learning_rate, plan.max_steps)?;
-        let mut learner =
-            Learner::new(training.model, training.reference, training.teacher, training.loss, &options)?;
+        let schedule =
+            Schedule::new(&options.schedule, training.schedule, options.learning_rate, plan.max_steps)?;
+        let mut learner = Learner::new(
+            training.model,
+            training.reference,
+            training.teacher,
+            training.loss,
+            training.optimizer,
+            &options,
+        )?;
         let validation = training
             .validation
             .map(|set| Validation::new(set, learner.input(), options.eval_batch_size))
@@ -75,6 +83,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             learner,
             callbacks,
+            metrics: training.metrics,
             dataset,
             order,
             validation,
@@ -123,7 +132,7 @@ impl<'a> Run<'a> {
         let window = windows.get(number).ok_or_else(longer)?;
         let batches = collate(self.learner.input(), &self.dataset, &window.micro_batches)?;
         let progress = &mut self.progress;
-        let learning_rate = self.schedule.learning_rate(progress.step);
+        let learning_rate = self.schedule.learning_rate(progress.step)?;
         let metrics = &mut progress.since_log.metrics;
         let step = self.learner.step(&batches, progress.step, learning_rate, metrics)?;
 

@@ -11,6 +11,8 @@ mod failures;
 #[cfg(test)]
 mod losses;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod training;

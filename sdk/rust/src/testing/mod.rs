@@ -26,6 +26,7 @@
 
 mod batch;
 mod evaluate;
+mod measure;
 mod network;
 mod outputs;
 mod run;
@@ -35,6 +36,7 @@ use crate::{Dataset, Outcome, Value, bail};
 pub(crate) use batch::BatchView;
 pub use batch::PackedBatch;
 pub use evaluate::{Evaluation, check_gradient, evaluate};
+pub use measure::measure;
 pub(crate) use network::NetworkContext;
 pub use network::{Tokens, forward};
 pub use outputs::ModelOutputs;

@@ -4,14 +4,12 @@ use candle_core::Tensor as Value;
 use swift_model::TrainableParameter;
 use swift_tensor::{AdamW, AdamWState, adamw_step};
 
+use super::{MASTER, Optimizer};
 use crate::tensor_file::{TensorFile, write_vectors};
 use crate::{Result, TrainerOptions};
 
 /// AdamW over all trainable parameters.
-///
-/// Weight decay applies to the parameters that ask for it. The `B` matrices of an adapter may have a learning rate of their
-/// own (LoRA+), with the same weight decay.
-pub struct Optimizer {
+pub(crate) struct AdamWOptimizer {
     constants: AdamW,
     slots: Vec<Slot>,
     steps: u64,
@@ -25,12 +23,12 @@ struct Slot {
     rate_factor: f64,
 }
 
-impl Optimizer {
+impl AdamWOptimizer {
     /// The optimiser before the first step.
     ///
     /// # Errors
     /// If a parameter can't be read.
-    pub fn new(parameters: &[TrainableParameter], options: &TrainerOptions) -> Result<Self> {
+    pub(crate) fn new(parameters: &[TrainableParameter], options: &TrainerOptions) -> Result<Self> {
         let slot = |parameter: &TrainableParameter| {
             Ok(Slot {
                 name: parameter.name.clone(),
@@ -43,13 +41,10 @@ impl Optimizer {
         let slots = parameters.iter().map(slot).collect::<Result<_>>()?;
         Ok(Self { constants: options.adam, slots, steps: 0 })
     }
+}
 
-    /// Changes all parameters in place by `gradients` times `scale`, one for each parameter in their order; those
-    /// without one stay as they are.
-    ///
-    /// # Errors
-    /// If a gradient does not fit its parameter, or a parameter is of a type that is not trained.
-    pub fn step(&mut self, gradients: &[Option<&Value>], learning_rate: f64, scale: f64) -> Result<()> {
+impl Optimizer for AdamWOptimizer {
+    fn step(&mut self, gradients: &[Option<&Value>], learning_rate: f64, scale: f64) -> Result<()> {
         self.steps += 1;
         for (slot, gradient) in self.slots.iter_mut().zip(gradients) {
             let Some(gradient) = gradient else { continue };
@@ -60,17 +55,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Steps taken.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Writes the moments as `NAME.exp_avg` and `NAME.exp_avg_sq`, and for parameters in `bfloat16` their `float32` copies as
-    /// `NAME.master`.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+    fn save(&mut self, path: &Path) -> Result<()> {
         let vectors = self.slots.iter().flat_map(|slot| {
             let AdamWState { first_moment, second_moment, master } = &slot.state;
             let named = |end: &str, elements| (format!("{}.{end}", slot.name), elements);
@@ -80,11 +65,7 @@ impl Optimizer {
         write_vectors(path, &vectors.collect::<Vec<_>>())
     }
 
-    /// Takes up the state that [`Self::save`] wrote after `steps` steps.
-    ///
-    /// # Errors
-    /// If the file is damaged or belongs to other parameters.
-    pub(crate) fn restore(&mut self, path: &Path, steps: u64) -> Result<()> {
+    fn restore(&mut self, path: &Path, steps: u64) -> Result<()> {
         let mut file = TensorFile::open(path)?;
         for slot in &mut self.slots {
             let mut read = |end: &str, now: &[f32]| file.vector(&format!("{}.{end}", slot.name), now.len());
@@ -103,7 +84,6 @@ impl Optimizer {
 
 const FIRST: &str = "exp_avg";
 const SECOND: &str = "exp_avg_sq";
-const MASTER: &str = "master";
 
 #[cfg(test)]
 mod tests {
@@ -135,7 +115,7 @@ mod tests {
         ((step * 7 + place as u64 * 3) % 11) as f32 / 5.0 - 1.0
     }
 
-    fn take_steps(optimizer: &mut Optimizer, counts: &[usize], steps: std::ops::Range<u64>) {
+    fn take_steps(optimizer: &mut AdamWOptimizer, counts: &[usize], steps: std::ops::Range<u64>) {
         for step in steps {
             let gradients: Vec<Value> = counts
                 .iter()
@@ -158,7 +138,7 @@ mod tests {
         let b = TrainableParameter { adapter_b: true, ..parameter(2, "b", &start) };
         let options = TrainerOptions { lorap_lr_ratio: Some(16.0), ..TrainerOptions::default() };
         let parameters = [plain, norm, b];
-        let mut optimizer = Optimizer::new(&parameters, &options).unwrap();
+        let mut optimizer = AdamWOptimizer::new(&parameters, &options).unwrap();
         take_steps(&mut optimizer, &[3, 3, 3], 0..5);
         for (parameter, (decay, factor)) in parameters.iter().zip([(0.1, 1.0), (0.0, 1.0), (0.1, 16.0)]) {
             let got = parameter.value.to_vec1::<f32>().unwrap();
@@ -186,7 +166,7 @@ mod tests {
         };
         let (start, options) = ([1.0f32, 2.0, -3.0, 0.1], TrainerOptions::default());
         let whole = [parameter(0, "a", &start), brain(1, "b", &start)];
-        let mut optimizer = Optimizer::new(&whole, &options).unwrap();
+        let mut optimizer = AdamWOptimizer::new(&whole, &options).unwrap();
         take_steps(&mut optimizer, &[4, 4], 0..3);
         optimizer.save(&path).unwrap();
         let at_save: Vec<Value> = whole.iter().map(|parameter| parameter.value.copy().unwrap()).collect();
@@ -197,7 +177,7 @@ mod tests {
             .zip(at_save)
             .map(|(parameter, value)| TrainableParameter { value, ..parameter.clone() })
             .collect();
-        let mut optimizer = Optimizer::new(&resumed, &options).unwrap();
+        let mut optimizer = AdamWOptimizer::new(&resumed, &options).unwrap();
         optimizer.restore(&path, 3).unwrap();
         take_steps(&mut optimizer, &[4, 4], 3..6);
         for (whole, resumed) in whole.iter().zip(&resumed) {
@@ -214,8 +194,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("optimizer.safetensors");
         let options = TrainerOptions::default();
-        Optimizer::new(&[parameter(0, "a", &[1.0])], &options).unwrap().save(&path).unwrap();
-        let mut other = Optimizer::new(&[parameter(0, "b", &[1.0])], &options).unwrap();
+        AdamWOptimizer::new(&[parameter(0, "a", &[1.0])], &options).unwrap().save(&path).unwrap();
+        let mut other = AdamWOptimizer::new(&[parameter(0, "b", &[1.0])], &options).unwrap();
         assert!(other.restore(&path, 1).unwrap_err().to_string().contains("`b.exp_avg`"));
     }
 }
