@@ -62,6 +62,10 @@ pub trait OutputsView: Send + Sync {
     fn mean_logits(&self) -> Result<Tensor>;
     /// `[tokens, vocab]`: all logits, in memory at once.
     fn logits(&self) -> Result<Tensor>;
+    /// Number of logits at each position. An implementation that knows it need not compute them.
+    fn vocab_size(&self) -> Result<u64> {
+        Ok(self.logits()?.dims().last().map_or(0, |&size| size as u64))
+    }
     /// `[tokens, hidden_size]`: the last hidden states, after the final norm.
     fn hidden(&self) -> Result<Tensor>;
     /// `[sequences, hidden_size]`: the hidden state of each sequence's last token.

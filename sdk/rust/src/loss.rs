@@ -170,6 +170,13 @@ impl Batch<'_> {
         per_token.segment_sum(&self.segment_ids(), self.sequence_count())
     }
 
+    /// The mean of a value per token over each sequence's labelled positions: `[tokens]` to `[sequences]`. The value is 0
+    /// where no label counts, as that of [`Outputs::token_logps`] is; a sequence without labels has the mean 0.
+    #[track_caller]
+    pub fn mean_by_sequence(&self, per_token: &Tensor) -> Tensor {
+        self.sum_by_sequence(per_token) / self.sum_by_sequence(&self.label_mask()).maximum(1.0)
+    }
+
     /// The chosen and the rejected half of a value per sequence: `[sequences]` to twice `[pairs]`.
     #[track_caller]
     pub fn split_sequences(&self, per_sequence: &Tensor) -> (Tensor, Tensor) {
@@ -184,6 +191,16 @@ impl Batch<'_> {
         let tokens: u64 = lengths.iter().copied().map(u64::from).sum();
         let chosen: u64 = lengths.iter().take(lengths.len() / 2).copied().map(u64::from).sum();
         (per_token.narrow(0, 0, chosen), per_token.narrow(0, chosen, tokens - chosen))
+    }
+
+    /// The mean of a value per token over all labelled positions of the chosen, and of the rejected sequences: `[tokens]`
+    /// to two scalars. The value is 0 where no label counts.
+    #[track_caller]
+    pub fn split_means(&self, per_token: &Tensor) -> (Tensor, Tensor) {
+        let (chosen, rejected) = self.split_tokens(per_token);
+        let (chosen_mask, rejected_mask) = self.split_tokens(&self.label_mask());
+        let mean = |values: Tensor, mask: Tensor| values.sum_all() / mask.sum_all().maximum(1.0);
+        (mean(chosen, chosen_mask), mean(rejected, rejected_mask))
     }
 }
 
@@ -210,6 +227,18 @@ views! {
         scores -> Result<Tensor>;
         /// `[tokens, outputs]` `float32`: the score head applied to every token.
         token_scores -> Result<Tensor>;
+    }
+}
+
+impl Outputs<'_> {
+    /// Number of logits at each position, which turns [`mean_logits`](Self::mean_logits) into sums.
+    ///
+    /// # Errors
+    /// If the host could not find out.
+    #[track_caller]
+    pub fn vocab_size(&self) -> Result<u64> {
+        let location = Location::caller();
+        self.0.vocab_size().map_err(|error| backend::error(error, location))
     }
 }
 
@@ -242,5 +271,19 @@ impl Report {
     ) -> Self {
         self.metrics.push((name.to_owned(), observations.into(), Some(weights.into())));
         self
+    }
+
+    /// Adds `name/chosen` and `name/rejected`.
+    pub fn pair_metrics(self, name: &str, (chosen, rejected): &(Tensor, Tensor)) -> Self {
+        self.metric(&format!("{name}/chosen"), chosen).metric(&format!("{name}/rejected"), rejected)
+    }
+
+    /// Adds what every comparison of answers logs of their rewards, `[pairs]` each: `rewards/chosen`, `rewards/rejected`,
+    /// `rewards/accuracies` and `rewards/margins`.
+    pub fn reward_metrics(self, rewards: &(Tensor, Tensor)) -> Self {
+        let (chosen, rejected) = rewards;
+        self.pair_metrics("rewards", rewards)
+            .metric("rewards/accuracies", chosen.gt(rejected))
+            .metric("rewards/margins", chosen - rejected)
     }
 }

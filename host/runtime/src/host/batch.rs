@@ -30,17 +30,21 @@ impl State {
         Ok(self.lend(tensor)?)
     }
 
+    fn outputs(&self, outputs: &Resource<Outputs>) -> wasmtime::Result<Arc<dyn OutputsView>> {
+        match outputs.rep() {
+            TEACHER => view(&self.batch()?.teacher()),
+            REFERENCE => view(&self.views.reference),
+            _ => view(&self.views.policy),
+        }
+    }
+
     /// Computes an output. That may run a model plugin, which has a store of its own.
     fn of_outputs(
         &mut self,
         outputs: Resource<Outputs>,
         f: impl FnOnce(&dyn OutputsView) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
-        let outputs = match outputs.rep() {
-            TEACHER => view(&self.batch()?.teacher())?,
-            REFERENCE => view(&self.views.reference)?,
-            _ => view(&self.views.policy)?,
-        };
+        let outputs = self.outputs(&outputs)?;
         let tensor = self.on_host_time(|_| f(&*outputs))?;
         Ok(self.lend(tensor)?)
     }
@@ -138,6 +142,11 @@ impl HostOutputs for State {
 
     fn logits(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
         self.of_outputs(outputs, |outputs| outputs.logits())
+    }
+
+    fn vocab_size(&mut self, outputs: Resource<Outputs>) -> Result<u64> {
+        let outputs = self.outputs(&outputs)?;
+        Ok(self.on_host_time(|_| outputs.vocab_size())?)
     }
 
     fn hidden(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {

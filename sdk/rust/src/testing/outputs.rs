@@ -5,9 +5,13 @@ use crate::backend::Handle;
 use crate::{Dtype, Result, Tensor, bail};
 
 /// What a model is supposed to have computed, with the numbers that a test gives it.
-#[derive(Clone, Debug)]
+///
+/// The default has none. Where there are [`logits`](Self::logits) but no log-probabilities, those, the predictions and
+/// the mean logits follow from the logits, and so do their gradients.
+#[derive(Clone, Debug, Default)]
 pub struct ModelOutputs {
     pub(crate) columns: Vec<Column>,
+    vocab_size: Option<u64>,
 }
 
 /// One of the contract's outputs.
@@ -37,7 +41,7 @@ impl Column {
 impl ModelOutputs {
     /// The log-probability of each position's label. What is given where no label counts becomes 0.
     pub fn new(token_logps: &[f64]) -> Self {
-        let mut outputs = Self { columns: Vec::new() };
+        let mut outputs = Self::default();
         outputs.add("token_logps", token_logps, Dtype::Float64, true, Some(0.0));
         outputs
     }
@@ -77,6 +81,12 @@ impl ModelOutputs {
     /// All logits, position by position.
     pub fn logits(mut self, logits: &[f64]) -> Self {
         self.add("logits", logits, Dtype::Float64, true, None);
+        self
+    }
+
+    /// Number of logits at each position; by default that of the logits.
+    pub fn vocab_size(mut self, size: u64) -> Self {
+        self.vocab_size = Some(size);
         self
     }
 
@@ -147,13 +157,36 @@ impl ModelOutputs {
             };
             Ok((column.name, handle))
         };
-        Ok(OutputTensors((0..).zip(&self.columns).map(column).collect::<Result<_>>()?))
+        let mut columns: Vec<_> = (0..).zip(&self.columns).map(column).collect::<Result<_>>()?;
+        if let [("logits", logits)] = columns.as_slice() {
+            let derived = from_logits(&Tensor::new(logits.clone()), batch);
+            for (name, tensor) in derived {
+                columns.push((name, tensor.handle()?.clone()));
+            }
+        }
+        Ok(OutputTensors { columns, vocab_size: self.vocab_size })
     }
+}
+
+/// What follows from all logits, `[tokens, vocab]`: a value for each token.
+fn from_logits(logits: &Tensor, batch: &PackedBatch) -> [(&'static str, Tensor); 3] {
+    let list = |values: &[f64], dtype| Tensor::from_list(values, &[values.len() as u64], dtype);
+    let mask = list(&batch.mask(), Dtype::Float64);
+    let labels = list(&batch.known_labels(), Dtype::Int64).reshape(&[-1, 1]);
+    let predictions = logits.argmax(-1, false).cast(Dtype::Float64);
+    [
+        ("token_logps", logits.log_softmax(-1).gather(-1, &labels).reshape(&[-1]) * &mask),
+        ("predictions", ((predictions + 1.0) * &mask - 1.0).cast(Dtype::Int64)),
+        ("mean_logits", (logits.detach().mean(&[-1], false) * mask)),
+    ]
 }
 
 /// The contract's `outputs`.
 #[derive(Default)]
-pub(crate) struct OutputTensors(Vec<(&'static str, Handle)>);
+pub(crate) struct OutputTensors {
+    columns: Vec<(&'static str, Handle)>,
+    vocab_size: Option<u64>,
+}
 
 macro_rules! outputs {
     ($($name:ident)*) => {
@@ -167,8 +200,13 @@ macro_rules! outputs {
 outputs!(token_logps predictions entropies mean_logits logits hidden last_hidden scores token_scores);
 
 impl OutputTensors {
+    pub(crate) fn vocab_size(&self) -> Result<u64, swift_tensor::Error> {
+        let of_logits = || Ok(self.logits()?.dims().last().map_or(0, |&size| size as u64));
+        self.vocab_size.map_or_else(of_logits, Ok)
+    }
+
     fn get(&self, name: &str) -> Result<Handle, swift_tensor::Error> {
-        let found = self.0.iter().find(|column| column.0 == name);
+        let found = self.columns.iter().find(|column| column.0 == name);
         let missing = || swift_tensor::Error::Other(format!("the test gives no `{name}`"));
         found.map(|column| column.1.clone()).ok_or_else(missing)
     }
