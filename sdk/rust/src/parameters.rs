@@ -84,6 +84,26 @@ impl<T: ParameterValue> ParameterValue for Vec<T> {
 /// assert_eq!((square.times, square.column), (3, None));
 /// assert_eq!(Square::describe()[0].summary, "How often.");
 /// ```
+///
+/// What a plugin remembers between calls follows in a block of its own. It starts from its type's [`Default`]:
+///
+/// ```
+/// # use swift_plugin::prelude::*;
+/// use std::cell::Cell;
+///
+/// parameters! {
+///     /// Counts.
+///     pub struct Counter {
+///         /// How far.
+///         pub limit: u64 = 10,
+///     }
+///     remembers {
+///         /// How far it got.
+///         count: Cell<u64>,
+///     }
+/// }
+/// assert_eq!(Counter::default().count.get(), 0);
+/// ```
 #[macro_export]
 macro_rules! parameters {
     (
@@ -91,16 +111,23 @@ macro_rules! parameters {
         $visibility:vis struct $name:ident {
             $($(#[doc = $doc:literal])* $field_visibility:vis $field:ident: $type:ty = $default:expr),* $(,)?
         }
+        $(remembers {
+            $($(#[doc = $remembered_doc:literal])* $remembered:ident: $remembered_type:ty),* $(,)?
+        })?
     ) => {
         $(#[doc = $summary])*
         #[derive(Clone, Debug)]
         $visibility struct $name {
             $($(#[doc = $doc])* $field_visibility $field: $type,)*
+            $($($(#[doc = $remembered_doc])* $remembered: $remembered_type,)*)?
         }
 
         impl ::core::default::Default for $name {
             fn default() -> Self {
-                Self { $($field: $default,)* }
+                Self {
+                    $($field: $default,)*
+                    $($($remembered: ::core::default::Default::default(),)*)?
+                }
             }
         }
 

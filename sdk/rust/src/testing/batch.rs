@@ -109,6 +109,11 @@ impl PackedBatch {
         self.labels.iter().map(|&label| if label == NO_LABEL { 0.0 } else { 1.0 }).collect()
     }
 
+    /// The labels, 0 where none counts.
+    pub(crate) fn known_labels(&self) -> Vec<f64> {
+        self.labels.iter().map(|label| label.max(0.0)).collect()
+    }
+
     /// Number of sequences.
     pub(crate) fn sequence_count(&self) -> usize {
         self.lengths.len()

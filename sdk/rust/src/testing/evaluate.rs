@@ -22,9 +22,8 @@ impl Evaluation {
         self.metrics.iter().find(|metric| metric.0 == name).map_or(f64::NAN, |metric| metric.1)
     }
 
-    /// The gradient of the loss by one of the policy's outputs: `token_logps`, `logits`, `hidden`, `last_hidden`,
-    /// `scores`, `token_scores`. Empty if the test gave
-    /// no such output.
+    /// The gradient of the loss by one of the policy's outputs: `token_logps`, `logits`, `hidden`, `last_hidden`, `scores`,
+    /// `token_scores`. Empty if the test gave no such output.
     pub fn gradient(&self, output: &str) -> &[f64] {
         self.gradients.get(output).map_or(&[], Vec::as_slice)
     }
