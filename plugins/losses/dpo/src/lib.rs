@@ -1,14 +1,59 @@
-//! Direct preference optimisation (Rafailov et al. 2023, eq. 7), with label smoothing (Mitchell 2023, "cDPO").
+//! Direct preference optimisation (Rafailov et al. 2023) and the losses that share its inputs.
+
+mod comparison;
+mod variants;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
 
 use swift_plugin::prelude::*;
 
+use comparison::Comparison;
+use variants::{Formula, variant};
+
 parameters! {
-    /// Direct preference optimisation (Rafailov et al. 2023).
+    /// Direct preference optimisation (Rafailov et al. 2023) and its variants.
     pub struct Dpo {
         /// Strength of the pull towards the reference model.
         pub beta: f64 = 0.1,
+        /// Which formulas: `sigmoid`, `robust`, `hinge`, `ipo`, `exo_pair`, `bco_pair`, `sppo_hard`, `nca_pair`, `aot`, `aot_unpaired`, `apo_zero`, `apo_down`, `discopop`, `sft`; of several, the sum.
+        pub loss_type: Vec<String> = vec!["sigmoid".into()],
+        /// The weight of each formula; 1 by default.
+        pub loss_weights: Option<Vec<f64>> = None,
         /// Probability that the two answers of a pair were swapped.
         pub label_smoothing: f64 = 0.0,
+        /// Weight of the negative log-likelihood of the chosen answers, which is added (Pang et al. 2024).
+        pub rpo_alpha: Option<f64> = None,
+        /// Weight of those tokens of the longer answer that the shorter one has no counterpart for (Liu et al. 2024).
+        pub ld_alpha: Option<f64> = None,
+        /// Temperature of the mixture of `discopop`.
+        pub discopop_tau: f64 = 0.05,
+        /// Compares as if the reference model found all answers equally likely.
+        pub reference_free: bool = false,
+        /// How far from the reference model is measured: `reverse_kl`, `js_divergence` or `alpha_divergence`.
+        pub f_divergence_type: String = "reverse_kl".into(),
+        /// The coefficient of `alpha_divergence`.
+        pub f_alpha_divergence_coef: f64 = 0.5,
+    }
+    remembers {
+        /// The rewards that `bco_pair` has seen.
+        rewards: Cell<RunningMean>,
+    }
+}
+
+/// The mean of what was seen so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct RunningMean {
+    mean: f64,
+    count: f64,
+}
+
+impl RunningMean {
+    fn and(self, observation: f64) -> Self {
+        let count = self.count + 1.0;
+        Self { mean: self.mean + (observation - self.mean) / count, count }
     }
 }
 
@@ -23,114 +68,97 @@ impl Loss for Dpo {
         }
     }
 
-    /// With `z` the difference of the rewards `beta * (log p - log p_reference)` of the chosen and the rejected answer:
-    /// `-(1 - smoothing) log sigmoid(z) - smoothing log sigmoid(-z)`, the mean over the pairs of the window.
+    /// The weighted sum of the formulas, the mean over the pairs of the window. The negative log-likelihood of the chosen
+    /// answers (`sft`, and `rpo_alpha` of it) is the mean over the labelled tokens of the micro-batch, and that over the
+    /// micro-batches.
     fn compute(&self, batch: &Batch, policy: &Outputs, reference: Option<&Outputs>) -> Result<Report> {
         let Some(reference) = reference else { bail!("the outputs of the reference model are missing") };
-        let answers = |outputs: &Outputs| -> Result<(Tensor, Tensor)> {
-            Ok(batch.split_sequences(&batch.sum_by_sequence(&outputs.token_logps()?)))
+        let formulas = self.formulas()?;
+        let token_logps = policy.token_logps()?;
+        let reference_logps = reference.token_logps()?;
+        let sums = Comparison::of_sums(self, batch, &token_logps, &reference_logps)?;
+        let averages = Comparison::of_means(self, batch, &token_logps, &reference_logps)?;
+
+        let mut loss: Option<Tensor> = None;
+        let mut answers_weight = self.rpo_alpha;
+        let mut rewards: Option<(Tensor, Tensor)> = None;
+        for (formula, weight) in &formulas {
+            let comparison = if matches!(formula, Formula::OfMeans(_)) { &averages } else { &sums };
+            match formula {
+                Formula::OfSums(losses) | Formula::OfMeans(losses) => {
+                    let share =
+                        losses(self, batch, comparison)?.sum_all() * *weight / batch.global_pair_count();
+                    loss = Some(loss.map_or(share.clone(), |loss| loss + share));
+                }
+                Formula::ChosenAnswers => answers_weight = Some(answers_weight.unwrap_or(0.0) + weight),
+            }
+            let (chosen, rejected) = comparison.rewards(self.beta);
+            let weighted = (chosen * *weight, rejected * *weight);
+            rewards = Some(match rewards {
+                Some((chosen, rejected)) => (chosen + weighted.0, rejected + weighted.1),
+                None => weighted,
+            });
+        }
+        let nll = -batch.split_means(&token_logps).0;
+        if let Some(weight) = answers_weight {
+            let share = &nll * weight / batch.global_batch_count();
+            loss = Some(loss.map_or(share.clone(), |loss| loss + share));
+        }
+        let (Some(loss), Some(rewards)) = (loss, rewards) else { bail!("`loss_type` is empty") };
+
+        let mut report = Report::new(loss)
+            .reward_metrics(&rewards)
+            .pair_metrics("logps", &sums.policy)
+            // One observation a micro-batch, as TRL has it: the mean over its labelled positions.
+            .pair_metrics("logits", &batch.split_means(&policy.mean_logits()?));
+        if formulas.iter().any(|(formula, _)| matches!(formula, Formula::OfMeans(_))) {
+            report = report.pair_metrics("logps_mean", &averages.policy);
+        }
+        if answers_weight.is_some() {
+            report = report.metric("nll_loss", nll);
+        }
+        Ok(report)
+    }
+
+    fn save_state(&self) -> String {
+        let RunningMean { mean, count } = self.rewards.get();
+        if count == 0.0 { String::new() } else { format!("[{mean}, {count}]") }
+    }
+
+    fn restore_state(&mut self, state: &str) -> Result<()> {
+        let numbers = match state {
+            "" => Vec::new(),
+            state => state.parse::<Value>()?.as_array().cloned().unwrap_or_default(),
         };
-        let (chosen, rejected) = answers(policy)?;
-        let (reference_chosen, reference_rejected) = answers(reference)?;
+        let numbers: Option<Vec<f64>> = numbers.iter().map(Value::as_f64).collect();
+        self.rewards.set(match numbers.as_deref() {
+            Some([mean, count]) => RunningMean { mean: *mean, count: *count },
+            Some([]) => RunningMean::default(),
+            _ => bail!("`{state}` is no running mean of rewards"),
+        });
+        Ok(())
+    }
+}
 
-        let chosen_reward = (&chosen - reference_chosen) * self.beta;
-        let rejected_reward = (&rejected - reference_rejected) * self.beta;
-        let margin = &chosen_reward - &rejected_reward;
-        let agreement = margin.log_sigmoid() * (1.0 - self.label_smoothing);
-        let disagreement = (-&margin).log_sigmoid() * self.label_smoothing;
-        let loss = -(agreement + disagreement).sum_all() / batch.global_pair_count();
+impl Dpo {
+    /// The formulas that `loss_type` names, with their weights.
+    fn formulas(&self) -> Result<Vec<(Formula, f64)>> {
+        let weights = self.loss_weights.clone().unwrap_or_else(|| vec![1.0; self.loss_type.len()]);
+        if weights.len() != self.loss_type.len() {
+            bail!("`loss_weights` has {} weights for {} loss types", weights.len(), self.loss_type.len());
+        }
+        self.loss_type.iter().zip(weights).map(|(name, weight)| Ok((variant(name)?, weight))).collect()
+    }
 
-        // One observation a micro-batch, as TRL has it: the mean over its labelled positions.
-        let (chosen_mask, rejected_mask) = batch.split_tokens(&batch.label_mask());
-        let (chosen_logits, rejected_logits) = batch.split_tokens(&policy.mean_logits()?);
-        Ok(Report::new(loss)
-            .metric("rewards/chosen", &chosen_reward)
-            .metric("rewards/rejected", &rejected_reward)
-            .metric("rewards/accuracies", chosen_reward.gt(&rejected_reward))
-            .metric("rewards/margins", margin)
-            .metric("logps/chosen", chosen)
-            .metric("logps/rejected", rejected)
-            .metric("logits/chosen", chosen_logits.sum_all() / chosen_mask.sum_all())
-            .metric("logits/rejected", rejected_logits.sum_all() / rejected_mask.sum_all()))
+    /// The mean of all rewards with that of this micro-batch, which is kept in training.
+    fn mean_reward_with(&self, batch: &Batch, rewards: &Tensor) -> Result<f64> {
+        let [observation] = rewards.mean_all().to_list()?[..] else { bail!("a mean is one number") };
+        let mean = self.rewards.get().and(observation);
+        if batch.training() {
+            self.rewards.set(mean);
+        }
+        Ok(mean.mean)
     }
 }
 
 export!(Dpo: Loss);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use swift_plugin::testing::{ModelOutputs, PackedBatch, check_gradient, evaluate};
-
-    /// Two pairs: chosen answers of two and one token, rejected ones of one and two.
-    fn batch() -> PackedBatch {
-        PackedBatch::new(&[3, 2, 2, 3])
-    }
-
-    fn policy() -> ModelOutputs {
-        ModelOutputs::new(&[-1.0, -2.0, 0.0, -4.0, 0.0, -5.0, 0.0, -3.0, -2.5, 0.0])
-            .mean_logits(&[1.0, 2.0, 9.0, 6.0, 9.0, -1.0, 9.0, -2.0, -6.0, 9.0])
-    }
-
-    fn reference() -> ModelOutputs {
-        ModelOutputs::new(&[-1.5, -2.5, 0.0, -3.0, 0.0, -4.0, 0.0, -3.5, -3.0, 0.0])
-    }
-
-    fn log_sigmoid(x: f64) -> f64 {
-        -(-x).exp().ln_1p()
-    }
-
-    fn assert_close(actual: f64, expected: f64) {
-        assert!((actual - expected).abs() < 1e-12, "{actual} is not {expected}");
-    }
-
-    #[test]
-    fn the_loss_follows_the_formula() {
-        let dpo = Dpo { beta: 0.5, label_smoothing: 0.2 };
-        let evaluation = evaluate(&dpo, &batch(), &policy(), Some(&reference())).unwrap();
-        // Sums of chosen and rejected answers, less those of the reference: +1 and -1, -1 and +1.
-        let pair = |z: f64| -0.8 * log_sigmoid(z) - 0.2 * log_sigmoid(-z);
-        assert_close(evaluation.loss, (pair(1.0) + pair(-1.0)) / 2.0);
-    }
-
-    #[test]
-    fn a_micro_batch_gives_its_share_of_the_window() {
-        let whole = evaluate(&Dpo::default(), &batch(), &policy(), Some(&reference())).unwrap().loss;
-        let part = evaluate(&Dpo::default(), &batch().window(100, 8, 4), &policy(), Some(&reference()))
-            .unwrap()
-            .loss;
-        assert_close(part, whole / 4.0);
-    }
-
-    #[test]
-    fn the_metrics_are_those_of_ms_swift() {
-        let evaluation = evaluate(&Dpo::default(), &batch(), &policy(), Some(&reference())).unwrap();
-        let expected = [
-            ("rewards/chosen", 0.1 * (1.0 - 1.0) / 2.0),
-            ("rewards/rejected", 0.1 * (-1.0 + 1.0) / 2.0),
-            ("rewards/accuracies", 0.5),
-            ("rewards/margins", 0.1 * (2.0 - 2.0) / 2.0),
-            ("logps/chosen", (-3.0 - 4.0) / 2.0),
-            ("logps/rejected", (-5.0 - 5.5) / 2.0),
-            ("logits/chosen", (1.0 + 2.0 + 6.0) / 3.0),
-            ("logits/rejected", (-1.0 - 2.0 - 6.0) / 3.0),
-        ];
-        assert_eq!(evaluation.metrics.len(), expected.len());
-        for ((name, mean), (expected_name, expected_mean)) in evaluation.metrics.iter().zip(expected) {
-            assert_eq!(name, expected_name);
-            assert_close(*mean, expected_mean);
-        }
-    }
-
-    #[test]
-    fn the_gradient_agrees_with_finite_differences() {
-        let dpo = Dpo { beta: 0.7, label_smoothing: 0.1 };
-        check_gradient(&dpo, &batch(), &policy(), Some(&reference())).unwrap();
-    }
-
-    #[test]
-    fn without_a_reference_model_there_is_no_loss() {
-        let error = evaluate(&Dpo::default(), &batch(), &policy(), None).unwrap_err();
-        assert_eq!(error.to_string(), "the outputs of the reference model are missing");
-    }
-}
