@@ -39,7 +39,7 @@ impl Loss for Kto {
     }
 
     /// With `r = log p - log p_reference` of an answer: `w_d (1 - sigmoid(beta (r - z)))` of a wanted one,
-    /// `w_u (1 - sigmoid(beta (z - r)))` of an unwanted one, the mean over the rows of the window (eq. 7 and 8).
+    /// `w_u (1 - sigmoid(beta (z - r)))` of an unwanted one, the mean over the rows of the window (eq. 7).
     ///
     /// `z` is the divergence from the reference, estimated as the mean of `r` over the micro-batch's mismatches, at least 0,
     /// and without a gradient. `apo_zero_unpaired` has 0 in its place: the formula of `apo_zero` (D'Oosterlinck et al. 2024,
