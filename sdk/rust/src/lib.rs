@@ -18,6 +18,7 @@ mod dataset;
 mod errors;
 #[doc(hidden)]
 pub mod export;
+mod groups;
 pub mod log;
 mod loss;
 mod metric;
@@ -39,6 +40,7 @@ pub use serde_json::Value;
 pub use callback::{Action, Callback, Event, Run, RunState};
 pub use dataset::{Dataset, Message, Outcome, Row, Sample};
 pub use errors::{Error, ErrorKind, Result};
+pub use groups::Group;
 pub use loss::{Batch, Input, Loss, Outputs, Report, Requirements, TrainedParts};
 pub use metric::Metric;
 pub use model::{
@@ -57,7 +59,7 @@ pub use tensor::{Dtype, Operand, Tensor};
 pub mod prelude {
     pub use crate::{
         Action, Architecture, AttentionOptions, Batch, Callback, Completion, Content, Context, Dataset,
-        Dtype, Error, Event, Head, Input, Linear, Loss, LossScale, Message, Metric, Model, ModelParameter,
+        Dtype, Error, Event, Group, Head, Input, Linear, Loss, LossScale, Message, Metric, Model, ModelParameter,
         OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece, RenderOptions,
         Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState, Sample,
         Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,

@@ -270,6 +270,15 @@ impl Tensor {
         self.mean(&[], false)
     }
 
+    /// As `float32`, if the element type is a narrower floating-point one.
+    #[track_caller]
+    pub fn at_least_float32(&self) -> Self {
+        match self.dtype() {
+            Ok(Dtype::Bfloat16 | Dtype::Float16) => self.cast(Dtype::Float32),
+            _ => self.clone(),
+        }
+    }
+
     /// The same values, cut off from what they were computed from.
     #[track_caller]
     pub fn detach(&self) -> Self {
@@ -410,6 +419,14 @@ mod tests {
         assert_eq!(a.maximum(0.0).dtype().unwrap(), Dtype::Float32);
         assert_eq!(a.gt(0.0).to_list().unwrap(), [0.0, 1.0]);
         assert_eq!(a.gt(0.0).dtype().unwrap(), Dtype::Uint8);
+    }
+
+    #[test]
+    fn only_narrow_floating_point_numbers_are_widened() {
+        let widened = |dtype| tensor(&[1.0]).cast(dtype).at_least_float32().dtype().unwrap();
+        assert_eq!(widened(Dtype::Bfloat16), Dtype::Float32);
+        assert_eq!(widened(Dtype::Float64), Dtype::Float64);
+        assert_eq!(widened(Dtype::Int64), Dtype::Int64);
     }
 
     #[test]
