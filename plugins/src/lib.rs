@@ -10,7 +10,28 @@ mod tests {
     #[test]
     fn every_standard_plugin_is_a_component() {
         let names: Vec<&str> = STANDARD.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["alpaca", "dpo", "early-stopping", "llama", "messages", "preference", "sft"]);
+        assert_eq!(
+            names,
+            [
+                "alpaca",
+                "classification",
+                "cpo",
+                "dpo",
+                "early-stopping",
+                "embedding",
+                "gkd",
+                "kto",
+                "llama",
+                "messages",
+                "orpo",
+                "preference",
+                "pt",
+                "reranker",
+                "rm",
+                "sft",
+                "simpo",
+            ]
+        );
         // The magic number, then the version and layer of a component; a core module has `01 00 00 00`.
         assert!(STANDARD.iter().all(|(_, component)| component.starts_with(b"\0asm\x0d\0\x01\0")));
     }

@@ -1,177 +1,165 @@
-//! Losses: what the component computes is what the same code computes natively, with the gradient.
+//! Losses: what the components compute is what ms-swift and TRL compute, with metrics and gradients.
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-use swift_plugin::testing::{Evaluation, ModelOutputs, PackedBatch, evaluate};
-use swift_runtime::{BatchView, Limits, LossPlugin, LossReport, OutputsView};
-use swift_tensor::{DType, GradientSink, ParameterId, Result, Tensor, backward, from_list};
+use serde_json::{Map, json};
+use swift_runtime::{Input, Limits, LossPlugin, LossReport};
+use swift_tensor::{DType, GradientSink, ParameterId, Result, backward};
 
+use crate::golden::check::Worst;
+use crate::golden::{Case, Golden};
 use crate::plugin;
+use crate::views::View;
 
-const LENGTHS: [u32; 4] = [3, 2, 2, 3];
-/// 0 at the end of each sequence.
-const MASK: [f64; 10] = [1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0];
-const POLICY: [f64; 10] = [-1.0, -2.0, 0.0, -4.0, 0.0, -5.0, 0.0, -3.0, -2.5, 0.0];
-const REFERENCE: [f64; 10] = [-1.5, -2.4, 0.0, -3.3, 0.0, -4.2, 0.0, -3.1, -3.9, 0.0];
-
-fn float64(values: &[f64]) -> Tensor {
-    from_list(values, &[values.len() as u64], DType::F64).unwrap()
-}
-
-fn int64(values: &[f64]) -> Tensor {
-    from_list(values, &[values.len() as u64], DType::I64).unwrap()
-}
-
-struct Batch;
-
-impl BatchView for Batch {
-    fn labels(&self) -> Tensor {
-        let labels: Vec<f64> =
-            (0..).zip(MASK).map(|(i, mask)| if mask == 0.0 { -100.0 } else { i.into() }).collect();
-        int64(&labels)
-    }
-    fn label_mask(&self) -> Tensor {
-        float64(&MASK)
-    }
-    fn loss_weights(&self) -> Tensor {
-        float64(&MASK)
-    }
-    fn segment_ids(&self) -> Tensor {
-        int64(&[0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 3.0])
-    }
-    fn sequence_lengths(&self) -> Vec<u32> {
-        LENGTHS.to_vec()
-    }
-    fn group_lengths(&self) -> Vec<u32> {
-        vec![2, 2]
-    }
-    fn field(&self, _: &str) -> Option<Tensor> {
-        None
-    }
-    fn global_token_count(&self) -> u64 {
-        6
-    }
-    fn global_sequence_count(&self) -> u64 {
-        4
-    }
-    fn global_row_count(&self) -> u64 {
-        2
-    }
-    fn global_batch_count(&self) -> u64 {
-        1
-    }
-    fn step(&self) -> u64 {
-        0
-    }
-    fn training(&self) -> bool {
-        true
-    }
-}
-
-struct Outputs(Tensor);
-
-impl OutputsView for Outputs {
-    fn token_logps(&self) -> Result<Tensor> {
-        Ok(self.0.clone())
-    }
-    fn predictions(&self) -> Result<Tensor> {
-        Ok(int64(&[0.0, 9.0, -1.0, 3.0, -1.0, 9.0, -1.0, 9.0, 9.0, -1.0]))
-    }
-    fn mean_logits(&self) -> Result<Tensor> {
-        Ok(float64(&MASK))
-    }
-    fn entropies(&self) -> Result<Tensor> {
-        unreachable!("no standard loss asks for them")
-    }
-    fn logits(&self) -> Result<Tensor> {
-        unreachable!("no standard loss asks for them")
-    }
-    fn hidden(&self) -> Result<Tensor> {
-        unreachable!("no standard loss asks for them")
-    }
-    fn last_hidden(&self) -> Result<Tensor> {
-        unreachable!("no standard loss asks for them")
-    }
-}
-
+/// The gradient by the only parameter.
 struct Sink(Vec<f64>);
 
 impl GradientSink for Sink {
     fn accumulate(&mut self, _: ParameterId, gradient: &swift_tensor::Value) -> Result<()> {
-        for (sum, part) in self.0.iter_mut().zip(gradient.to_vec1::<f64>()?) {
+        for (sum, part) in
+            self.0.iter_mut().zip(gradient.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?)
+        {
             *sum += part;
         }
         Ok(())
     }
 }
 
-fn compute(loss: &mut LossPlugin, policy: &[f64]) -> LossReport {
-    let policy = Tensor::parameter(float64(policy).value().clone(), ParameterId(0));
-    let reference: Arc<dyn OutputsView> = Arc::new(Outputs(float64(&REFERENCE)));
-    let reference = loss.requirements().reference.then_some(reference);
-    loss.compute(Arc::new(Batch), Arc::new(Outputs(policy)), reference).unwrap()
+fn loss(name: &str, parameters: &Map<String, serde_json::Value>) -> LossPlugin {
+    plugin(name).loss(parameters, &Limits::default()).unwrap()
 }
 
-fn loss(name: &str, arguments: Value) -> LossPlugin {
-    let arguments: Map<String, Value> = serde_json::from_value(arguments).unwrap();
-    plugin(name).loss(&arguments, &Limits::default()).unwrap()
+fn compute(loss: &mut LossPlugin, case: &Case, dtype: DType) -> LossReport {
+    let input = loss.requirements().input;
+    let view = View { case: Arc::new(case.clone()), dtype, input };
+    loss.compute(Arc::new(view.clone()), view.policy(), view.reference()).unwrap()
 }
 
-/// Compares a component with what the same code gave natively, and its gradient with finite differences.
-fn check(mut loss: LossPlugin, native: &Evaluation) {
-    let report = compute(&mut loss, &POLICY);
-    assert_eq!(report.loss.to_list().unwrap(), [native.loss]);
-    let mut sink = Sink(vec![0.0; POLICY.len()]);
-    backward(&report.loss, &mut sink).unwrap();
+fn metric(report: &LossReport, name: &str) -> f64 {
+    let Some(metric) = report.metrics.iter().find(|metric| metric.name == name) else { return f64::NAN };
+    assert!(!metric.values.requires_grad() && metric.values.dtype().is_float(), "{name}");
+    let values = metric.values.to_list().unwrap();
+    let weights = metric.weights.as_ref().map_or_else(|| vec![1.0; values.len()], |w| w.to_list().unwrap());
+    let sum: f64 = values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
+    sum / weights.iter().sum::<f64>()
+}
 
-    assert_eq!(report.metrics.len(), native.metrics.len());
-    for (metric, (name, mean)) in report.metrics.iter().zip(&native.metrics) {
-        let values = metric.values.to_list().unwrap();
-        let weights =
-            metric.weights.as_ref().map_or_else(|| vec![1.0; values.len()], |w| w.to_list().unwrap());
-        let sum: f64 = values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
-        assert_eq!((metric.name.as_str(), sum / weights.iter().sum::<f64>()), (name.as_str(), *mean));
-        assert!(!metric.values.requires_grad() && metric.values.dtype().is_float(), "{name}");
+/// Computes all cases of a loss by its component, in both precisions.
+fn check(name: &str, cases: &[Case], gradients: usize) {
+    let precisions = [(DType::F64, 1e-3, 1e-10), (DType::F32, 0.1, 1e-5)];
+    for (dtype, floor, tolerance) in precisions {
+        let mut worst = Worst::relative_to(floor);
+        let mut current = None;
+        for case in cases {
+            let loss = match current.take().filter(|_| case.continues) {
+                Some(loss) => current.insert(loss),
+                None => current.insert(loss(name, &case.parameters)),
+            };
+            let report = compute(loss, case, dtype);
+            let (_, expected) = case.gradient.clone().unwrap_or_default();
+            let mut sink = Sink(vec![0.0; expected.len()]);
+            backward(&report.loss, &mut sink).unwrap();
+            worst.compare(case, report.loss.to_list().unwrap()[0], |name| metric(&report, name), &sink.0);
+        }
+        worst.assert(&format!("{name} in {dtype:?}"), cases.len(), gradients, tolerance);
     }
-
-    for (i, _) in (0..POLICY.len()).zip(MASK).filter(|(_, mask)| *mask == 1.0) {
-        let mut moved = |by: f64| {
-            let mut policy = POLICY;
-            policy[i] += by;
-            compute(&mut loss, &policy).loss.to_list().unwrap()[0]
-        };
-        let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-        assert!((sink.0[i] - numeric).abs() < 1e-8, "gradient {i}: {} is not {numeric}", sink.0[i]);
-    }
-}
-
-fn native(loss: &impl swift_plugin::Loss) -> Evaluation {
-    let policy =
-        ModelOutputs::new(&POLICY).predictions(&[0, 9, -1, 3, -1, 9, -1, 9, 9, -1]).mean_logits(&MASK);
-    evaluate(loss, &PackedBatch::new(&LENGTHS), &policy, Some(&ModelOutputs::new(&REFERENCE))).unwrap()
 }
 
 #[test]
-fn sft_computes_what_it_computes_natively() {
-    check(loss("sft", json!({})), &native(&plugin_sft::Sft {}));
+fn fine_tuning_agrees_with_every_case() {
+    check("sft", &Golden::sft(), 5);
 }
 
 #[test]
-fn dpo_computes_what_it_computes_natively() {
-    check(loss("dpo", json!({})), &native(&plugin_dpo::Dpo::default()));
-    let dpo = plugin_dpo::Dpo { beta: 0.7, label_smoothing: 0.2 };
-    check(loss("dpo", json!({"beta": 0.7, "label_smoothing": 0.2})), &native(&dpo));
+fn preference_losses_agree_with_every_case() {
+    check("dpo", &Golden::dpo(), 86);
+    check("cpo", &Golden::cpo(), 12);
+    check("simpo", &Golden::simpo(), 10);
+    check("orpo", &Golden::orpo(), 4);
+    check("kto", &Golden::kto(), 20);
+    check("rm", &Golden::rm(), 8);
+}
+
+#[test]
+fn distillation_agrees_with_every_case() {
+    check("gkd", &Golden::gkd(), 10);
+}
+
+#[test]
+fn losses_of_groups_agree_with_every_case() {
+    check("embedding", &Golden::embedding(), 18);
+    check("reranker", &Golden::reranker(), 3);
+}
+
+#[test]
+fn pre_training_is_fine_tuning_without_options() {
+    let mut cases = Golden::sft();
+    cases.retain(|case| case.parameters["enable_dft_loss"] == false);
+    cases.iter_mut().for_each(|case| case.parameters.clear());
+    let gradients = cases.iter().filter(|case| case.gradient.is_some()).count();
+    check("pt", &cases, gradients);
+}
+
+#[test]
+fn classification_learns_the_label() {
+    let case = Case {
+        lengths: vec![1, 1],
+        labels: vec![-100, -100],
+        fields: vec![("label", vec![1.0, 0.0])],
+        policy: vec![("scores", vec![0.5, 2.0, 0.25, 0.75])],
+        // The cross entropies of leads of +1.5 and -0.5, their slopes halved.
+        loss: ((-1.5f64).exp().ln_1p() + 0.5f64.exp().ln_1p()) / 2.0,
+        metrics: vec![("acc".into(), 0.5)],
+        gradient: Some(("scores", {
+            let [first, second] = [1.5f64, -0.5].map(|lead| 0.5 / (1.0 + lead.exp()));
+            vec![first, -first, -second, second]
+        })),
+        ..Case::default()
+    };
+    check("classification", &[case], 1);
+}
+
+#[test]
+fn what_a_loss_needs_depends_on_its_parameters() {
+    let requirements =
+        |name: &str, parameters| loss(name, &serde_json::from_value(parameters).unwrap()).requirements();
+    let kto = requirements("kto", json!({}));
+    assert_eq!((kto.input, kto.reference), (Input::UnpairedPreferenceWithMismatches, true));
+    let apo = requirements("kto", json!({"loss_type": "apo_zero_unpaired"}));
+    assert_eq!(apo.input, Input::UnpairedPreference);
+    assert!(requirements("gkd", json!({})).teacher);
+    assert_eq!(requirements("rm", json!({})).score_head, Some(1));
+    assert_eq!(requirements("classification", json!({})).score_head, Some(0));
+}
+
+#[test]
+fn a_running_mean_goes_on_in_another_component() {
+    let cases: Vec<Case> = Golden::dpo().into_iter().filter(|case| case.continues).collect();
+    let first = Golden::dpo();
+    for case in cases {
+        let before =
+            first.iter().find(|first| first.parameters == case.parameters && !first.continues).unwrap();
+        let mut stopped = loss("dpo", &before.parameters);
+        compute(&mut stopped, before, DType::F64);
+        let mut resumed = loss("dpo", &case.parameters);
+        resumed.restore_state(&stopped.save_state().unwrap()).unwrap();
+        let report = compute(&mut resumed, &case, DType::F64);
+        assert!((report.loss.to_list().unwrap()[0] - case.loss).abs() < 1e-12);
+    }
 }
 
 #[test]
 fn a_mistake_in_an_operation_names_the_line_of_the_plugin() {
-    // Sequences that don't fit the values: the sum by sequence fails, and everything after it passes that on.
-    let short = Tensor::constant(float64(&[-1.0; 4]).value().clone());
-    let reference: Arc<dyn OutputsView> = Arc::new(Outputs(float64(&REFERENCE)));
-    let mut dpo = loss("dpo", json!({}));
+    // Values that don't fit the sequences: the sum by sequence fails, and everything after it passes that on.
+    let case = Arc::new(Golden::dpo().swap_remove(0));
+    let mut shorter = (*case).clone();
+    shorter.labels.truncate(4);
+    shorter.policy = vec![("token_logps", vec![-1.0; 4]), ("mean_logits", vec![0.0; 4])];
+    let view = |case: Arc<Case>| View { case, dtype: DType::F64, input: Input::PreferencePairs };
+    let (whole, short) = (view(case), view(Arc::new(shorter)));
+    let mut dpo = loss("dpo", &Map::new());
     let error =
-        dpo.compute(Arc::new(Batch), Arc::new(Outputs(short)), Some(reference)).unwrap_err().to_string();
+        dpo.compute(Arc::new(whole.clone()), short.policy(), whole.reference()).unwrap_err().to_string();
     assert!(error.contains("`segment_sum`"), "{error}");
-    assert!(error.contains("at plugins/losses/dpo/src/lib.rs:"), "{error}");
+    assert!(error.contains("at plugins/losses/dpo/src/comparison.rs:"), "{error}");
 }

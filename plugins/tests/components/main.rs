@@ -9,8 +9,11 @@
 
 mod callbacks;
 mod datasets;
+#[path = "../golden/mod.rs"]
+mod golden;
 mod losses;
 mod models;
+mod views;
 
 use swift_runtime::{Engine, EngineOptions, Kind, Plugin, Registry};
 use swift_standard_plugins::STANDARD;
@@ -53,10 +56,15 @@ fn parameters_have_types_and_defaults() {
         let parameters = plugin.info().parameters.iter();
         parameters.map(|parameter| format!("{}={}", parameter.name, parameter.default)).collect()
     };
-    assert_eq!(shown("dpo"), ["beta=0.1", "label_smoothing=0.0"]);
+    assert_eq!(
+        shown("kto"),
+        ["beta=0.1", "loss_type=\"kto\"", "desirable_weight=1.0", "undesirable_weight=1.0"]
+    );
+    assert_eq!(shown("dpo")[1..3], ["loss_type=[\"sigmoid\"]", "loss_weights=null"]);
     assert_eq!(
         shown("early-stopping"),
         ["patience=3", "metric=\"eval_loss\"", "min_delta=0.0", "greater_is_better=false"]
     );
-    assert_eq!(shown("sft"), [""; 0]);
+    assert_eq!(shown("sft"), ["enable_dft_loss=false"]);
+    assert_eq!(shown("pt"), [""; 0]);
 }

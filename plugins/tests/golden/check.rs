@@ -3,9 +3,10 @@ use swift_plugin::testing::{ModelOutputs, PackedBatch, evaluate};
 
 use super::{Case, Columns};
 
-/// The largest deviations of a number of cases, relative to the expected value or, where that is small, to 0.001.
-#[derive(Debug, Default)]
+/// The largest deviations of a number of cases, relative to the expected value or, where that is smaller, to `floor`.
+#[derive(Debug)]
 pub(crate) struct Worst {
+    floor: f64,
     cases: usize,
     loss: f64,
     metric: f64,
@@ -14,20 +15,31 @@ pub(crate) struct Worst {
 }
 
 impl Worst {
+    /// Of no cases yet.
+    pub(crate) fn relative_to(floor: f64) -> Self {
+        Self { floor, cases: 0, loss: 0.0, metric: 0.0, gradient: 0.0, gradients: 0 }
+    }
+
     /// Takes a case into account: what the loss and its metrics are, and the gradient by the output that the case has one of.
     pub(crate) fn compare(&mut self, case: &Case, loss: f64, metric: impl Fn(&str) -> f64, gradient: &[f64]) {
         self.cases += 1;
-        self.loss = self.loss.max(deviation(loss, case.loss));
+        self.loss = self.loss.max(self.deviation(loss, case.loss));
         for (name, expected) in &case.metrics {
-            self.metric = self.metric.max(deviation(metric(name), *expected));
+            self.metric = self.metric.max(self.deviation(metric(name), *expected));
         }
         if let Some((_, expected)) = &case.gradient {
             assert_eq!(gradient.len(), expected.len(), "{case:?}");
             self.gradients += 1;
             let deviations =
-                gradient.iter().zip(expected).map(|(actual, expected)| deviation(*actual, *expected));
+                gradient.iter().zip(expected).map(|(actual, expected)| self.deviation(*actual, *expected));
             self.gradient = deviations.fold(self.gradient, f64::max);
         }
+    }
+
+    /// NaN counts as infinitely far.
+    fn deviation(&self, actual: f64, expected: f64) -> f64 {
+        let deviation = (actual - expected).abs() / expected.abs().max(self.floor);
+        if deviation.is_nan() { f64::INFINITY } else { deviation }
     }
 
     /// Fails if there were not as many cases, and cases with a gradient, as the file has, or if a number deviates too far.
@@ -40,15 +52,9 @@ impl Worst {
     }
 }
 
-/// NaN counts as infinitely far.
-fn deviation(actual: f64, expected: f64) -> f64 {
-    let deviation = (actual - expected).abs() / expected.abs().max(1e-3);
-    if deviation.is_nan() { f64::INFINITY } else { deviation }
-}
-
 /// Computes every case natively, in `float64`.
 pub(crate) fn check<L: Loss>(cases: &[Case]) -> Worst {
-    let mut worst = Worst::default();
+    let mut worst = Worst::relative_to(1e-3);
     let mut loss = L::default();
     for case in cases {
         if !case.continues {

@@ -9,7 +9,7 @@
     reason = "each test takes its own part of this file, and may stop at the first surprise"
 )]
 
-mod check;
+pub(crate) mod check;
 mod preference;
 mod sequences;
 mod tokens;
@@ -18,8 +18,6 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-
-pub(crate) use check::check;
 
 /// The columns of a model's outputs: name in the contract and values in row-major order.
 pub(crate) type Columns = Vec<(&'static str, Vec<f64>)>;

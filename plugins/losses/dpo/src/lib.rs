@@ -1,6 +1,7 @@
 //! Direct preference optimisation (Rafailov et al. 2023) and the losses that share its inputs.
 
 mod comparison;
+mod running_mean;
 mod variants;
 
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::cell::Cell;
 use swift_plugin::prelude::*;
 
 use comparison::Comparison;
+use running_mean::RunningMean;
 use variants::{Formula, variant};
 
 parameters! {
@@ -43,20 +45,6 @@ parameters! {
     }
 }
 
-/// The mean of what was seen so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct RunningMean {
-    mean: f64,
-    count: f64,
-}
-
-impl RunningMean {
-    fn and(self, observation: f64) -> Self {
-        let count = self.count + 1.0;
-        Self { mean: self.mean + (observation - self.mean) / count, count }
-    }
-}
-
 impl Loss for Dpo {
     fn requirements(&self) -> Requirements {
         Requirements {
@@ -77,42 +65,51 @@ impl Loss for Dpo {
         let token_logps = policy.token_logps()?;
         let reference_logps = reference.token_logps()?;
         let sums = Comparison::of_sums(self, batch, &token_logps, &reference_logps)?;
-        let averages = Comparison::of_means(self, batch, &token_logps, &reference_logps)?;
+        let needs_means = formulas.iter().any(|(formula, _)| matches!(formula, Formula::OfMeans(_)));
+        let means = match needs_means {
+            true => Some(Comparison::of_means(self, batch, &token_logps, &reference_logps)?),
+            false => None,
+        };
 
-        let mut loss: Option<Tensor> = None;
+        let add = |sum: Option<Tensor>, part: Tensor| {
+            Some(match sum {
+                Some(sum) => sum + part,
+                None => part,
+            })
+        };
+        let (mut loss, mut chosen_rewards, mut rejected_rewards) = (None, None, None);
         let mut answers_weight = self.rpo_alpha;
-        let mut rewards: Option<(Tensor, Tensor)> = None;
-        for (formula, weight) in &formulas {
-            let comparison = if matches!(formula, Formula::OfMeans(_)) { &averages } else { &sums };
+        for &(formula, weight) in &formulas {
+            let comparison = match (formula, &means) {
+                (Formula::OfMeans(_), Some(means)) => means,
+                _ => &sums,
+            };
             match formula {
                 Formula::OfSums(losses) | Formula::OfMeans(losses) => {
-                    let share =
-                        losses(self, batch, comparison)?.sum_all() * *weight / batch.global_pair_count();
-                    loss = Some(loss.map_or(share.clone(), |loss| loss + share));
+                    let losses = losses(self, batch, comparison)?;
+                    loss = add(loss, losses.sum_all() * weight / batch.global_pair_count());
                 }
                 Formula::ChosenAnswers => answers_weight = Some(answers_weight.unwrap_or(0.0) + weight),
             }
             let (chosen, rejected) = comparison.rewards(self.beta);
-            let weighted = (chosen * *weight, rejected * *weight);
-            rewards = Some(match rewards {
-                Some((chosen, rejected)) => (chosen + weighted.0, rejected + weighted.1),
-                None => weighted,
-            });
+            chosen_rewards = add(chosen_rewards, chosen * weight);
+            rejected_rewards = add(rejected_rewards, rejected * weight);
         }
         let nll = -batch.split_means(&token_logps).0;
         if let Some(weight) = answers_weight {
-            let share = &nll * weight / batch.global_batch_count();
-            loss = Some(loss.map_or(share.clone(), |loss| loss + share));
+            loss = add(loss, &nll * weight / batch.global_batch_count());
         }
-        let (Some(loss), Some(rewards)) = (loss, rewards) else { bail!("`loss_type` is empty") };
+        let (Some(loss), Some(chosen), Some(rejected)) = (loss, chosen_rewards, rejected_rewards) else {
+            bail!("`loss_type` is empty");
+        };
 
         let mut report = Report::new(loss)
-            .reward_metrics(&rewards)
+            .reward_metrics(&(chosen, rejected))
             .pair_metrics("logps", &sums.policy)
             // One observation a micro-batch, as TRL has it: the mean over its labelled positions.
             .pair_metrics("logits", &batch.split_means(&policy.mean_logits()?));
-        if formulas.iter().any(|(formula, _)| matches!(formula, Formula::OfMeans(_))) {
-            report = report.pair_metrics("logps_mean", &averages.policy);
+        if let Some(means) = means {
+            report = report.pair_metrics("logps_mean", &means.policy);
         }
         if answers_weight.is_some() {
             report = report.metric("nll_loss", nll);
@@ -121,21 +118,11 @@ impl Loss for Dpo {
     }
 
     fn save_state(&self) -> String {
-        let RunningMean { mean, count } = self.rewards.get();
-        if count == 0.0 { String::new() } else { format!("[{mean}, {count}]") }
+        self.rewards.get().to_state()
     }
 
     fn restore_state(&mut self, state: &str) -> Result<()> {
-        let numbers = match state {
-            "" => Vec::new(),
-            state => state.parse::<Value>()?.as_array().cloned().unwrap_or_default(),
-        };
-        let numbers: Option<Vec<f64>> = numbers.iter().map(Value::as_f64).collect();
-        self.rewards.set(match numbers.as_deref() {
-            Some([mean, count]) => RunningMean { mean: *mean, count: *count },
-            Some([]) => RunningMean::default(),
-            _ => bail!("`{state}` is no running mean of rewards"),
-        });
+        self.rewards.set(RunningMean::from_state(state)?);
         Ok(())
     }
 }

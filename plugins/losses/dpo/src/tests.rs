@@ -148,8 +148,10 @@ fn the_mean_of_the_rewards_runs_through_training_and_is_saved_and_restored() {
     assert_eq!(resumed.rewards.get(), before);
     resumed.restore_state("").unwrap();
     assert_eq!(resumed.rewards.get(), RunningMean::default());
-    let error = resumed.restore_state("[1]").unwrap_err();
-    assert_eq!(error.to_string(), "`[1]` is no running mean of rewards");
+    for state in ["[1]", "{}", "mean"] {
+        let error = resumed.restore_state(state).unwrap_err();
+        assert_eq!(error.to_string(), format!("`{state}` is no running mean of rewards"));
+    }
 }
 
 #[test]
@@ -168,6 +170,8 @@ fn what_is_not_known_is_named() {
     assert!(error(other).starts_with("there is no divergence `kl`"));
     let weights = Dpo { loss_weights: Some(vec![1.0, 2.0]), ..Dpo::default() };
     assert_eq!(error(weights), "`loss_weights` has 2 weights for 1 loss types");
+    let none = Dpo { loss_type: Vec::new(), ..Dpo::default() };
+    assert_eq!(error(none), "`loss_type` is empty");
     let robust = Dpo { label_smoothing: 0.5, ..of_type("robust") };
     assert_eq!(error(robust), "`label_smoothing` of the loss type `robust` must be below 0.5");
 }

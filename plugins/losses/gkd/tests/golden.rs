@@ -3,7 +3,8 @@
 #[path = "../../../tests/golden/mod.rs"]
 mod golden;
 
-use golden::{Golden, check};
+use golden::Golden;
+use golden::check::check;
 use plugin_gkd::Gkd;
 
 #[test]
