@@ -211,3 +211,30 @@ impl OutputTensors {
         found.map(|column| column.1.clone()).ok_or_else(missing)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_test_does_not_give_follows_from_the_logits() {
+        let batch = PackedBatch::new(&[2]).labels(&[1, -100]);
+        let logits = ModelOutputs::default().logits(&[0.0, 3f64.ln(), 7.0, 9.0]);
+        let outputs = logits.tensors(&batch, true).unwrap();
+        let list =
+            |handle: Result<Handle, swift_tensor::Error>| Tensor::new(handle.unwrap()).to_list().unwrap();
+        let logps = list(outputs.token_logps());
+        assert!((logps[0] - 0.75f64.ln()).abs() < 1e-15 && logps[1] == 0.0, "{logps:?}");
+        assert_eq!(list(outputs.predictions()), [1.0, -1.0]);
+        assert_eq!(list(outputs.mean_logits()), [3f64.ln() / 2.0, 0.0]);
+        assert_eq!(outputs.vocab_size().unwrap(), 2);
+        assert!(outputs.entropies().is_err());
+    }
+
+    #[test]
+    fn outputs_that_are_not_given_are_named() {
+        let outputs = ModelOutputs::default().tensors(&PackedBatch::new(&[2]), false).unwrap();
+        assert!(outputs.token_logps().unwrap_err().to_string().contains("the test gives no `token_logps`"));
+        assert!(outputs.vocab_size().is_err());
+    }
+}
