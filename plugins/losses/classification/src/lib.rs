@@ -5,7 +5,8 @@ use swift_plugin::prelude::*;
 parameters! {
     /// Classification of texts into one or several classes, and regression.
     pub struct Classification {
-        /// `single_label_classification`, `multi_label_classification` or `regression`. By default regression if there is one output, several classes if labels are lists, else one class.
+        /// `single_label_classification`, `multi_label_classification` or `regression`. By default regression if there is one
+        /// output, several classes if labels are lists, else one class.
         pub problem_type: Option<String> = None,
     }
 }

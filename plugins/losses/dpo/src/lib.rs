@@ -20,7 +20,8 @@ parameters! {
     pub struct Dpo {
         /// Strength of the pull towards the reference model.
         pub beta: f64 = 0.1,
-        /// Which formulas: `sigmoid`, `robust`, `hinge`, `ipo`, `exo_pair`, `bco_pair`, `sppo_hard`, `nca_pair`, `aot`, `aot_unpaired`, `apo_zero`, `apo_down`, `discopop`, `sft`; of several, the sum.
+        /// Which formulas: `sigmoid`, `robust`, `hinge`, `ipo`, `exo_pair`, `bco_pair`, `sppo_hard`, `nca_pair`, `aot`,
+        /// `aot_unpaired`, `apo_zero`, `apo_down`, `discopop`, `sft`; of several, the sum.
         pub loss_type: Vec<String> = vec!["sigmoid".into()],
         /// The weight of each formula; 1 by default.
         pub loss_weights: Option<Vec<f64>> = None,
