@@ -19,17 +19,21 @@ mod tests {
                 "dpo",
                 "early-stopping",
                 "embedding",
+                "format",
                 "gkd",
                 "kto",
+                "lion",
                 "llama",
                 "messages",
                 "orpo",
+                "perplexity",
                 "preference",
                 "pt",
                 "reranker",
                 "rm",
                 "sft",
                 "simpo",
+                "wsd",
             ]
         );
         // The magic number, then the version and layer of a component; a core module has `01 00 00 00`.

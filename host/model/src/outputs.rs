@@ -132,6 +132,10 @@ impl OutputsView for Outputs {
         Ok(cached.insert(logits).clone())
     }
 
+    fn vocab_size(&self) -> swift_tensor::Result<u64> {
+        Ok(self.network.architecture.vocab_size)
+    }
+
     fn hidden(&self) -> swift_tensor::Result<Tensor> {
         Ok(self.hidden.clone())
     }

@@ -39,6 +39,9 @@ fn every_plugin_describes_itself_and_imports_only_what_it_uses() {
             [Kind::Model] => &["log", "nn", "tensor"],
             [Kind::Callback] => &["log", "run-view"],
             [Kind::Dataset] => &["conversation", "log"],
+            [Kind::Metric] => &["batch-view", "log", "tensor"],
+            [Kind::Optimizer] => &["log", "tensor"],
+            [Kind::Schedule | Kind::Reward] => &["log"],
             kinds => panic!("{name} is {kinds:?}"),
         };
         let mut imports = plugin.imports().to_vec();

@@ -59,10 +59,10 @@ pub use tensor::{Dtype, Operand, Tensor};
 pub mod prelude {
     pub use crate::{
         Action, Architecture, AttentionOptions, Batch, Callback, Completion, Content, Context, Dataset,
-        Dtype, Error, Event, Group, Head, Input, Linear, Loss, LossScale, Message, Metric, Model, ModelParameter,
-        OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece, RenderOptions,
-        Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState, Sample,
-        Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,
+        Dtype, Error, Event, Group, Head, Input, Linear, Loss, LossScale, Message, Metric, Model,
+        ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece,
+        RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState,
+        Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,
     };
     pub use crate::{bail, debug, error, export, info, parameters, trace, warn};
 }

@@ -45,7 +45,12 @@ impl Cpo {
 
 impl Loss for Cpo {
     fn requirements(&self) -> Requirements {
-        Requirements { input: Input::PreferencePairs, disable_dropout: true, ..Requirements::default() }
+        Requirements {
+            input: Input::PreferencePairs,
+            trained_parts: TrainedParts::LastRound,
+            disable_dropout: true,
+            ..Requirements::default()
+        }
     }
 
     /// The formula of `z = log p_chosen - log p_rejected`, the mean over the pairs of the window, and `cpo_alpha` times the

@@ -18,7 +18,7 @@ parameters! {
 
 impl Loss for Gkd {
     fn requirements(&self) -> Requirements {
-        Requirements { teacher: true, ..Requirements::default() }
+        Requirements { trained_parts: TrainedParts::LastRound, teacher: true, ..Requirements::default() }
     }
 
     /// The generalised Jensen-Shannon divergence of teacher and student, the mean over the labelled positions of the

@@ -32,6 +32,7 @@ impl Loss for Kto {
                 true => Input::UnpairedPreferenceWithMismatches,
                 false => Input::UnpairedPreference,
             },
+            trained_parts: TrainedParts::LastRound,
             reference: true,
             disable_dropout: true,
             ..Requirements::default()

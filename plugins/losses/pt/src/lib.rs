@@ -8,7 +8,11 @@ parameters! {
 }
 
 impl Loss for Pt {
-    /// `-sum(weight * logp) / labels in the window`. That every token has a label is for the data to see to.
+    fn requirements(&self) -> Requirements {
+        Requirements { trained_parts: TrainedParts::Everything, ..Requirements::default() }
+    }
+
+    /// `-sum(weight * logp) / labels in the window`.
     fn compute(&self, batch: &Batch, policy: &Outputs, _reference: Option<&Outputs>) -> Result<Report> {
         let loss = -(policy.token_logps()? * batch.loss_weights()).sum_all() / batch.global_token_count();
         let hits = policy.predictions()?.eq(batch.labels());

@@ -14,6 +14,7 @@ impl Loss for Rm {
     fn requirements(&self) -> Requirements {
         Requirements {
             input: Input::PreferencePairs,
+            trained_parts: TrainedParts::LastRound,
             score_head: Some(1),
             disable_dropout: true,
             ..Requirements::default()

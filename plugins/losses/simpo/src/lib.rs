@@ -31,7 +31,12 @@ impl Simpo {
 
 impl Loss for Simpo {
     fn requirements(&self) -> Requirements {
-        Requirements { input: Input::PreferencePairs, disable_dropout: true, ..Requirements::default() }
+        Requirements {
+            input: Input::PreferencePairs,
+            trained_parts: TrainedParts::LastRound,
+            disable_dropout: true,
+            ..Requirements::default()
+        }
     }
 
     /// With the margin `m = r_chosen - r_rejected - gamma`: `-(1 - s) log sigmoid(m) - s log sigmoid(-m)` (eq. 6 of the paper,
