@@ -1,0 +1,163 @@
+"""Model definitions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .plugin import Plugin
+from .tensor import Tensor, call
+
+
+class Role(Enum):
+    """What a parameter is, which decides its place in adapters, weight decay and sharding."""
+
+    EMBEDDING = 0
+    """A table of rows looked up by token id; rows are sharded."""
+    COLUMN = 1
+    """A linear layer whose outputs are sharded."""
+    ROW = 2
+    """A linear layer whose inputs are sharded."""
+    HEAD = 3
+    """The output projection; not a target of adapters unless named."""
+    NORM = 4
+    """A norm's weight."""
+    BIAS = 5
+    """A bias."""
+
+
+@dataclass
+class ModelParameter:
+    """A tensor of the checkpoint."""
+
+    name: str
+    """As in the safetensors files: `model.layers.0.self_attn.q_proj.weight`."""
+    shape: list[int]
+    """Its shape, linear weights as `[out, in]`."""
+    role: Role
+    """Its role."""
+    stage: int
+    """The stage that uses it."""
+
+
+@dataclass
+class RotaryTable:
+    """A table of rotary position embeddings. Angles are `position * inverse_frequencies[i]`."""
+
+    inverse_frequencies: list[float]
+    """One for each rotated pair; twice as many components of each head are rotated, the rest passes through."""
+    scale: float = 1.0
+    """Factor on cosine and sine (yarn); 1 otherwise."""
+    interleaved: bool = False
+    """Pairs are `(2i, 2i + 1)` if true, `(i, i + half)` if false."""
+
+
+@dataclass
+class Head:
+    """The output projection, which the host applies itself so that logits need never exist as a whole."""
+
+    weight: int
+    """The weight `[vocab, hidden_size]`; the embedding's index if they are tied."""
+    bias: int | None = None
+    """A bias `[vocab]`."""
+
+
+@dataclass(kw_only=True)
+class Architecture:
+    """The whole model."""
+
+    name: str
+    """For messages: `qwen2`."""
+    hidden_size: int
+    """Width of the hidden states."""
+    vocab_size: int
+    """Number of token ids."""
+    stages: int
+    """Number of stages. Stage 0 takes no input and embeds; the last gives what the head projects. Each is a unit of
+    recomputation, sharding and offload."""
+    parameters: list[ModelParameter]
+    """All parameters; their order gives their indices."""
+    ignored: list[str] = field(default_factory=list[str])
+    """Names in the checkpoint that may be there and are not used, with `*` for any run of characters."""
+    rotary_tables: list[RotaryTable] = field(default_factory=list[RotaryTable])
+    """Rotary tables."""
+    head: Head
+    """The output projection."""
+    cache_layers: int
+    """Number of layers with a key-value cache."""
+    kv_heads: int
+    """Key-value heads of each."""
+    head_dim: int
+    """Components of each head."""
+
+
+@dataclass(kw_only=True)
+class AttentionOptions:
+    """Options of `attention`."""
+
+    scale: float
+    """Factor on the scores, usually `1 / sqrt(head_dim)`."""
+    window: int | None = None
+    """A position sees itself and the `window - 1` before it; all before it when none."""
+    soft_cap: float | None = None
+    """Scores become `cap * tanh(score / cap)`."""
+
+
+class Context:
+    """The batch that a stage is computed for, and what a model computes with. Parameters are named by their number."""
+
+    def __init__(self, handle: Any) -> None:
+        """For the backends."""
+        self.handle = handle
+
+    def token_count(self) -> int:
+        """Number of positions in the packed batch."""
+        return int(self.handle.token_count())
+
+    def embedding(self, parameter: int) -> Tensor:
+        """Rows of the parameter `[vocab, hidden_size]` for the batch's token ids: `[tokens, hidden_size]`."""
+        return Tensor(call(self.handle.embedding, parameter))
+
+    def linear(self, weight: int, bias: int | None, x: Tensor) -> Tensor:
+        """`x W^T + b` with `W` `[out, in]` and `b` `[out]`: `[.., in]` to `[.., out]`."""
+        return Tensor(call(self.handle.linear, weight, bias, x.handle))
+
+    def rms_norm(self, weight: int, x: Tensor, epsilon: float) -> Tensor:
+        """`x / sqrt(mean(x^2) + epsilon) * w` over the last dimension."""
+        return Tensor(call(self.handle.rms_norm, weight, x.handle, epsilon))
+
+    def rope(self, table: int, x: Tensor) -> Tensor:
+        """Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture."""
+        return Tensor(call(self.handle.rope, table, x.handle))
+
+    def attention(self, layer: int, q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions) -> Tensor:
+        """Causal attention inside each sequence. `q` `[tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`;
+        `heads` is a multiple of `kv_heads`. `layer` names the key-value cache."""
+        return Tensor(call(self.handle.attention, layer, q.handle, k.handle, v.handle, options))
+
+    def swiglu(self, gate: Tensor, up: Tensor) -> Tensor:
+        """`silu(gate) * up`."""
+        return Tensor(call(self.handle.swiglu, gate.handle, up.handle))
+
+
+class Model(Plugin, ABC):
+    """How a family of models is wired.
+
+    The host drives a model stage by stage: stage 0 takes no input and embeds, the last gives what the head projects. Each
+    is a unit of recomputation, sharding and offload, which is why one definition serves them all.
+    """
+
+    @abstractmethod
+    def supports(self, architecture: str, model_type: str) -> bool:
+        """Whether this plugin knows the model: the `architectures` entry and `model_type` of a `config.json`."""
+
+    @abstractmethod
+    def load(self, config: dict[str, Any]) -> Architecture:
+        """The model that a `config.json` describes. Called once, before `forward`, which finds on `self` what is kept
+        here."""
+
+    @abstractmethod
+    def forward(self, stage: int, input: Tensor | None, context: Context) -> Tensor:
+        """Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out."""

@@ -1,0 +1,97 @@
+"""Runs model definitions on tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..model import Architecture, AttentionOptions, Context, Model, ModelParameter, RotaryTable
+from ..tensor import Dtype, Tensor
+from .array import Array, Numbers, array
+
+
+def forward(
+    model: Model,
+    config: dict[str, Any],
+    sequences: Sequence[Sequence[int]],
+    weights: Callable[[ModelParameter], Sequence[float]],
+) -> Tensor:
+    """Runs a model on sequences of token ids and gives the logits `[tokens, vocab]`. `weights` gives the elements of each
+    parameter."""
+    architecture = model.load(config)
+    context = NetworkContext(architecture, sequences, weights)
+    hidden: Tensor | None = None
+    for stage in range(architecture.stages):
+        hidden = model.forward(stage, hidden, Context(context))
+    assert hidden is not None, "the architecture has no stages"
+    return Tensor(context.linear(architecture.head.weight, architecture.head.bias, hidden.handle))
+
+
+class NetworkContext:
+    """The contract's `context`. Gives values, no gradients: those of a model are the host's affair."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        sequences: Sequence[Sequence[int]],
+        weights: Callable[[ModelParameter], Sequence[float]],
+    ) -> None:
+        self._tables = architecture.rotary_tables
+        self._parameters = [np.reshape(weights(each), each.shape) for each in architecture.parameters]
+        self._ids = np.concatenate([np.asarray(each, dtype=np.int64) for each in sequences])
+        lengths = [len(each) for each in sequences]
+        self._positions = np.concatenate([np.arange(length) for length in lengths])
+        self._sequence = np.repeat(np.arange(len(lengths)), lengths)
+
+    def token_count(self) -> int:
+        return len(self._ids)
+
+    def embedding(self, parameter: int) -> Array:
+        return array(self._parameters[parameter][self._ids], Dtype.FLOAT32)
+
+    def linear(self, weight: int, bias: int | None, x: Array) -> Array:
+        y = x.value @ self._parameters[weight].T
+        return array(y if bias is None else y + self._parameters[bias], x.kind)
+
+    def rms_norm(self, weight: int, x: Array, epsilon: float) -> Array:
+        size = np.sqrt((x.value**2).mean(axis=-1, keepdims=True) + epsilon)
+        return array(x.value / size * self._parameters[weight], x.kind)
+
+    def rope(self, table: int, x: Array) -> Array:
+        return array(_rotated(self._tables[table], self._positions, x.value), x.kind)
+
+    def attention(self, layer: int, q: Array, k: Array, v: Array, options: AttentionOptions) -> Array:
+        groups = q.value.shape[1] // k.value.shape[1]
+        keys, values = (each.value.repeat(groups, axis=1) for each in (k, v))
+        scores = np.einsum("qhd,khd->hqk", q.value, keys) * options.scale
+        if options.soft_cap is not None:
+            scores = options.soft_cap * np.tanh(scores / options.soft_cap)
+        order = np.arange(len(self._ids))
+        distance = order[:, None] - order[None, :]
+        seen = (self._sequence[:, None] == self._sequence[None, :]) & (distance >= 0)
+        if options.window is not None:
+            seen &= distance < options.window
+        scores = np.where(seen, scores, -math.inf)
+        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return array(np.einsum("hqk,khd->qhd", shares, values), q.kind)
+
+    def swiglu(self, gate: Array, up: Array) -> Array:
+        silu: Array = gate.silu()
+        return array(silu.value * up.value, up.kind)
+
+
+def _rotated(table: RotaryTable, positions: Numbers, x: Numbers) -> Numbers:
+    """Rotates `[tokens, heads, head_dim]`; components past those of the table stay as they are."""
+    half = len(table.inverse_frequencies)
+    angles = positions[:, None, None] * np.asarray(table.inverse_frequencies)
+    cosine, sine = np.cos(angles) * table.scale, np.sin(angles) * table.scale
+    places = np.arange(2 * half).reshape((half, 2) if table.interleaved else (2, half))
+    first, second = (places[:, 0], places[:, 1]) if table.interleaved else (places[0], places[1])
+    turned = x.copy()
+    turned[..., first] = x[..., first] * cosine - x[..., second] * sine
+    turned[..., second] = x[..., second] * cosine + x[..., first] * sine
+    return turned
