@@ -1,0 +1,74 @@
+"""The classes that componentize-py looks for in the entry module: one for each interface that the world exports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .._backend import install
+from ..plugin import Plugin
+from . import kinds
+from .backend import Host, exported
+from .failures import located
+
+Function = Callable[..., Any]
+
+
+class Component:
+    """The component's one instance of its plugin, and the host that it talks to."""
+
+    def __init__(self, kind: type[Plugin], host: Host) -> None:
+        self.kind = kind
+        self.host = host
+        self.plugin = kind()
+
+    def text_error(self, error: Exception) -> Exception:
+        """An error as functions that fail with a text give it."""
+        return self.host.Err(located(error))
+
+    def tensor_error(self, error: Exception) -> Exception:
+        """An error as functions that fail with one of the tensors' errors give it."""
+        return self.host.failure(error, located(error))
+
+    def crash(self, error: Exception) -> Exception:
+        """An error in a function that cannot fail."""
+        self.host.panicked(located(error))
+        return error
+
+
+def exports(kind: type[Plugin], name: str, version: str) -> dict[str, type]:
+    """What an entry module has to contain for a plugin of this type: `globals().update(exports(Focal, "focal", "0.1.0"))`."""
+    host = Host()
+    install(host)
+    component = Component(kind, host)
+    made = {"Meta": _interface("Meta", _meta(component, name, version))}
+    for base, interface, functions in kinds.KINDS:
+        if issubclass(kind, base):
+            made[interface] = _interface(interface, functions(component))
+    return made
+
+
+def _meta(component: Component, name: str, version: str) -> dict[str, Function]:
+    meta = exported("meta")
+
+    def describe() -> Any:
+        parameters = [
+            meta.Parameter(each.name, each.summary, meta.ParameterType(each.type.value), json.dumps(each.default))
+            for each in component.kind.parameters()
+        ]
+        return meta.Info(name, version, component.kind.summary(), parameters)
+
+    def configure(parameters: str) -> None:
+        try:
+            component.plugin = component.kind.from_json(parameters)
+        except Exception as error:
+            # The values are the user's, and no line of the plugin is to blame.
+            raise component.host.Err(str(error)) from None
+
+    return {"describe": kinds.guarded(describe, component.crash), "configure": configure}
+
+
+def _interface(name: str, functions: dict[str, Function]) -> type:
+    """A class with these functions as its methods."""
+    return type(name, (), {each: staticmethod(function) for each, function in functions.items()})

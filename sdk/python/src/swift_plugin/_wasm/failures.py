@@ -1,0 +1,27 @@
+"""What becomes of exceptions."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import PurePath
+
+from ..errors import Error
+
+_PACKAGE = str(PurePath(__file__).parent.parent)
+
+
+def reason(error: Exception) -> str:
+    """The message, with the exception's type unless it is one of our errors."""
+    return str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
+
+
+def located(error: Exception) -> str:
+    """The message and the plugin's line that it comes from: the innermost one outside of this package."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_PACKAGE) and "<" not in frame.filename
+    ]
+    # The first one is that of the entry module only if the plugin has none.
+    place = f", at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{reason(error)}{place}"
