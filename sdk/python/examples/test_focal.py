@@ -12,7 +12,7 @@ POLICY = ModelOutputs([-0.1, -2.0, 0.0, -1.0, 0.0])
 
 
 def focal(logp: float, gamma: float) -> float:
-    return -((1.0 - math.exp(logp)) ** gamma) * logp
+    return -math.pow(1.0 - math.exp(logp), gamma) * logp
 
 
 def test_the_loss_follows_the_formula() -> None:

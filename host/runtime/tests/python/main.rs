@@ -116,7 +116,7 @@ fn an_error_names_the_line_of_the_plugin() {
     assert!(error.contains("this is not to be had, at everything.py:"), "{error}");
     let bound = plugin("everything").loss(&arguments(json!({ "mode": "median" })), &Limits::default());
     let bound = bound.map(drop).unwrap_err().to_string();
-    assert!(bound.contains("parameter `mode` is `median`, and must be one of `mean`"), "{bound}");
+    assert!(bound.contains(r#"parameter `mode` is "median", and must be one of "mean", "loop""#), "{bound}");
 }
 
 #[test]

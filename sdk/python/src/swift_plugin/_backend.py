@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .errors import Error
-
 
 class Backend(Protocol):
     """Functions of the contract that make handles. A handle has the contract's methods."""
 
-    @property
-    def failures(self) -> tuple[type[Exception], ...]:
-        """What a call raises if it fails, unless it raises an `Error` itself."""
-        ...
-
-    def error(self, failure: Exception) -> Error:
-        """The error that a failure is."""
+    def error(self, failure: Exception) -> Exception:
+        """What to raise for a call that failed so: an `Error` if the contract knows the failure."""
         ...
 
     def call(self, name: str, *arguments: Any) -> Any:

@@ -68,20 +68,28 @@ class Parameter:
 
     def check(self, value: Any) -> Any:
         """The value, if it is one that the hyper-parameter takes."""
-        if value is None and self.optional:
-            return None
-        what, types = _TAKES[self.type]
-        is_boolean = self.type is ParameterType.BOOLEAN
-        if not isinstance(value, types) or isinstance(value, bool) != is_boolean:
-            raise Error(f"parameter `{self.name}` is {json.dumps(value)}, not {what}")
-        if self.minimum is not None and value < self.minimum:
-            raise Error(f"parameter `{self.name}` is {value}, and must be at least {self.minimum}")
-        if self.maximum is not None and value > self.maximum:
-            raise Error(f"parameter `{self.name}` is {value}, and must be at most {self.maximum}")
-        if self.choices and value not in self.choices:
-            known = ", ".join(f"`{choice}`" for choice in self.choices)
-            raise Error(f"parameter `{self.name}` is `{value}`, and must be one of {known}")
+        return None if value is None and self.optional else self._checked(value)
+
+    def _checked(self, value: Any) -> Any:
+        wanted = self._wanted(value)
+        if wanted is not None:
+            raise Error(f"parameter `{self.name}` is {json.dumps(value)}, and must be {wanted}")
         return float(value) if self.type is ParameterType.NUMBER else value
+
+    def _wanted(self, value: Any) -> str | None:
+        """What the value should have been; none if it is."""
+        what, taken = _TAKES[self.type]
+        # A boolean is an `int` to Python, and no number to a user.
+        if not isinstance(value, taken) or isinstance(value, bool) != (self.type is ParameterType.BOOLEAN):
+            return what
+        number: Any = value
+        if self.minimum is not None and number < self.minimum:
+            return f"at least {self.minimum}"
+        if self.maximum is not None and number > self.maximum:
+            return f"at most {self.maximum}"
+        if self.choices and value not in self.choices:
+            return f"one of {', '.join(json.dumps(choice) for choice in self.choices)}"
+        return None
 
 
 @dataclass

@@ -28,7 +28,6 @@ class Host:
     def __init__(self) -> None:
         generated = importlib.import_module("componentize_py_types")
         self.Err: type[Exception] = generated.Err
-        self.failures: tuple[type[Exception], ...] = (self.Err,)
         self.tensor = imported("tensor")
         self.log = imported("log")
 
@@ -36,8 +35,10 @@ class Host:
         """Calls a function of the contract that makes a handle."""
         return getattr(self.tensor, name)(*arguments)
 
-    def error(self, failure: Exception) -> Error:
+    def error(self, failure: Exception) -> Exception:
         """The error that a failed call gave."""
+        if not isinstance(failure, self.Err):
+            return failure
         case = getattr(failure, "value", failure)
         kind = type(case).__name__.removeprefix("Error_")
         return KINDS.get(kind, Error)(getattr(case, "value", str(case)))

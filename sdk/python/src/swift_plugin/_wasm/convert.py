@@ -34,8 +34,9 @@ def lift(kind: Any, value: Any) -> Any:
         return dict(value)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value.value)
-    if dataclasses.is_dataclass(kind):
-        return kind(**{name: lift(hint, getattr(value, name)) for name, hint in _fields(kind).items()})
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        fields = {name: lift(hint, getattr(value, name)) for name, hint in _fields(kind).items()}
+        return kind(**fields)
     return value
 
 

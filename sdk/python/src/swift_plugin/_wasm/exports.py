@@ -21,7 +21,8 @@ class Component:
     def __init__(self, kind: type[Plugin], host: Host) -> None:
         self.kind = kind
         self.host = host
-        self.plugin = kind()
+        # Of the kinds whose functions are exported, so that each finds its methods.
+        self.plugin: Any = kind()
 
     def text_error(self, error: Exception) -> Exception:
         """An error as functions that fail with a text give it."""

@@ -68,7 +68,7 @@ def _loss(component: Component) -> Functions:
 
 def _model(component: Component) -> Functions:
     def supports(architecture: str, model_type: str) -> bool:
-        return component.plugin.supports(architecture, model_type)
+        return bool(component.plugin.supports(architecture, model_type))
 
     def load(config: str) -> Any:
         return component.plugin.load(json.loads(config))

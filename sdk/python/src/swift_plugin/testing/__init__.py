@@ -8,11 +8,15 @@
     check_gradient(Squared(), batch, policy)
 """
 
+from . import reference
 from .batch import PackedBatch
 from .evaluate import Evaluation, check_gradient, evaluate
 from .network import forward
 from .outputs import ModelOutputs
 from .run import descend, measure, tell
+
+# All operations, of which an array finds its methods.
+OPERATIONS = reference.OPERATIONS
 
 __all__ = [
     "Evaluation",

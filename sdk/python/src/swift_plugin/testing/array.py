@@ -84,8 +84,8 @@ def gradients(root: Array) -> dict[int, Numbers]:
     """The gradient of a scalar by each trained array behind it, by the array's `id`."""
     sums: dict[int, Numbers] = {id(root): np.ones_like(root.value, dtype=np.float64)}
     for node in reversed(_in_order(root)):
-        gradient = sums[id(node)] if node.trained else sums.pop(id(node), None)
-        for source, back in node.inputs if gradient is not None else []:
+        gradient = sums[id(node)]
+        for source, back in node.inputs:
             if back is None:
                 raise Error(f"`{node.operation}` is not differentiable, and a gradient was asked for through it")
             part = back(gradient)

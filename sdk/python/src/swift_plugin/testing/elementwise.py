@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ShapeMismatch
 from ..tensor import Dtype
-from .array import OPERATIONS, Array, Numbers, mismatch, operation, result, want_float
+from .array import OPERATIONS, Array, Backward, Numbers, mismatch, operation, result, want_float
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _ROOT = math.sqrt(2.0 / math.pi)
@@ -60,7 +60,7 @@ _WHOLE = {"neg", "abs"}
 
 def _prefers(first: Numbers, second: Numbers) -> Numbers:
     """1 where the first is greater, a half where they are equal."""
-    return (first > second) + 0.5 * (first == second)
+    return np.where(first == second, 0.5, first > second)
 
 
 # Each with its derivatives by the two arguments `a` and `b`.
@@ -120,7 +120,7 @@ def _binary(name: str) -> Callable[[Array, Array], Array]:
     def apply(a: Array, b: Array) -> Array:
         fits(name, a, b)
 
-        def back(derivative: _Derivative, shape: tuple[int, ...]) -> Callable[[Numbers], Numbers]:
+        def back(derivative: _Derivative, shape: tuple[int, ...]) -> Backward:
             return lambda gradient: fold(gradient * derivative(a.value, b.value), shape)
 
         with np.errstate(all="ignore"):
@@ -175,7 +175,7 @@ def choose(mask: Array, on_true: Array, on_false: Array) -> Array:
     chosen = mask.value != 0
     y = np.where(chosen, on_true.value, on_false.value)
 
-    def back(where: Numbers, source: Array) -> tuple[Array, Callable[[Numbers], Numbers]]:
+    def back(where: Numbers, source: Array) -> tuple[Array, Backward]:
         return source, lambda gradient: fold(np.where(where, gradient, 0.0), source.value.shape)
 
     return result("choose", y, on_true, back(chosen, on_true), back(~chosen, on_false))

@@ -78,12 +78,12 @@ class ModelOutputs:
 def _array(name: str, values: Values, batch: PackedBatch, trained: bool) -> Array:
     column = COLUMNS[name]
     rows, what = (len(batch.lengths), "sequences") if column.by_sequence else (batch.token_count(), "tokens")
-    single = column.unlabelled is not None
-    if len(values) % max(rows, 1) or (single and len(values) != rows):
+    unlabelled = column.unlabelled
+    if len(values) % max(rows, 1) or (unlabelled is not None and len(values) != rows):
         raise Error(f"`{name}` has {len(values)} values for {rows} {what}")
     numbers = np.asarray(values, dtype=np.float64)
-    if single:
-        made = array(np.where(np.asarray(batch.mask()) != 0.0, numbers, column.unlabelled), column.dtype)
+    if unlabelled is not None:
+        made = array(np.where(np.asarray(batch.mask()) != 0.0, numbers, unlabelled), column.dtype)
     else:
         made = array(numbers.reshape(rows, -1), column.dtype)
     made.trained = trained and column.differentiable

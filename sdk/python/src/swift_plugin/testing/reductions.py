@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InvalidArgument, ShapeMismatch
 from ..tensor import Dtype
-from .array import Array, Numbers, dimension, dimensions, operation, result, want_float, want_kind
+from .array import Array, Backward, Numbers, dimension, dimensions, operation, result, want_float, want_kind
 
 
 def _spread(gradient: Numbers, x: Array, dims: tuple[int, ...], keep: bool) -> Numbers:
@@ -71,7 +71,7 @@ def log_softmax(x: Array, dim: int) -> Array:
     want_float("log_softmax", x)
     over = dimension("log_softmax", x, dim)
     y = x.value - _logsumexp(x.value, over)
-    back = lambda gradient: gradient - np.exp(y) * gradient.sum(axis=over, keepdims=True)  # noqa: E731
+    back: Backward = lambda gradient: gradient - np.exp(y) * gradient.sum(axis=over, keepdims=True)
     return result("log_softmax", y, x, (x, back))
 
 
@@ -80,14 +80,14 @@ def softmax(x: Array, dim: int) -> Array:
     want_float("softmax", x)
     over = dimension("softmax", x, dim)
     y = np.exp(x.value - _logsumexp(x.value, over))
-    back = lambda gradient: y * (gradient - (gradient * y).sum(axis=over, keepdims=True))  # noqa: E731
+    back: Backward = lambda gradient: y * (gradient - (gradient * y).sum(axis=over, keepdims=True))
     return result("softmax", y, x, (x, back))
 
 
 @operation
 def cumsum(x: Array, dim: int) -> Array:
     over = dimension("cumsum", x, dim)
-    back = lambda gradient: np.flip(np.flip(gradient, over).cumsum(axis=over), over)  # noqa: E731
+    back: Backward = lambda gradient: np.flip(np.flip(gradient, over).cumsum(axis=over), over)
     return result("cumsum", x.value.cumsum(axis=over), x, (x, back))
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import InvalidArgument, ShapeMismatch
 from ..tensor import Dtype
-from .array import FLOATS, Array, Numbers, array, dimension, mismatch, operation, result, want_float, want_kind
+from .array import (
+    FLOATS,
+    Array,
+    Backward,
+    Numbers,
+    array,
+    dimension,
+    mismatch,
+    operation,
+    result,
+    want_float,
+    want_kind,
+)
 from .elementwise import fold
 
 
@@ -21,12 +33,12 @@ def matmul(a: Array, b: Array) -> Array:
         y = a.value @ b.value if min(a.value.ndim, b.value.ndim) >= 2 else np.matmul(1, 1)
     except ValueError:
         raise ShapeMismatch(f"shape mismatch in `matmul`: lhs {a.shape()}, rhs {b.shape()}") from None
-    to_first = lambda gradient: fold(gradient @ b.value.swapaxes(-1, -2), a.value.shape)  # noqa: E731
-    to_second = lambda gradient: fold(a.value.swapaxes(-1, -2) @ gradient, b.value.shape)  # noqa: E731
+    to_first: Backward = lambda gradient: fold(gradient @ b.value.swapaxes(-1, -2), a.value.shape)
+    to_second: Backward = lambda gradient: fold(a.value.swapaxes(-1, -2) @ gradient, b.value.shape)
     return result("matmul", y, a, (a, to_first), (b, to_second))
 
 
-def _scattered(x: Array, places: tuple[Numbers, ...]) -> Callable[[Numbers], Numbers]:
+def _scattered(x: Array, places: tuple[Numbers, ...]) -> Backward:
     """Adds each element of a gradient where its value came from."""
 
     def back(gradient: Numbers) -> Numbers:
@@ -44,7 +56,7 @@ def gather(x: Array, dim: int, index: Array) -> Array:
     if index.value.ndim != x.value.ndim:
         raise ShapeMismatch(f"shape mismatch in `gather`: lhs {x.shape()}, rhs {index.shape()}")
     _check_index("gather", index, x.value.shape[along])
-    places = list(np.indices(index.value.shape, sparse=True))
+    places: list[Numbers] = list(np.indices(index.value.shape, sparse=True))
     places[along] = index.value
     return result("gather", x.value[tuple(places)], x, (x, _scattered(x, tuple(places))))
 
@@ -129,7 +141,7 @@ def cat(tensors: Sequence[Array], dim: int) -> Array:
         raise ShapeMismatch(f"shape mismatch in `cat`: {[each.shape() for each in tensors]}") from None
     ends = np.cumsum([each.value.shape[along] for each in tensors])
 
-    def part(number: int) -> Callable[[Numbers], Numbers]:
+    def part(number: int) -> Backward:
         return lambda gradient: np.split(gradient, ends[:-1], axis=along)[number]
 
     return result("cat", y, first, *((each, part(number)) for number, each in enumerate(tensors)))
