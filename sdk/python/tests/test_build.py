@@ -40,7 +40,8 @@ def test_a_plugin_is_found_with_its_version_and_its_worlds(tmp_path: Path) -> No
     ("name", "text", "message"),
     [
         ("empty_file.py", "", "there is no plugin in"),
-        ("bad-name.py", "", "`bad-name.py` is no name for a plugin's file"),
+        ("bad-name.py", "", "`bad-name.py` is no name for a plugin's file; use letters"),
+        ("random.py", "", "`random.py` is no name for a plugin's file; a module of that name"),
         (
             "several.py",
             "from swift_plugin import Schedule\n"

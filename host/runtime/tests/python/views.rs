@@ -135,7 +135,14 @@ impl NnContext for Context {
         Ok(x.clone())
     }
 
-    fn attention(&self, _: u32, q: &Tensor, _: &Tensor, _: &Tensor, options: &AttentionOptions) -> Result<Tensor> {
+    fn attention(
+        &self,
+        _: u32,
+        q: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
         q.scale(options.scale)
     }
 

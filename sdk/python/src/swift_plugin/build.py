@@ -21,6 +21,9 @@ WIT = Path(__file__).parent / "wit"
 CONTRACT = "0.1.0"
 ENTRY = "plugin_entry"
 
+# Modules of the sandbox besides those of the standard library.
+_TAKEN = {ENTRY, "swift_plugin", "wit_world", "componentize_py_types", "poll_loop"}
+
 WORLDS: dict[type[Plugin], str] = {
     Loss: "loss-plugin",
     Model: "model-plugin",
@@ -41,6 +44,7 @@ def build(source: Path, output: Path, *, name: str | None = None, wit: Path = WI
     _require_componentize()
     plugin, version = find(source)
     called = name or source.stem.replace("_", "-")
+    output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder)
         # The package alone: nothing else that is installed belongs into the sandbox.
@@ -71,8 +75,10 @@ _RUN = "import sys; from componentize_py import script; sys.argv[0] = 'component
 
 def find(source: Path) -> tuple[type[Plugin], str]:
     """The plugin in a file and its version, which is `__version__` or 0.1.0."""
-    if not source.stem.isidentifier() or source.stem in (ENTRY, "swift_plugin", "wit_world"):
+    if not source.stem.isidentifier():
         raise Error(f"`{source.name}` is no name for a plugin's file; use letters, digits and underscores")
+    if source.stem in _TAKEN or source.stem in sys.stdlib_module_names:
+        raise Error(f"`{source.name}` is no name for a plugin's file; a module of that name is in the sandbox already")
     module = _load(source)
     found = [
         kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -221,9 +222,11 @@ class Plugin:
 def _type_of(cls: type, name: str, hints: Mapping[str, Any]) -> tuple[ParameterType, bool]:
     """The type of an annotation, and whether it includes `None`."""
     annotation = hints.get(name)
-    if isinstance(annotation, str):  # `from __future__ import annotations`
-        annotation = typing.get_type_hints(cls)[name]
-    members = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    if isinstance(annotation, str):
+        # With `from __future__ import annotations`. Of this attribute alone: others may name what only checkers import.
+        annotation = eval(annotation, vars(sys.modules[cls.__module__]))
+    is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    members = typing.get_args(annotation) if is_union else (annotation,)
     present = [member for member in members if member is not types.NoneType]
     kind = _TYPES.get(typing.get_origin(present[0]) or present[0]) if len(present) == 1 else None
     if kind is None:

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn the_loss_and_the_weight_follow_their_formulas() {
-        let evaluation = evaluate(&Focal { gamma: 3.0 }, &PackedBatch::new(&[3, 2]), &policy(), None).unwrap();
+        let evaluation =
+            evaluate(&Focal { gamma: 3.0 }, &PackedBatch::new(&[3, 2]), &policy(), None).unwrap();
         let logps = [-0.1, -2.0, -1.0];
         let mean = |of: &dyn Fn(f64) -> f64| logps.iter().map(|&logp| of(logp)).sum::<f64>() / 3.0;
         assert!((evaluation.loss - mean(&|logp| focal(logp, 3.0))).abs() < 1e-12);

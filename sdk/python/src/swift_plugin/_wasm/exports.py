@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -26,16 +27,22 @@ class Component:
 
     def text_error(self, error: Exception) -> Exception:
         """An error as functions that fail with a text give it."""
-        return self.host.Err(located(error))
+        return self.host.Err(self._explained(error))
 
     def tensor_error(self, error: Exception) -> Exception:
         """An error as functions that fail with one of the tensors' errors give it."""
-        return self.host.failure(error, located(error))
+        return self.host.failure(error, self._explained(error))
 
     def crash(self, error: Exception) -> Exception:
         """An error in a function that cannot fail."""
-        self.host.panicked(located(error))
+        self.host.panicked(self._explained(error))
         return error
+
+    def _explained(self, error: Exception) -> str:
+        """The message with its place; the way there goes to the log, for whoever looks for the mistake."""
+        for line in traceback.format_exception(error):
+            self.host.write("debug", line.rstrip())
+        return located(error)
 
 
 def exports(kind: type[Plugin], name: str, version: str) -> dict[str, type]:

@@ -22,6 +22,5 @@ def located(error: Exception) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(_PACKAGE) and "<" not in frame.filename
     ]
-    # The first one is that of the entry module only if the plugin has none.
     place = f", at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{reason(error)}{place}"
