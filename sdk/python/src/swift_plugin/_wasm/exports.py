@@ -9,9 +9,9 @@ from typing import Any
 
 from .._backend import install
 from ..plugin import Plugin
-from . import kinds
 from .backend import Host, exported
-from .failures import located
+from .failures import guarded, located
+from .kinds import KINDS
 
 Function = Callable[..., Any]
 
@@ -51,9 +51,9 @@ def exports(kind: type[Plugin], name: str, version: str) -> dict[str, type]:
     install(host)
     component = Component(kind, host)
     made = {"Meta": _interface("Meta", _meta(component, name, version))}
-    for base, interface, functions in kinds.KINDS:
+    for base, functions in KINDS.items():
         if issubclass(kind, base):
-            made[interface] = _interface(interface, functions(component))
+            made[base.__name__] = _interface(base.__name__, functions(component))
     return made
 
 
@@ -74,7 +74,7 @@ def _meta(component: Component, name: str, version: str) -> dict[str, Function]:
             # The values are the user's, and no line of the plugin is to blame.
             raise component.host.Err(str(error)) from None
 
-    return {"describe": kinds.guarded(describe, component.crash), "configure": configure}
+    return {"describe": guarded(describe, component.crash), "configure": configure}
 
 
 def _interface(name: str, functions: dict[str, Function]) -> type:

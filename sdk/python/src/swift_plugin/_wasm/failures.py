@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from pathlib import PurePath
+from typing import Any
 
 from ..errors import Error
 
@@ -24,3 +26,15 @@ def located(error: Exception) -> str:
     ]
     place = f", at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{reason(error)}{place}"
+
+
+def guarded(function: Callable[..., Any], failure: Callable[[Exception], Exception]) -> Callable[..., Any]:
+    """The function, whose exceptions become the contract's errors."""
+
+    def guard(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            raise failure(error) from None
+
+    return guard
