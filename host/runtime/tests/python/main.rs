@@ -1,5 +1,6 @@
 //! Plugins written in Python, run by the host. `SWIFT_PYTHON_PLUGINS` names the folder of `everything.wasm` and `focal.wasm`,
-//! which `python -m swift_plugin.build` makes of the files of those names in `sdk/python`.
+//! which `python -m swift_plugin.build` makes of the files of those names in `sdk/python`; the sibling in Rust is made by
+//! `cargo xtask plugins`.
 
 #![allow(
     clippy::indexing_slicing,
@@ -19,7 +20,7 @@ use swift_runtime::{
     OptimizedParameter, Outcome, PieceContent, Plugin, Registry, RenderOptions, Requirements, RunState,
     TrainedParts,
 };
-use swift_tensor::{DType, from_list};
+use swift_tensor::{DType, GradientSink, ParameterId, from_list};
 use views::{Batch, Context, Outputs, Run};
 
 fn plugin(name: &str) -> Plugin {
@@ -256,6 +257,55 @@ fn a_model_is_loaded_and_computed_stage_by_stage() {
     assert_eq!(values(&hidden), [1.0; 6]);
 }
 
+/// The gradient of a loss by the log-probabilities.
+fn gradient(report: &LossReport) -> Vec<f64> {
+    struct Sink(Vec<f64>);
+    impl GradientSink for Sink {
+        fn accumulate(&mut self, _: ParameterId, gradient: &swift_tensor::Value) -> swift_tensor::Result<()> {
+            self.0 = gradient.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+            Ok(())
+        }
+    }
+    let mut sink = Sink(Vec::new());
+    swift_tensor::backward(&report.loss, &mut sink).unwrap();
+    sink.0
+}
+
+/// The plugin `tests/plugins/focal`, which `cargo xtask plugins` has built.
+fn focal_in_rust() -> LossPlugin {
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/../plugins/focal.wasm");
+    let registry = Registry::new(Engine::new(EngineOptions::default()).unwrap(), &[]);
+    registry.resolve(path).unwrap().loss(&arguments(json!({ "gamma": 1.5 })), &Limits::default()).unwrap()
+}
+
+#[test]
+fn a_loss_in_python_and_its_sibling_in_rust_are_the_same_to_the_last_bit() {
+    let (mut python, mut rust) = (loss("focal", json!({ "gamma": 1.5 })), focal_in_rust());
+    let (first, second) = (compute(&mut python).unwrap(), compute(&mut rust).unwrap());
+    assert_eq!(values(&first.loss), values(&second.loss));
+    let shown = |report: &LossReport| -> Vec<_> {
+        let metrics = report.metrics.iter();
+        metrics
+            .map(|metric| {
+                (metric.name.clone(), values(&metric.values), values(metric.weights.as_ref().unwrap()))
+            })
+            .collect()
+    };
+    assert_eq!(shown(&first), shown(&second));
+    let slopes = gradient(&first);
+    assert!(slopes[0] < 0.0 && slopes[2] == 0.0, "{slopes:?}");
+    assert_eq!(slopes, gradient(&second));
+}
+
+/// How long a call takes, one with another.
+fn time(loss: &mut LossPlugin) -> Duration {
+    const ROUNDS: u32 = 500;
+    compute(loss).unwrap();
+    let start = Instant::now();
+    (0..ROUNDS).for_each(|_| drop(compute(loss).unwrap()));
+    start.elapsed() / ROUNDS
+}
+
 #[test]
 fn the_focal_loss_follows_its_formula_and_is_quick() {
     let start = Instant::now();
@@ -268,11 +318,12 @@ fn the_focal_loss_follows_its_formula_and_is_quick() {
     let expected = (share(-1.0, 1.0) + share(-2.0, 0.5)) / 6.0;
     let report = compute(&mut focal).unwrap();
     assert!((values(&report.loss)[0] - expected).abs() < 1e-6, "{report:?}");
-    let (rounds, operations) = (200, focal.usage().operations);
-    let start = Instant::now();
-    (0..rounds).for_each(|_| drop(compute(&mut focal).unwrap()));
-    let call = start.elapsed() / rounds;
-    eprintln!("a call of {operations} operations takes {call:?}");
+    let call = time(&mut focal);
+    eprintln!(
+        "a call of {} operations takes {call:?}, from Rust {:?}",
+        focal.usage().operations,
+        time(&mut focal_in_rust())
+    );
     // A hundred times what it takes, for machines that do other things too.
     assert!(call < Duration::from_millis(20), "{call:?}");
     let mut everything = loss("everything", json!({ "mode": "loop" }));
