@@ -48,7 +48,11 @@ fn compute(loss: &mut LossPlugin) -> swift_runtime::Result<LossReport> {
 }
 
 fn failure(mode: &str) -> String {
-    compute(&mut loss("everything", json!({ "mode": mode }))).unwrap_err().to_string()
+    let mut loss = loss("everything", json!({ "mode": mode }));
+    let first = compute(&mut loss).unwrap_err().to_string();
+    // What the exception held on to does not disturb the next call.
+    assert_eq!(compute(&mut loss).unwrap_err().to_string(), first);
+    first
 }
 
 fn values(tensor: &swift_tensor::Tensor) -> Vec<f64> {
@@ -167,6 +171,14 @@ fn rows_become_samples_or_are_skipped_for_a_reason() {
         })
         .collect();
     assert_eq!(reasons, ["the question is missing", "KeyError: 'a'"]);
+}
+
+#[test]
+fn an_error_where_none_is_foreseen_crashes_with_its_words_and_the_plugin_starts_anew() {
+    let mut dataset = plugin("everything").dataset(&Limits::default()).unwrap();
+    let crash = dataset.matches(&[]).unwrap_err().to_string();
+    assert!(crash.contains("there are no columns, at everything.py:"), "{crash}");
+    assert_eq!(dataset.matches(&["q".into()]).unwrap(), 7);
 }
 
 #[test]

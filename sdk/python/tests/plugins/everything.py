@@ -125,6 +125,8 @@ class Everything(
         return [*actions, Stop(f"step {run.state.step}")] if run.metric("loss") == 0.5 else actions
 
     def matches(self, columns: Sequence[str]) -> int:
+        if not columns:
+            raise Error("there are no columns")
         return 7 if "q" in columns else 0
 
     def convert(self, row: Row) -> Sample:
