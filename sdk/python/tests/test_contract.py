@@ -68,6 +68,7 @@ def test_a_record_has_the_contract_s_fields(ours: Any, file: str, name: str) -> 
         (swift_plugin.Input, "loss", "input"),
         (swift_plugin.Event, "callback", "event"),
         (swift_plugin.Role, "model", "role"),
+        (swift_plugin.TrainedParts, "loss", "trained-parts"),
         (swift_plugin.Training, "template", "training"),
     ],
 )

@@ -19,7 +19,7 @@ from .batch import Batch, Outputs
 from .callback import Action, Callback, Evaluate, Event, LogMetric, Run, RunState, Save, Stop
 from .dataset import Conversation, Dataset, Message, Row, Sample
 from .errors import DtypeMismatch, Error, InvalidArgument, OutOfMemory, ShapeMismatch, Unsupported
-from .loss import Input, Loss, Report, Requirements
+from .loss import Input, Loss, Report, Requirements, TrainedParts
 from .metric import Metric
 from .model import Architecture, AttentionOptions, Context, Head, Model, ModelParameter, Role, RotaryTable
 from .optimizer import OptimizedParameter, Optimizer, Slot, Step, Update
@@ -102,6 +102,7 @@ __all__ = [
     "TextEnd",
     "TokenId",
     "TokenName",
+    "TrainedParts",
     "Training",
     "Unsupported",
     "Update",

@@ -140,6 +140,10 @@ class Outputs:
         """`[tokens, vocab]`: all logits, in memory at once. Prefer `token_logps`."""
         return Tensor(call(self.handle.logits))
 
+    def vocab_size(self) -> int:
+        """Number of logits at each position."""
+        return int(call(self.handle.vocab_size))
+
     def hidden(self) -> Tensor:
         """`[tokens, hidden_size]`: the last hidden states, after the final norm."""
         return Tensor(call(self.handle.hidden))

@@ -31,12 +31,25 @@ class Input(Enum):
     """Prompts with the answers that the model gave to them, and what the trainer knows of them as `token_field`s."""
 
 
+class TrainedParts(Enum):
+    """Which parts of a conversation are trained on unless the user says otherwise."""
+
+    ANSWERS = 0
+    """All answers."""
+    LAST_ROUND = 1
+    """The answers after the last question."""
+    EVERYTHING = 2
+    """Every token."""
+
+
 @dataclass(kw_only=True)
 class Requirements:
     """What a loss needs of the trainer. Conversations and nothing else, unless it says so."""
 
     input: Input = Input.CAUSAL
     """The kind of rows."""
+    trained_parts: TrainedParts = TrainedParts.ANSWERS
+    """The parts that are trained on by default."""
     reference: bool = False
     """Whether `compute` gets the outputs of the frozen reference model."""
     teacher: bool = False

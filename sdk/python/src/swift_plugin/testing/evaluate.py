@@ -66,7 +66,9 @@ def check_gradient(
 
             def moved(by: float) -> float:
                 there = [*values[:element], values[element] + by, *values[element + 1 :]]
-                return _scalar(_report(loss, batch, replace(policy, **{name: there}), reference)[0].loss)
+                elsewhere = replace(policy)
+                setattr(elsewhere, name, there)
+                return _scalar(_report(loss, batch, elsewhere, reference)[0].loss)
 
             numeric = (moved(STEP) - moved(-STEP)) / (2.0 * STEP)
             if not abs(analytic - numeric) <= TOLERANCE * (1.0 + abs(numeric)):

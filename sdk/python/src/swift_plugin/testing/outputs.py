@@ -59,6 +59,8 @@ class ModelOutputs:
     last_hidden: Values | None = None
     scores: Values | None = None
     token_scores: Values | None = None
+    vocabulary: int | None = None
+    """Number of logits at each position, where there are no `logits` to count."""
 
     @staticmethod
     def random(batch: PackedBatch, seed: int = 0) -> ModelOutputs:
@@ -72,7 +74,8 @@ class ModelOutputs:
 
     def arrays(self, batch: PackedBatch, trained: bool) -> OutputArrays:
         """The outputs as arrays; `trained` if gradients by them are wanted."""
-        return OutputArrays({name: _array(name, values, batch, trained) for name, values in self.given().items()})
+        arrays = {name: _array(name, values, batch, trained) for name, values in self.given().items()}
+        return OutputArrays(arrays, self.vocabulary)
 
 
 def _array(name: str, values: Values, batch: PackedBatch, trained: bool) -> Array:
@@ -93,8 +96,15 @@ def _array(name: str, values: Values, batch: PackedBatch, trained: bool) -> Arra
 class OutputArrays:
     """The contract's `outputs`."""
 
-    def __init__(self, arrays: dict[str, Array]) -> None:
+    def __init__(self, arrays: dict[str, Array], vocabulary: int | None = None) -> None:
         self.arrays = arrays
+        self.vocabulary = vocabulary
+
+    def vocab_size(self) -> int:
+        """Number of logits at each position."""
+        if self.vocabulary is not None:
+            return self.vocabulary
+        return int(self._get("logits").shape()[-1])
 
     def __getattr__(self, name: str) -> Callable[[], Array]:
         if name not in COLUMNS:
