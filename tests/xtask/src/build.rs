@@ -9,16 +9,19 @@ use crate::workspace;
 
 /// Runs cargo in the workspace, with the toolchain that built this command.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .current_dir(workspace::root())
-        .args(arguments)
-        .status()
-        .context("can't run cargo")?;
+    let status = cargo_command(arguments).status().context("can't run cargo")?;
     if !status.success() {
         bail!("`cargo {}` failed", arguments.join(" "));
     }
     Ok(())
+}
+
+/// Such a command, not yet run.
+pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace::root()).args(arguments);
+    command
 }
 
 /// Builds the executable and says where it is. The standard plugins must have been built.

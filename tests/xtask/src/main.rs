@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod demo;
 mod plugins;
+mod python;
 mod synthetic;
 mod test;
 mod toolchain;
@@ -26,6 +27,11 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
     Command { name: "bench", summary: "Measure: `plugin`, or `train [--peer ms-swift]`", run: bench::run },
+    Command {
+        name: "python",
+        summary: "Check the Python SDK, and plugins written with it",
+        run: python::run,
+    },
     Command { name: "plugins", summary: "Build the plugins into target/plugins", run: plugins::run },
 ];
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{build, plugins};
+use crate::{build, plugins, python};
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(argument) = arguments.first() {
@@ -12,6 +12,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     plugins::run(&[])?;
     build::swift_host()?;
     build::cargo(&["test", "--locked", "--workspace"])?;
+    python::run(&[])?;
     // Clippy shares what was built of the dependencies only in part, so it comes last: a broken test shows sooner.
     build::cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])
 }
