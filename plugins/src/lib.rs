@@ -14,6 +14,7 @@ mod tests {
             names,
             [
                 "alpaca",
+                "chat-templates",
                 "classification",
                 "cpo",
                 "dpo",
@@ -24,6 +25,7 @@ mod tests {
                 "kto",
                 "lion",
                 "llama",
+                "loss-scale-rules",
                 "messages",
                 "orpo",
                 "perplexity",

@@ -36,6 +36,9 @@ pub use plan::{BatchPlan, Packing, PackingStrategy, PlanOptions, Window};
 pub use report::{Dropped, DroppedRow, Lengths, Report, SourceReport};
 pub use rows::{Encoded, Example, Field, IGNORED, Message, Outcome, Sample};
 pub use source::DatasetSpec;
-pub use template::{LossScale, Template, TemplateOptions, Unfit};
+pub use template::{
+    LossScale, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, Template, TemplateOptions,
+    TrainedParts, Unfit, Weigher,
+};
 pub use tokenizer::Tokenizer;
 pub use truncate::Truncation;

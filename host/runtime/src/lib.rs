@@ -57,7 +57,9 @@ pub use kinds::model::ModelPlugin;
 pub use kinds::optimizer::{OptimizedParameter, OptimizerPlugin, OptimizerSlot};
 pub use kinds::reward::{Completion, RewardPlugin};
 pub use kinds::schedule::SchedulePlugin;
-pub use kinds::template::{Piece, PieceContent, RenderOptions, Rendered, RenderedTraining, TemplatePlugin};
+pub use kinds::template::{
+    Piece, PieceContent, ReadAnswer, ReadCall, RenderOptions, Rendered, RenderedTraining, TemplatePlugin,
+};
 pub use limits::{Breach, Limits};
 pub use plugin::{Origin, Plugin};
 pub use registry::{Registry, Standard};

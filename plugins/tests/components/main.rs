@@ -13,6 +13,7 @@ mod datasets;
 mod golden;
 mod losses;
 mod models;
+mod templates;
 mod views;
 
 use swift_runtime::{Engine, EngineOptions, Kind, Plugin, Registry};
@@ -38,10 +39,10 @@ fn every_plugin_describes_itself_and_imports_only_what_it_uses() {
             [Kind::Loss] => &["batch-view", "log", "tensor"],
             [Kind::Model] => &["log", "nn", "tensor"],
             [Kind::Callback] => &["log", "run-view"],
-            [Kind::Dataset] => &["conversation", "log"],
+            [Kind::Dataset | Kind::Template] => &["conversation", "log"],
             [Kind::Metric] => &["batch-view", "log", "tensor"],
             [Kind::Optimizer] => &["log", "tensor"],
-            [Kind::Schedule | Kind::Reward] => &["log"],
+            [Kind::Schedule | Kind::Reward | Kind::LossScale] => &["log"],
             kinds => panic!("{name} is {kinds:?}"),
         };
         let mut imports = plugin.imports().to_vec();

@@ -52,14 +52,14 @@ pub use parameters::{Parameter, ParameterType, ParameterValue, Parameters};
 pub use reward::{Completion, Reward};
 pub use schedule::Schedule;
 pub use settings::Settings;
-pub use template::{Content, LossScale, Piece, RenderOptions, Rendered, Template, Training};
+pub use template::{Answer, Call, Content, LossScale, Piece, RenderOptions, Rendered, Template, Training};
 pub use tensor::{Dtype, Operand, Tensor};
 
 /// Everything that a plugin is likely to need: `use swift_plugin::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Action, Architecture, AttentionOptions, Batch, Callback, Completion, Content, Context, Dataset,
-        Dtype, Error, Event, Group, Head, Input, Linear, Loss, LossScale, Message, Metric, Model,
+        Action, Answer, Architecture, AttentionOptions, Batch, Call, Callback, Completion, Content, Context,
+        Dataset, Dtype, Error, Event, Group, Head, Input, Linear, Loss, LossScale, Message, Metric, Model,
         ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece,
         RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState,
         Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use crate::{Message, Parameters, Result};
 
-pub use crate::bindings::template::{Content, Options as RenderOptions, Piece, Rendered, Training};
+pub use crate::bindings::template::{
+    Answer, Call, Content, Options as RenderOptions, Piece, Rendered, Training,
+};
 
 /// A set of chat templates.
 pub trait Template: Parameters {
@@ -22,6 +24,20 @@ pub trait Template: Parameters {
         tools: Option<&Value>,
         options: &RenderOptions,
     ) -> Result<Rendered>;
+
+    /// The ways to describe and to call tools, by name; by default there is none but the templates' own.
+    fn agent_templates(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Takes apart what a model answers, with tools called in the way `agent_template`, or in the template's own. By default
+    /// no answer calls a tool.
+    ///
+    /// # Errors
+    /// If there is no such template.
+    fn read_calls(&self, _name: &str, _agent_template: Option<&str>, answer: &str) -> Result<Answer> {
+        Ok(Answer { text: answer.to_owned(), calls: Vec::new() })
+    }
 }
 
 /// A rule for loss weights.

@@ -2,6 +2,7 @@
 
 mod chat;
 mod jinja;
+mod pieces;
 mod table;
 
 use std::str::FromStr;
@@ -16,6 +17,8 @@ use crate::tokenizer::Tokenizer;
 use chat::Conversation;
 use jinja::JinjaTemplate;
 use table::TableTemplate;
+
+pub use pieces::{PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, TrainedParts, Weigher};
 
 /// Name of the template that renders the model's own `chat_template`.
 const JINJA: &str = "jinja";

@@ -7,7 +7,8 @@ use crate::kinds::dataset::Message;
 use crate::store::Views;
 
 pub use contract::{
-    Content as PieceContent, Options as RenderOptions, Piece, Rendered, Training as RenderedTraining,
+    Answer as ReadAnswer, Call as ReadCall, Content as PieceContent, Options as RenderOptions, Piece,
+    Rendered, Training as RenderedTraining,
 };
 
 /// A plugin at work as a set of chat templates.
@@ -32,6 +33,32 @@ impl TemplatePlugin {
     pub fn names(&mut self) -> Result<Vec<String>> {
         let call = |template: &contract::Guest, store: &mut _| template.call_names(store);
         self.guest.call("names", Views::default(), call, |names, _| Ok(names))
+    }
+
+    /// The ways to describe and to call tools that it has, by name.
+    ///
+    /// # Errors
+    /// If the plugin crashes or takes too much.
+    pub fn agent_templates(&mut self) -> Result<Vec<String>> {
+        let call = |template: &contract::Guest, store: &mut _| template.call_agent_templates(store);
+        self.guest.call("agent-templates", Views::default(), call, |names, _| Ok(names))
+    }
+
+    /// Takes apart what a model answers, with tools called in the way `agent_template`, or in that of the template `name`;
+    /// the inner error says why that cannot be done.
+    ///
+    /// # Errors
+    /// If the plugin crashes or takes too much.
+    pub fn read_calls(
+        &mut self,
+        name: &str,
+        agent_template: Option<&str>,
+        answer: &str,
+    ) -> Result<std::result::Result<ReadAnswer, String>> {
+        let call = |template: &contract::Guest, store: &mut _| {
+            template.call_read_calls(store, name, agent_template, answer)
+        };
+        self.guest.call("read-calls", Views::default(), call, |answer, _| Ok(answer))
     }
 
     /// Renders a conversation with the template `name`; the inner error says why the row is left out.

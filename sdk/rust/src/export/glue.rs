@@ -265,6 +265,19 @@ impl<P: Template + Identity> template::Guest for Exported<P> {
         // The reason alone: rows are counted by it.
         .map_err(|error: Error| error.message().to_owned())
     }
+
+    fn agent_templates() -> Vec<String> {
+        with::<P, _>(|plugin| plugin.agent_templates())
+    }
+
+    fn read_calls(
+        name: String,
+        agent_template: Option<String>,
+        answer: String,
+    ) -> Result<template::Answer, String> {
+        with::<P, _>(|plugin| plugin.read_calls(&name, agent_template.as_deref(), &answer))
+            .map_err(|error| error.to_string())
+    }
 }
 
 impl<P: LossScale + Identity> loss_scale::Guest for Exported<P> {
