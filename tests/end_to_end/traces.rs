@@ -33,7 +33,9 @@ traces! {
     sft_with_dora: "sft_dora";
     sft_with_lora_plus: "sft_lorap";
     sft_of_the_last_round: "sft_loss_scale_last_round";
+    sft_without_empty_thoughts: "sft_loss_scale_ignore_empty_think";
     sft_as_dynamic_fine_tuning: "sft_dft";
+    pt: "pt";
     dpo: "dpo";
     dpo_of_all_parameters: "dpo_full";
     dpo_with_accumulation: "dpo_grad_accum";
@@ -109,6 +111,9 @@ fn arguments(name: &str, facts: &Value, recompute: &str) -> Vec<String> {
             "gradient_checkpointing" => add(flag, recompute.to_owned()),
             _ => add(flag, value),
         }
+    }
+    if facts["command"] == "swift pt" {
+        add("plugin", "pt".to_owned());
     }
     let in_order = trace.join("data_in_order.jsonl");
     let data = if in_order.exists() { in_order } else { trace.join("data.jsonl") };

@@ -175,7 +175,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::arguments::{Dtype, LossScale};
+    use crate::arguments::Dtype;
 
     fn understood(words: &[&str]) -> anyhow::Result<Run> {
         let words = normalise(["swift-host", "run"].iter().chain(words).map(OsString::from));
@@ -206,7 +206,7 @@ mod tests {
         let Run { arguments, notes, .. } = understood(&words).unwrap();
         assert_eq!(arguments.data.dataset, ["a.jsonl", "b.jsonl#3"]);
         assert_eq!(arguments.model.dtype, Some(Dtype::Float32));
-        assert_eq!(arguments.data.loss_scale, Some(LossScale::LastRound));
+        assert_eq!(arguments.data.loss_scale, Some("last_round".to_owned()));
         assert_eq!(arguments.training.lr_scheduler_kwargs, json!({ "min_lr": 1e-5 }).as_object().cloned());
         assert!(arguments.data.packing && !arguments.data.train_dataloader_shuffle);
         assert_eq!(notes.len(), 2);

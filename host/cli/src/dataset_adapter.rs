@@ -34,7 +34,7 @@ impl Adapter for DatasetAdapter {
     }
 }
 
-fn failure(error: swift_runtime::Error) -> AdapterFailure {
+pub(crate) fn failure(error: swift_runtime::Error) -> AdapterFailure {
     AdapterFailure { message: error.to_string(), hint: error.hint() }
 }
 

@@ -19,6 +19,7 @@ mod recipe;
 mod report;
 mod run;
 mod settings;
+mod template;
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ use crate::report::UsageError;
 const DEFAULT_LOSS: &str = "sft";
 
 /// Kinds of which a run has one.
-const SINGLE: [Kind; 3] = [Kind::Loss, Kind::Schedule, Kind::Optimizer];
+const SINGLE: [Kind; 4] = [Kind::Loss, Kind::Schedule, Kind::Optimizer, Kind::LossScale];
 
 /// Kinds that are the same in every run: arguments do not reach them.
 const NOT_CONFIGURED: [Kind; 3] = [Kind::Dataset, Kind::Model, Kind::Template];

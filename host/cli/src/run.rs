@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use jiff::ZonedDateTime;
-use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
+use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Renderer, Template, Tokenizer, Weigher};
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::Device;
@@ -21,7 +21,9 @@ use crate::directories;
 use crate::lock::{self, Parts};
 use crate::plugins::{Plugins, Selection};
 use crate::progress::Progress;
+use crate::report::UsageError;
 use crate::settings::{self, Settings};
+use crate::template::{ChatTemplates, LossScaleRule};
 
 /// Files that a whole model needs besides its weights and `config.json`.
 const COMPANIONS: [&str; 9] = [
@@ -73,9 +75,17 @@ pub(crate) fn run(
         Ok(Box::new(plugin.optimizer(values_of(plugin), &limits)?) as Box<dyn UpdateRule>)
     })?;
 
-    let standard = plugins.of_kinds(&[Kind::Dataset, Kind::Model])?;
+    let mut kinds = vec![Kind::Dataset, Kind::Model];
+    if settings.arguments.data.template.is_some() {
+        kinds.extend([Kind::Template, Kind::LossScale]);
+    }
+    let standard = plugins.of_kinds(&kinds)?;
     let candidates = |kind| candidates(kind, &selection, &standard);
-    let (dataset, validation) = datasets(&settings, &config, candidates(Kind::Dataset), &limits, console)?;
+    let template =
+        Source { settings: &settings, selection: &selection, standard: &standard, limits: &limits };
+    let mut template = template.template(&Tokenizer::load(config.folder())?, values_of)?;
+    let (dataset, validation) =
+        datasets(&settings, &mut template, candidates(Kind::Dataset), &limits, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
     let Models { model, reference, teacher, definitions } =
         models(&settings, &config, requirements.reference, candidates(Kind::Model), &limits)?;
@@ -83,6 +93,8 @@ pub(crate) fn run(
     let sources =
         [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
     let mut used: BTreeSet<&str> = sources.map(|source| source.adapter.as_str()).collect();
+    let of_template = template.plugins();
+    used.extend(of_template.iter().map(String::as_str));
     used.extend(definitions.iter().map(String::as_str));
     let acts = |plugin: &Plugin| {
         used.contains(plugin.name()) || plugin.kinds().iter().any(|kind| ALWAYS.contains(kind))
@@ -139,24 +151,68 @@ fn start_all<T>(
     selection.of_kind(kind).map(start).collect()
 }
 
+/// Where a template may come from.
+struct Source<'a> {
+    settings: &'a Settings,
+    selection: &'a Selection,
+    standard: &'a [Plugin],
+    limits: &'a Limits,
+}
+
+impl<'a> Source<'a> {
+    /// The template that the user names, with the rules for loss weights; or the model's own.
+    fn template(
+        &self,
+        tokenizer: &Tokenizer,
+        values_of: impl Fn(&'a Plugin) -> &'a serde_json::Map<String, serde_json::Value>,
+    ) -> anyhow::Result<Template> {
+        let Source { settings, selection, standard, limits } = *self;
+        let options = settings.template.clone();
+        let rules = settings.loss_scale_rules.as_str();
+        let mut candidates = candidates(Kind::LossScale, selection, standard);
+        let chosen = selection.of_kind(Kind::LossScale).next();
+        let weigher = match (chosen, rules) {
+            (Some(plugin), "") => Some(LossScaleRule::start(plugin, values_of(plugin), limits)?),
+            (None, "") => None,
+            _ => {
+                let mut arguments = serde_json::Map::new();
+                arguments.insert("rules".into(), rules.into());
+                let plugin = candidates.next();
+                plugin.map(|plugin| LossScaleRule::start(plugin, &arguments, limits)).transpose()?
+            }
+        };
+        let weigher = weigher.map(|weigher| Box::new(weigher) as Box<dyn Weigher>);
+        let Some(name) = &settings.arguments.data.template else {
+            if weigher.is_some() || !rules.is_empty() {
+                return Err(UsageError::new("Rules for loss weights are for templates by name")
+                    .hint("name the model's template with `--template`")
+                    .into());
+            }
+            return Ok(Template::of_model(tokenizer, options)?);
+        };
+        let renderers = self::candidates(Kind::Template, selection, standard)
+            .map(|plugin| Ok(Box::new(ChatTemplates::start(plugin, limits)?) as Box<dyn Renderer>));
+        let renderers = renderers.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Template::new(name, renderers, weigher, tokenizer, options)?)
+    }
+}
+
 /// The training set and the validation set.
 fn datasets<'a>(
     settings: &Settings,
-    config: &ModelConfig,
+    template: &mut Template,
     plugins: impl Iterator<Item = &'a Plugin>,
     limits: &Limits,
     console: &Console,
 ) -> anyhow::Result<(Dataset, Option<Dataset>)> {
     let data = &settings.arguments.data;
-    let tokenizer = Tokenizer::load(config.folder())?;
-    let template = Template::new(data.template.as_deref(), &tokenizer, settings.template.clone())?;
     let mut adapters = plugins
         .map(|plugin| Ok(Box::new(DatasetAdapter::start(plugin, limits)?) as Box<dyn Adapter>))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut load = |files: &[String]| {
         let specifications =
             files.iter().map(|file| file.parse()).collect::<Result<Vec<DatasetSpec>, _>>()?;
-        let dataset = Dataset::load(&specifications, &mut adapters, &template, &settings.data)?;
+        let dataset = Dataset::load(&specifications, &mut adapters, template, &settings.data)?;
         console.line(&dataset.report().to_string());
         anyhow::Ok(dataset)
     };

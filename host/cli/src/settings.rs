@@ -4,15 +4,18 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use serde_json::Value;
-use swift_data::{PackingStrategy, PlanOptions, TemplateOptions};
+use swift_data::{PackingStrategy, PlanOptions, TemplateOptions, TrainedParts};
 use swift_model::{AdapterOptions, ModelConfig};
-use swift_runtime::{Input, Limits, Requirements, TrainedParts};
+use swift_runtime::{Input, Limits, Requirements};
 use swift_tensor::{AdamW, DType};
 use swift_train::{ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
 
-use crate::arguments::{Dtype, LossScale, Packing, RunArguments, Strategy, Truncation, Tuner};
+use crate::arguments::{Dtype, Packing, RunArguments, Strategy, Truncation, Tuner};
 use crate::directories;
 use crate::report::UsageError;
+
+/// The template that leaves texts as they are.
+const NO_TEMPLATE: &str = "dummy";
 
 /// Rows that an optimiser step has by default.
 const DEFAULT_WINDOW: usize = 16;
@@ -26,6 +29,8 @@ pub(crate) struct Settings {
     /// Outputs of the score head, if there is one.
     pub(crate) score_outputs: Option<u32>,
     pub(crate) template: TemplateOptions,
+    /// Rules for the weights of words, joined by `+`; none if empty.
+    pub(crate) loss_scale_rules: String,
     pub(crate) data: swift_data::LoadOptions,
     pub(crate) plan: PlanOptions,
     pub(crate) trainer: TrainerOptions,
@@ -109,11 +114,21 @@ impl Settings {
         if data.max_length.is_none() {
             data.max_length = longest_context(config);
         }
-        let loss_scale = *data.loss_scale.get_or_insert(match loss.trained_parts {
-            TrainedParts::Answers => LossScale::Default,
-            TrainedParts::LastRound => LossScale::LastRound,
-            TrainedParts::Everything => LossScale::All,
+        let loss_scale = data.loss_scale.get_or_insert_with(|| {
+            let name = match loss.trained_parts {
+                swift_runtime::TrainedParts::Answers => "default",
+                swift_runtime::TrainedParts::LastRound => "last_round",
+                swift_runtime::TrainedParts::Everything => "all",
+            };
+            name.to_owned()
         });
+        let (trained_parts, loss_scale_rules) = TrainedParts::split(loss_scale);
+        let use_chat_template = *data
+            .use_chat_template
+            .get_or_insert(loss.trained_parts != swift_runtime::TrainedParts::Everything);
+        if !use_chat_template {
+            data.template = Some(NO_TEMPLATE.to_owned());
+        }
         let packing = match (data.packing, data.packing_length.or(data.max_length)) {
             (false, _) => None,
             (true, Some(length)) => {
@@ -162,20 +177,19 @@ impl Settings {
                 seed: training.seed,
             },
             score_outputs,
+            loss_scale_rules: loss_scale_rules.to_owned(),
             template: TemplateOptions {
                 system: data.system.clone(),
+                enable_thinking: data.enable_thinking,
+                response_prefix: data.response_prefix.clone(),
+                agent_template: data.agent_template.clone(),
                 preserve_thinking: data.preserve_thinking,
                 add_non_thinking_prefix: data.add_non_thinking_prefix,
                 now: Some(data.template_date.into()),
-                ..TemplateOptions::default()
             },
             data: swift_data::LoadOptions {
                 shape: row_shape(loss.input),
-                loss_scale: match loss_scale {
-                    LossScale::Default => swift_data::LossScale::Default,
-                    LossScale::LastRound => swift_data::LossScale::LastRound,
-                    LossScale::All => swift_data::LossScale::All,
-                },
+                trained_parts,
                 max_length: data.max_length,
                 truncation: match data.truncation_strategy {
                     Truncation::Delete => swift_data::Truncation::Delete,
@@ -251,7 +265,7 @@ mod tests {
 
     const CAUSAL: Requirements = Requirements {
         input: Input::Causal,
-        trained_parts: TrainedParts::Answers,
+        trained_parts: swift_runtime::TrainedParts::Answers,
         reference: false,
         teacher: false,
         score_head: None,
@@ -259,7 +273,7 @@ mod tests {
     };
     const PAIRS: Requirements = Requirements {
         input: Input::PreferencePairs,
-        trained_parts: TrainedParts::LastRound,
+        trained_parts: swift_runtime::TrainedParts::LastRound,
         reference: true,
         ..CAUSAL
     };
@@ -281,13 +295,13 @@ mod tests {
         assert_eq!(settings.plan.seed, 7);
         assert_eq!(settings.dtype, DType::BF16);
         assert_eq!(settings.data.max_length, Some(64));
-        assert_eq!(settings.data.loss_scale, swift_data::LossScale::Default);
+        assert_eq!(settings.data.trained_parts, TrainedParts::Answers);
         assert_eq!(settings.trainer.evaluate, When::Never);
         assert_eq!(settings.arguments.training.learning_rate, Some(1e-4));
         let settings = resolved(&["--tuner-type=full", "--val-dataset=v", "--save-steps=9"], PAIRS).unwrap();
         assert_eq!(settings.trainer.learning_rate, 1e-5);
         assert_eq!(settings.trainer.evaluate, When::Steps(NonZeroU64::new(9).unwrap()));
-        assert_eq!(settings.data.loss_scale, swift_data::LossScale::LastRound);
+        assert_eq!(settings.data.trained_parts, TrainedParts::LastRound);
     }
 
     #[test]
@@ -323,6 +337,18 @@ mod tests {
         assert_eq!(outputs(&["--num-labels=3"], Some(0)).unwrap(), Some(3));
         assert!(outputs(&[], Some(0)).unwrap_err().to_string().contains("how many numbers"));
         assert!(outputs(&["--num-labels=3"], None).unwrap_err().to_string().contains("`--num-labels`"));
+    }
+
+    #[test]
+    fn a_loss_scale_may_have_rules_and_every_token_needs_no_template() {
+        let settings = resolved(&["--loss-scale=last_round+hermes"], CAUSAL).unwrap();
+        assert_eq!(settings.data.trained_parts, TrainedParts::LastRound);
+        assert_eq!(settings.loss_scale_rules, "hermes");
+        assert_eq!(settings.arguments.data.template, None);
+        let texts = Requirements { trained_parts: swift_runtime::TrainedParts::Everything, ..CAUSAL };
+        let settings = resolved(&[], texts).unwrap();
+        assert_eq!(settings.data.trained_parts, TrainedParts::Everything);
+        assert_eq!(settings.arguments.data.template.as_deref(), Some("dummy"));
     }
 
     #[test]

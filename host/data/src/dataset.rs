@@ -7,16 +7,19 @@ use crate::cache::{Builder, TokenStore};
 use crate::digest::digest;
 use crate::error::{AdapterFailure, Error, Result};
 use crate::report::{Report, SourceReport};
-use crate::rows::{Example, Field, Outcome, Sample};
+use crate::rows::{Example, Field, Message, Outcome, Sample};
 use crate::source::{DataFile, DatasetSpec, Rows, choose};
-use crate::template::{LossScale, Template, Unfit};
+use crate::template::{Draft, Finisher, Template, TrainedParts, Unfit, ends_with_answer};
 use crate::truncate::Truncation;
 
 /// Rows that a dataset plugin converts in one call: enough to make the call itself cheap, few enough to fit its memory.
 const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
-const ENCODING_VERSION: u32 = 2;
+const ENCODING_VERSION: u32 = 3;
+
+/// The column with the tools that a conversation may call.
+const TOOLS: &str = "tools";
 
 /// Tokenised examples, in the order of their files and rows.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ pub struct LoadOptions {
     /// What becomes of a row.
     pub shape: RowShape,
     /// Which parts are trained on.
-    pub loss_scale: LossScale,
+    pub trained_parts: TrainedParts,
     /// The most tokens that a sequence may have.
     pub max_length: Option<usize>,
     /// What becomes of longer ones.
@@ -76,7 +79,7 @@ impl Dataset {
     pub fn load(
         specs: &[DatasetSpec],
         adapters: &mut [Box<dyn Adapter + '_>],
-        template: &Template,
+        template: &mut Template,
         options: &LoadOptions,
     ) -> Result<Self> {
         let invalid = |option, message: &str| Err(Error::InvalidOption { option, message: message.into() });
@@ -179,7 +182,7 @@ fn cache_key(
 }
 
 struct Loader<'a> {
-    template: &'a Template,
+    template: &'a mut Template,
     options: &'a LoadOptions,
     builder: Builder,
     report: Report,
@@ -211,7 +214,12 @@ impl Loader<'_> {
                     }),
                 })
                 .map_err(failed(&**adapter, &file.path))?;
-            let encoded: Vec<_> = outcomes.into_par_iter().map(|outcome| self.encode(outcome)).collect();
+            // Plugins render one row after the other; the rest is done for many at once.
+            let drafts =
+                outcomes.into_iter().map(|outcome| self.draft(outcome)).collect::<Result<Vec<_>>>()?;
+            let (finisher, options) = (self.template.finisher(), self.options);
+            let finished = drafts.into_par_iter().map(|row| row?.finish(finisher, options));
+            let encoded: Vec<_> = finished.collect();
             for (line, encoded) in lines.into_iter().zip(encoded) {
                 match encoded {
                     Err(unfit) => self.report.add_dropped(&file.path, line, unfit),
@@ -234,53 +242,34 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// An example, and whether it had to be shortened.
-    fn encode(&self, outcome: Outcome) -> Result<(Example, bool), Unfit> {
-        let Sample { messages, rejected, positives, negatives, columns } = match outcome {
+    /// Renders the conversations of a row; the inner error says why it cannot be used.
+    ///
+    /// # Errors
+    /// A plugin fails.
+    fn draft(&mut self, outcome: Outcome) -> Result<Result<Row, Unfit>> {
+        let sample = match outcome {
             Outcome::Sample(sample) => sample,
-            Outcome::Skipped(reason) => return Err(Unfit::new(reason, "")),
+            Outcome::Skipped(reason) => return Ok(Err(Unfit::new(reason, ""))),
         };
-        let shape = self.options.shape;
-        let columns =
-            columns.iter().filter_map(|(name, value)| Some((name.clone(), Field::from_json(value)?)));
-        let mut fields: Vec<(String, Field)> = columns.collect();
-        let mut conversations = vec![messages];
-        match shape {
-            RowShape::Conversation | RowShape::Text => {}
-            RowShape::Pair => {
-                let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
-                if conversations.contains(&rejected) {
-                    return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
-                }
-                conversations.push(rejected);
-            }
-            RowShape::Group => {
-                if positives.is_empty() && negatives.is_empty() {
-                    return Err(Unfit::new("there is no text to compare with", ""));
-                }
-                fields.push(("positive_count".into(), Field::Number(positives.len() as f64)));
-                conversations.extend(positives.into_iter().chain(negatives));
-            }
-        }
-        let mut truncated = false;
-        let mut sequences = Vec::with_capacity(conversations.len());
+        let tools = sample.columns.iter().find(|(name, _)| name == TOOLS).map(|(_, tools)| tools.clone());
+        let (conversations, fields) = match conversations(sample, self.options.shape) {
+            Ok(found) => found,
+            Err(unfit) => return Ok(Err(unfit)),
+        };
+        let mut drafts = Vec::with_capacity(conversations.len());
         for messages in &conversations {
-            let mut encoded = match shape.has_labels() {
-                true => self.template.encode(messages, self.options.loss_scale)?,
-                false => self.template.encode_text(messages)?,
+            // Of a text that is judged as a whole, nothing is trained on; it may be a question alone.
+            let parts = match self.options.shape.has_labels() {
+                false if !ends_with_answer(messages) => TrainedParts::None,
+                false => TrainedParts::Answers,
+                true => self.options.trained_parts,
             };
-            if let Some(max_length) = self.options.max_length {
-                truncated |= self.options.truncation.apply(&mut encoded, max_length)?;
+            match self.template.draft(messages, tools.as_ref(), parts)? {
+                Ok(draft) => drafts.push(draft),
+                Err(unfit) => return Ok(Err(unfit)),
             }
-            if shape.has_labels() && encoded.label_count() == 0 {
-                return Err(Unfit::new(
-                    "nothing in it is trained on",
-                    if truncated { "after it was shortened" } else { "" },
-                ));
-            }
-            sequences.push(encoded);
         }
-        Ok((Example { sequences, fields }, truncated))
+        Ok(Ok(Row { drafts, fields }))
     }
 
     fn finish(self, key: &str) -> Result<TokenStore> {
@@ -297,6 +286,66 @@ impl Loader<'_> {
         }
         Ok(self.builder.finish(key, self.report))
     }
+}
+
+/// A row whose conversations have been rendered.
+struct Row {
+    drafts: Vec<Draft>,
+    fields: Fields,
+}
+
+type Fields = Vec<(String, Field)>;
+
+impl Row {
+    /// An example, and whether it had to be shortened.
+    fn finish(self, finisher: &Finisher, options: &LoadOptions) -> Result<(Example, bool), Unfit> {
+        let has_labels = options.shape.has_labels();
+        let mut truncated = false;
+        let mut sequences = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            let mut encoded = finisher.finish(draft)?;
+            if !has_labels {
+                encoded.weights.fill(0.0);
+            }
+            if let Some(max_length) = options.max_length {
+                truncated |= options.truncation.apply(&mut encoded, max_length)?;
+            }
+            if has_labels && encoded.label_count() == 0 {
+                return Err(Unfit::new(
+                    "nothing in it is trained on",
+                    if truncated { "after it was shortened" } else { "" },
+                ));
+            }
+            sequences.push(encoded);
+        }
+        Ok((Example { sequences, fields: self.fields }, truncated))
+    }
+}
+
+/// The conversations of a sample that become sequences, and its numeric columns.
+fn conversations(sample: Sample, shape: RowShape) -> Result<(Vec<Vec<Message>>, Fields), Unfit> {
+    let Sample { messages, rejected, positives, negatives, columns } = sample;
+    let columns = columns.iter().filter_map(|(name, value)| Some((name.clone(), Field::from_json(value)?)));
+    let mut fields: Fields = columns.collect();
+    let mut conversations = vec![messages];
+    match shape {
+        RowShape::Conversation | RowShape::Text => {}
+        RowShape::Pair => {
+            let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
+            if conversations.contains(&rejected) {
+                return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
+            }
+            conversations.push(rejected);
+        }
+        RowShape::Group => {
+            if positives.is_empty() && negatives.is_empty() {
+                return Err(Unfit::new("there is no text to compare with", ""));
+            }
+            fields.push(("positive_count".into(), Field::Number(positives.len() as f64)));
+            conversations.extend(positives.into_iter().chain(negatives));
+        }
+    }
+    Ok((conversations, fields))
 }
 
 fn best_adapter<'a, 'b>(

@@ -57,6 +57,14 @@ pub enum Error {
         /// What it said.
         failure: AdapterFailure,
     },
+    /// A template plugin or a rule for loss weights failed, or broke its contract.
+    #[error("The plugin `{plugin}` failed on a conversation: {failure}")]
+    Template {
+        /// The plugin.
+        plugin: String,
+        /// What it said.
+        failure: AdapterFailure,
+    },
     /// Every row was left out.
     #[error("None of the {rows} rows can be used: {reason}")]
     NothingLeft {
@@ -91,10 +99,7 @@ pub enum Error {
     },
     /// No template was named, and the model brings none, or `jinja` was named and the model brings none.
     #[error("The model has no chat template of its own")]
-    TemplateMissing {
-        /// All names but `jinja`.
-        known: Vec<String>,
-    },
+    TemplateMissing,
     /// The model's chat template does not parse.
     #[error("The model's chat template is not valid: {0}")]
     TemplateInvalid(String),
@@ -135,7 +140,8 @@ pub enum Error {
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a dataset plugin says when it fails as a whole (a row it cannot use is [`Outcome::Skipped`](crate::Outcome)).
+/// What a plugin says when it fails as a whole (a row it cannot use is [`Outcome::Skipped`](crate::Outcome) or
+/// [`Unfit`](crate::Unfit)).
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct AdapterFailure {
@@ -161,23 +167,27 @@ impl Error {
                 "The plugins asked were {}; rename the columns to what one of them reads, or pass a dataset plugin of your own",
                 quoted(asked)
             ),
-            Self::Adapter { failure, .. } => return failure.hint.clone(),
+            Self::Adapter { failure, .. } | Self::Template { failure, .. } => return failure.hint.clone(),
             Self::NothingLeft { details, .. } => details.join("\n"),
             Self::TokenizerMissing(_) => {
                 "Save the model with its fast tokeniser: `AutoTokenizer.from_pretrained(..).save_pretrained(..)`".into()
             }
             Self::TemplateUnknown { name, known } => {
-                let near = nearest(name, known);
-                let list = quoted(known);
-                near.map_or_else(
-                    || format!("The templates are {list}"),
-                    |near| format!("Did you mean `{near}`? The templates are {list}"),
+                nearest(name, known).map_or_else(
+                    || format!("The templates are {}", quoted(known)),
+                    |near| format!("Did you mean `{near}`?"),
                 )
             }
-            Self::TemplateMissing { known } => format!("Pass `--template` with one of {}", quoted(known)),
+            Self::TemplateMissing => "Name its template with `--template`: `qwen`, `llama3`, `chatml` for instance".into(),
             Self::TemplateInvalid(_) => "Pass `--template` to use another one".into(),
             _ => return None,
         })
+    }
+
+    /// What a failure of this plugin is.
+    pub(crate) fn template(plugin: &str) -> impl FnOnce(AdapterFailure) -> Self + use<> {
+        let plugin = plugin.to_owned();
+        |failure| Self::Template { plugin, failure }
     }
 
     pub(crate) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {

@@ -5,7 +5,7 @@
 //! 1. A [`DatasetSpec`] names a file of JSON objects. An [`Adapter`] (a dataset plugin) turns its rows into [`Sample`]s:
 //!    conversations, for preference rows two.
 //! 2. A [`Template`] renders a conversation and tokenises it with the model's [`Tokenizer`], giving token ids and labels. A
-//!    template is an entry of a table, or the model's own chat template.
+//!    template is a plugin's, or the model's own chat template.
 //! 3. [`Dataset::load`] does both for whole files, in parallel, and keeps the result as a memory-mapped cache. What became of
 //!    the rows is in its [`Report`]: nothing is left out in silence.
 //! 4. A [`BatchPlan`] says which examples come when; [`PackedBatch::collate`] lays them end to end.
@@ -37,8 +37,8 @@ pub use report::{Dropped, DroppedRow, Lengths, Report, SourceReport};
 pub use rows::{Encoded, Example, Field, IGNORED, Message, Outcome, Sample};
 pub use source::DatasetSpec;
 pub use template::{
-    LossScale, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, Template, TemplateOptions,
-    TrainedParts, Unfit, Weigher,
+    Draft, Finisher, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, Template,
+    TemplateOptions, TrainedParts, Unfit, Weigher,
 };
 pub use tokenizer::Tokenizer;
 pub use truncate::Truncation;

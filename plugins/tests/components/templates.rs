@@ -1,7 +1,7 @@
 //! Chat templates, and rules for loss weights.
 
 use serde_json::{Value, json};
-use swift_runtime::{Limits, Message, PieceContent, RenderOptions, TemplatePlugin, RenderedTraining};
+use swift_runtime::{Limits, Message, PieceContent, RenderOptions, RenderedTraining, TemplatePlugin};
 
 use crate::plugin;
 

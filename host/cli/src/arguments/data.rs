@@ -24,6 +24,18 @@ pub(crate) struct DataArguments {
     /// Chat template by name [default: the one in the model's folder]
     #[arg(long, value_name = "NAME")]
     pub(crate) template: Option<String>,
+    /// Use a chat template; without one, texts are trained on as they are [default: unless the loss trains on every token]
+    #[arg(long, action = clap::ArgAction::Set)]
+    pub(crate) use_chat_template: Option<bool>,
+    /// How tools are described and called, by name [default: as the template does it]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent_template: Option<String>,
+    /// What an answer begins with [default: as the template has it]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) response_prefix: Option<String>,
+    /// Ask for thoughts before answers, where the template has a form for it [default: as the template does it]
+    #[arg(long, action = clap::ArgAction::Set)]
+    pub(crate) enable_thinking: Option<bool>,
     /// The date that a chat template takes for today's, so that the same run gives the same model on every day
     #[arg(long, value_name = "YYYY-MM-DD", default_value = "2024-07-26")]
     pub(crate) template_date: jiff::civil::Date,
@@ -36,9 +48,10 @@ pub(crate) struct DataArguments {
     /// What becomes of a longer row
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Truncation::Delete)]
     pub(crate) truncation_strategy: Truncation,
-    /// What is trained on [default: `default`, but `last_round` for a loss that compares answers]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) loss_scale: Option<LossScale>,
+    /// What is trained on: `default` (every answer), `last_round` (the last one) or `all` (every token), and rules for words
+    /// of answers: `last_round+hermes` [default: as the loss has it]
+    #[arg(long, value_name = "NAME[+RULE]")]
+    pub(crate) loss_scale: Option<String>,
     /// Keep the thoughts of earlier answers in a conversation [default: as the template does it]
     #[arg(long, action = clap::ArgAction::Set)]
     pub(crate) preserve_thinking: Option<bool>,
@@ -54,19 +67,6 @@ pub(crate) struct DataArguments {
     /// How rows are filled
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Packing::Binpack)]
     pub(crate) packing_strategy: Packing,
-}
-
-/// What of a conversation is trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub(crate) enum LossScale {
-    /// Every answer
-    Default,
-    /// The last answer
-    LastRound,
-    /// Every token
-    All,
 }
 
 /// How rows are filled with samples.

@@ -17,7 +17,7 @@ use clap::builder::ValueParser;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use adapter::{AdapterArguments, Tuner};
-pub(crate) use data::{DataArguments, LossScale, Packing, Truncation};
+pub(crate) use data::{DataArguments, Packing, Truncation};
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;

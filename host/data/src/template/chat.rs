@@ -1,10 +1,6 @@
 use crate::rows::Message;
-use crate::template::{Said, Unfit};
-
-/// Where thoughts end in an answer.
-const THINKING_END: &str = "</think>";
-/// Where they begin.
-const THINKING_START: &str = "<think>";
+use crate::template::Unfit;
+use crate::template::options::Said;
 
 /// A conversation in which users and assistants take turns.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +41,7 @@ impl Conversation {
                 ("assistant", _) => turns.push(Turn::Assistant(vec![answer()])),
                 ("tool" | "tool_call" | "tool_response", _) => {
                     return Err(Unfit::new(
-                        "the conversation has tool calls, which templates cannot render yet",
+                        "the conversation has tool calls, which the model's own chat template is not given",
                         role,
                     ));
                 }
@@ -63,37 +59,5 @@ impl Conversation {
 
     pub(super) fn ends_with_answer(&self) -> bool {
         matches!(self.turns.last(), Some(Turn::Assistant(_)))
-    }
-
-    /// Puts `prefix` before answers from the last question on, or before all, if they don't begin with thoughts.
-    pub(super) fn add_non_thinking_prefix(&mut self, prefix: &str, last_round_only: bool) {
-        let start = if last_round_only { self.last_question() } else { 0 };
-        for answer in self.first_answers().skip_while(|(turn, _)| *turn < start).map(|(_, answer)| answer) {
-            if !answer.text.starts_with(THINKING_START) && !answer.text.starts_with(prefix) {
-                answer.text.insert_str(0, prefix);
-            }
-        }
-    }
-
-    /// Leaves of answers before the last question what follows their thoughts, without surrounding white space.
-    pub(super) fn remove_history_thinking(&mut self) {
-        let end = self.last_question();
-        for answer in self.first_answers().take_while(|(turn, _)| *turn < end).map(|(_, answer)| answer) {
-            let text = answer.text.rsplit(THINKING_END).next().unwrap_or_default();
-            answer.text = text.trim().to_owned();
-        }
-    }
-
-    /// Index of the last user turn; 0 if there is none.
-    fn last_question(&self) -> usize {
-        self.turns.iter().rposition(|turn| matches!(turn, Turn::User(_))).unwrap_or(0)
-    }
-
-    /// The first answer of each assistant turn, with the turn's index.
-    fn first_answers(&mut self) -> impl Iterator<Item = (usize, &mut Answer)> {
-        self.turns.iter_mut().enumerate().filter_map(|(index, turn)| match turn {
-            Turn::User(_) => None,
-            Turn::Assistant(answers) => Some((index, answers.first_mut()?)),
-        })
     }
 }

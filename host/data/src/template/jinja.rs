@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::encode::Piece;
 use crate::error::{Error, Result};
 use crate::template::chat::{Conversation, Turn};
-use crate::template::{LossScale, Said, TemplateOptions, Unfit};
+use crate::template::options::Said;
+use crate::template::{TemplateOptions, TrainedParts, Unfit};
 use crate::tokenizer::Tokenizer;
 
 /// Stands after each answer in a rendering that is made to find where answers end. It is made of a character that
@@ -99,12 +100,12 @@ impl JinjaTemplate {
     pub(super) fn pieces(
         &self,
         conversation: &Conversation,
-        loss_scale: LossScale,
+        parts: TrainedParts,
     ) -> Result<Vec<Piece>, Unfit> {
         let texts = self.texts(conversation, "");
         let messages = as_messages(&texts);
         let whole = self.render(&messages, false)?;
-        if loss_scale == LossScale::All {
+        if parts == TrainedParts::Everything {
             return Ok(vec![Piece::text(whole, 1.0)]);
         }
         let answers = answers(&texts, conversation)?;
@@ -133,7 +134,7 @@ impl JinjaTemplate {
                 return Err(Unfit::new("the chat template renders prompts and answers differently", ""));
             };
             pieces.push(Piece::text(before, 0.0));
-            pieces.push(Piece::text(text, loss_scale.weight(answer.said, number == last)));
+            pieces.push(Piece::text(text, parts.weight(answer.said, number == last)));
             done = end;
         }
         pieces.push(Piece::text(whole.get(done..).unwrap_or_default(), 0.0));

@@ -2,12 +2,9 @@
 
 mod chat;
 mod jinja;
+mod options;
 mod pieces;
-mod table;
-
-use std::str::FromStr;
-
-use jiff::civil::DateTime;
+mod renderer;
 
 use crate::digest::digest;
 use crate::encode::tokenize;
@@ -16,104 +13,42 @@ use crate::rows::{Encoded, Message};
 use crate::tokenizer::Tokenizer;
 use chat::Conversation;
 use jinja::JinjaTemplate;
-use table::TableTemplate;
 
-pub use pieces::{PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, TrainedParts, Weigher};
+pub use options::{TemplateOptions, TrainedParts};
+pub use pieces::{PieceContent, Rendered, RenderedPiece};
+pub use renderer::{RenderOptions, Renderer, Weigher};
 
 /// Name of the template that renders the model's own `chat_template`.
 const JINJA: &str = "jinja";
 
-/// How conversations become tokens.
-#[derive(Clone, Debug)]
+/// How conversations become tokens: as a plugin or the model's own chat template says.
 pub struct Template {
     name: String,
-    kind: Kind,
+    /// Who renders; nobody if it is the model's own.
+    plugins: Option<Plugins>,
     options: TemplateOptions,
+    finisher: Finisher,
+}
+
+struct Plugins {
+    renderer: Box<dyn Renderer>,
+    weigher: Option<Box<dyn Weigher>>,
+}
+
+/// Makes tokens of drafts, in any number of threads: no plugin takes part in it.
+#[derive(Clone)]
+pub struct Finisher {
     tokenizer: Tokenizer,
+    jinja: Option<JinjaTemplate>,
 }
 
-#[derive(Clone, Debug)]
-enum Kind {
-    Table(Box<TableTemplate>),
-    Jinja(JinjaTemplate),
-}
+/// A conversation on its way to tokens.
+pub struct Draft(Stage);
 
-/// What the user may say about a template.
-#[derive(Clone, Debug)]
-pub struct TemplateOptions {
-    /// The system text of rows that have none of their own, instead of the template's; empty for none.
-    pub system: Option<String>,
-    /// Whether prompts ask for thoughts before the answer; by default they do not.
-    pub enable_thinking: Option<bool>,
-    /// Whether the thoughts of earlier answers stay in the conversation; by default in training on all answers only.
-    pub preserve_thinking: Option<bool>,
-    /// Whether empty thoughts go before answers without any, where the template has a form for it.
-    pub add_non_thinking_prefix: bool,
-    /// The time that a chat template sees as now. Fixed by the caller, so that a run can be repeated.
-    pub now: Option<DateTime>,
-}
-
-impl Default for TemplateOptions {
-    fn default() -> Self {
-        Self {
-            system: None,
-            enable_thinking: None,
-            preserve_thinking: None,
-            add_non_thinking_prefix: true,
-            now: None,
-        }
-    }
-}
-
-/// Which parts of a conversation are trained on, where its messages don't say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LossScale {
-    /// All answers.
-    #[default]
-    Default,
-    /// The last answer.
-    LastRound,
-    /// Every token.
-    All,
-}
-
-impl FromStr for LossScale {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "default" => Ok(Self::Default),
-            "last_round" => Ok(Self::LastRound),
-            "all" => Ok(Self::All),
-            _ => Err(Error::InvalidOption {
-                option: "loss-scale",
-                message: format!("must be `default`, `last_round` or `all`, not `{text}`"),
-            }),
-        }
-    }
-}
-
-impl LossScale {
-    /// The factor on the loss of an answer's tokens, 0 if it is not trained on.
-    fn weight(self, said: Said, is_last_round: bool) -> f32 {
-        let trains = said.train.unwrap_or(match self {
-            Self::Default | Self::All => true,
-            Self::LastRound => is_last_round,
-        });
-        if trains { said.loss_scale.unwrap_or(1.0) as f32 } else { 0.0 }
-    }
-
-    /// The factor on the loss of everything but answers.
-    fn elsewhere(self) -> f32 {
-        if self == Self::All { 1.0 } else { 0.0 }
-    }
-}
-
-/// What a message says of being trained on.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Said {
-    train: Option<bool>,
-    loss_scale: Option<f64>,
+enum Stage {
+    Rendered(Rendered),
+    /// For the model's own chat template, which renders in any thread.
+    Conversation(Vec<Message>, TrainedParts),
 }
 
 /// Why a row cannot be used.
@@ -127,7 +62,8 @@ pub struct Unfit {
 }
 
 impl Unfit {
-    pub(crate) fn new(reason: impl Into<String>, detail: impl Into<String>) -> Self {
+    /// For a reason, and what it is in this row.
+    pub fn new(reason: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { reason: reason.into(), detail: detail.into() }
     }
 }
@@ -138,29 +74,57 @@ impl From<Error> for Unfit {
     }
 }
 
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Template").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Template {
-    /// A template by name; without one, the model's own chat template.
+    /// The model's own chat template.
     ///
     /// # Errors
-    /// The name is unknown, or the model's own chat template is wanted and there is none or it is not valid.
-    pub fn new(name: Option<&str>, tokenizer: &Tokenizer, options: TemplateOptions) -> Result<Self> {
-        let name = name.unwrap_or(JINJA);
-        let kind = if name == JINJA {
-            let source =
-                tokenizer.chat_template().ok_or_else(|| Error::TemplateMissing { known: table::names() })?;
-            Kind::Jinja(JinjaTemplate::new(source, tokenizer, &options)?)
-        } else {
-            let unknown = || Error::TemplateUnknown { name: name.into(), known: Self::names() };
-            Kind::Table(Box::new(TableTemplate::new(name, tokenizer)?.ok_or_else(unknown)?))
-        };
-        Ok(Self { name: name.into(), kind, options, tokenizer: tokenizer.clone() })
+    /// There is none, or it is not valid.
+    pub fn of_model(tokenizer: &Tokenizer, options: TemplateOptions) -> Result<Self> {
+        let source = tokenizer.chat_template().ok_or(Error::TemplateMissing)?;
+        let jinja = Some(JinjaTemplate::new(source, tokenizer, &options)?);
+        let finisher = Finisher { tokenizer: tokenizer.clone(), jinja };
+        Ok(Self { name: JINJA.into(), plugins: None, options, finisher })
     }
 
-    /// All names that [`Template::new`] knows.
-    pub fn names() -> Vec<String> {
-        let mut names = table::names();
-        names.push(JINJA.into());
-        names
+    /// The template `name`, or the model's own if that is `jinja`: the first of `renderers` that has it renders, and
+    /// `weigher` says which words of answers weigh how much.
+    ///
+    /// # Errors
+    /// No renderer has it, a renderer fails, or the model's own is to be weighed.
+    pub fn new(
+        name: &str,
+        renderers: Vec<Box<dyn Renderer>>,
+        weigher: Option<Box<dyn Weigher>>,
+        tokenizer: &Tokenizer,
+        options: TemplateOptions,
+    ) -> Result<Self> {
+        if name == JINJA {
+            return match weigher {
+                None => Self::of_model(tokenizer, options),
+                Some(_) => Err(Error::InvalidOption {
+                    option: "loss-scale",
+                    message: "has rules, which are for templates by name and not for the model's own".into(),
+                }),
+            };
+        }
+        let mut known = Vec::new();
+        for mut renderer in renderers {
+            let names = renderer.names().map_err(Error::template(renderer.name()))?;
+            if names.iter().any(|known| known == name) {
+                let plugins = Some(Plugins { renderer, weigher });
+                let finisher = Finisher { tokenizer: tokenizer.clone(), jinja: None };
+                return Ok(Self { name: name.into(), plugins, options, finisher });
+            }
+            known.extend(names);
+        }
+        known.push(JINJA.into());
+        Err(Error::TemplateUnknown { name: name.into(), known })
     }
 
     /// The template's name.
@@ -170,77 +134,103 @@ impl Template {
 
     /// The tokeniser.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        &self.finisher.tokenizer
+    }
+
+    /// What makes tokens of its drafts.
+    pub fn finisher(&self) -> &Finisher {
+        &self.finisher
+    }
+
+    /// Names of the plugins that take part in it.
+    pub fn plugins(&self) -> Vec<String> {
+        let names = self.plugins.iter().flat_map(|Plugins { renderer, weigher }| {
+            [renderer.name()].into_iter().chain(weigher.iter().map(|weigher| weigher.name()))
+        });
+        names.map(str::to_owned).collect()
     }
 
     /// Digest of everything that tokens depend on: the template, its options, and the tokeniser.
     pub fn digest(&self) -> String {
-        let options = TemplateOptions {
-            now: self
-                .options
-                .now
-                .filter(|_| matches!(&self.kind, Kind::Jinja(jinja) if jinja.asks_for_the_time())),
-            ..self.options.clone()
+        let (definition, tells_time) = match (&self.plugins, &self.finisher.jinja) {
+            (Some(Plugins { renderer, weigher }), _) => {
+                let weigher = weigher.as_ref().map(|weigher| weigher.digest());
+                (format!("{} {weigher:?}", renderer.digest()), true)
+            }
+            (None, Some(jinja)) => (jinja.source().to_owned(), jinja.asks_for_the_time()),
+            (None, None) => (String::new(), false),
         };
-        let definition = match &self.kind {
-            Kind::Table(table) => format!("{table:?}"),
-            Kind::Jinja(jinja) => jinja.source().to_owned(),
-        };
+        let options =
+            TemplateOptions { now: self.options.now.filter(|_| tells_time), ..self.options.clone() };
         let options = format!("{options:?}");
         digest([
             self.name.as_bytes(),
             definition.as_bytes(),
             options.as_bytes(),
-            self.tokenizer.digest().as_bytes(),
+            self.tokenizer().digest().as_bytes(),
         ])
     }
 
-    /// Tokens of a whole conversation, with what is trained on.
-    ///
-    /// Neighbouring pieces that are both trained on, or both not, are joined before they are tokenised; a border between
-    /// the two is always a border between tokens.
+    /// Begins to make tokens of a conversation, of which `parts` are trained on; nothing makes it a prompt. The inner error
+    /// says why it cannot be used.
     ///
     /// # Errors
-    /// Why the conversation cannot be used.
-    pub fn encode(&self, messages: &[Message], loss_scale: LossScale) -> Result<Encoded, Unfit> {
-        let conversation = Conversation::new(messages)?;
-        if !conversation.ends_with_answer() {
-            return Err(Unfit::new("the conversation does not end with an answer", ""));
+    /// A plugin fails.
+    pub fn draft(
+        &mut self,
+        messages: &[Message],
+        tools: Option<&serde_json::Value>,
+        parts: TrainedParts,
+    ) -> Result<Result<Draft, Unfit>> {
+        if messages.is_empty() {
+            return Ok(Err(Unfit::new("the conversation has no messages", "")));
         }
-        Ok(match &self.kind {
-            Kind::Table(table) => {
-                let pieces = table.pieces(conversation, Some(loss_scale), &self.options);
-                tokenize(&self.tokenizer, pieces, table.suffix_ids())?
-            }
-            Kind::Jinja(jinja) => tokenize(&self.tokenizer, jinja.pieces(&conversation, loss_scale)?, &[])?,
-        })
-    }
-
-    /// Tokens of a text that is judged as a whole, with nothing trained on: a conversation, or a question alone, as a prompt.
-    ///
-    /// # Errors
-    /// Why the conversation cannot be used.
-    pub fn encode_text(&self, messages: &[Message]) -> Result<Encoded, Unfit> {
-        let input_ids = match Conversation::new(messages)?.ends_with_answer() {
-            true => self.encode(messages, LossScale::Default)?.input_ids,
-            false => self.encode_prompt(messages)?,
+        if parts != TrainedParts::None && !ends_with_answer(messages) {
+            return Ok(Err(Unfit::new("the conversation does not end with an answer", "")));
+        }
+        let Some(Plugins { renderer, weigher }) = &mut self.plugins else {
+            return Ok(match tools {
+                None => Ok(Draft(Stage::Conversation(messages.to_vec(), parts))),
+                Some(_) => Err(Unfit::new("the model's own chat template is not given tools", "")),
+            });
         };
-        let weights = vec![0.0; input_ids.len()];
-        Ok(Encoded { input_ids, weights })
+        let options = RenderOptions::new(&self.options, &self.finisher.tokenizer, parts);
+        let rendered = renderer.render(&self.name, messages, tools, &options);
+        let mut rendered = match rendered.map_err(Error::template(renderer.name()))? {
+            Ok(rendered) => rendered,
+            Err(unfit) => return Ok(Err(unfit)),
+        };
+        if let Some(weigher) = weigher {
+            let failed = Error::template(weigher.name());
+            rendered.weigh(&mut **weigher).map_err(failed)?;
+        }
+        Ok(Ok(Draft(Stage::Rendered(rendered))))
     }
+}
 
-    /// Tokens of a conversation up to where the next answer begins.
+impl Finisher {
+    /// The tokens of a draft, with what each weighs in the loss.
     ///
     /// # Errors
     /// Why the conversation cannot be used.
-    pub fn encode_prompt(&self, messages: &[Message]) -> Result<Vec<u32>, Unfit> {
-        let conversation = Conversation::new(messages)?;
-        Ok(match &self.kind {
-            Kind::Table(table) => {
-                let pieces = table.pieces(conversation, None, &self.options);
-                tokenize(&self.tokenizer, pieces, &[])?.input_ids
+    pub fn finish(&self, draft: Draft) -> Result<Encoded, Unfit> {
+        let (messages, parts, jinja) = match (draft.0, &self.jinja) {
+            (Stage::Rendered(rendered), _) => return rendered.tokenize(&self.tokenizer),
+            (Stage::Conversation(messages, parts), Some(jinja)) => (messages, parts, jinja),
+            (Stage::Conversation(..), None) => {
+                return Err(Unfit::new("the draft is of another template", ""));
             }
-            Kind::Jinja(jinja) => self.tokenizer.encode(&jinja.prompt(&conversation)?)?,
-        })
+        };
+        let conversation = Conversation::new(&messages)?;
+        if parts == TrainedParts::None {
+            let input_ids = self.tokenizer.encode(&jinja.prompt(&conversation)?)?;
+            return Ok(Encoded { weights: vec![0.0; input_ids.len()], input_ids });
+        }
+        Ok(tokenize(&self.tokenizer, jinja.pieces(&conversation, parts)?, &[])?)
     }
+}
+
+/// Whether the last word is the model's.
+pub(crate) fn ends_with_answer(messages: &[Message]) -> bool {
+    messages.last().is_some_and(|message| ["assistant", "tool_call"].contains(&message.role.as_str()))
 }

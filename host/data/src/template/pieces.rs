@@ -2,82 +2,11 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
-
 use crate::encode::{Piece, tokenize};
 use crate::error::{AdapterFailure, Result};
-use crate::rows::{Encoded, Message};
-use crate::template::Unfit;
+use crate::rows::Encoded;
+use crate::template::{Unfit, Weigher};
 use crate::tokenizer::Tokenizer;
-
-/// Which parts of a conversation are trained on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TrainedParts {
-    /// Nothing: the text is a prompt. Its answers still weigh what they weigh in training, for that is where tokens are cut.
-    None,
-    /// All answers.
-    #[default]
-    Answers,
-    /// The last answer: what follows the last question, or the last results of tools.
-    LastRound,
-    /// Every token.
-    Everything,
-}
-
-impl TrainedParts {
-    /// Takes a loss scale apart, such as `last_round+hermes+ignore_empty_think`: what is trained on, which is the host's
-    /// business, and the rules, which are a plugin's ([`Weigher`]). Without the former, all answers are.
-    pub fn split(loss_scale: &str) -> (Self, &str) {
-        let (first, rules) = loss_scale.split_once('+').unwrap_or((loss_scale, ""));
-        match first {
-            "default" => (Self::Answers, rules),
-            "last_round" => (Self::LastRound, rules),
-            "all" => (Self::Everything, rules),
-            _ => (Self::Answers, loss_scale),
-        }
-    }
-}
-
-/// How a template plugin is to render.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RenderOptions {
-    /// What is trained on.
-    pub training: TrainedParts,
-    /// The system text for conversations without one; none for the template's own.
-    pub system: Option<String>,
-    /// Whether the model shall think before it answers; none for the template's own way.
-    pub enable_thinking: Option<bool>,
-    /// Whether thoughts of earlier answers are kept; none for the template's own way.
-    pub preserve_thinking: Option<bool>,
-    /// Whether answers without thoughts get the template's sign for that.
-    pub add_non_thinking_prefix: bool,
-    /// What a prompt ends with, as the beginning of the answer; none for the template's own.
-    pub response_prefix: Option<String>,
-    /// How tools are described and called; none for the template's own way.
-    pub agent_template: Option<String>,
-    /// The day that templates with a date in them name: `2025-03-14`.
-    pub date: String,
-    /// Words that the tokeniser has for a purpose, by their name: `eos_token`, `bos_token`.
-    pub special_tokens: Vec<(String, String)>,
-}
-
-impl RenderOptions {
-    /// All answers are trained on, in the template's own way, on the day `date`, with the words of `tokenizer`.
-    pub fn new(tokenizer: &Tokenizer, date: impl Into<String>) -> Self {
-        let special_tokens = tokenizer.special_tokens();
-        Self {
-            training: TrainedParts::default(),
-            system: None,
-            enable_thinking: None,
-            preserve_thinking: None,
-            add_non_thinking_prefix: true,
-            response_prefix: None,
-            agent_template: None,
-            date: date.into(),
-            special_tokens: special_tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
-        }
-    }
-}
 
 /// What a piece of a rendered conversation is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,36 +41,6 @@ pub struct Rendered {
     pub pieces: Vec<RenderedPiece>,
     /// The text that ends an answer. Where a run of untrained tokens after an answer begins with it, it is trained on.
     pub suffix: Vec<PieceContent>,
-}
-
-/// A set of chat templates. Implemented over template plugins.
-pub trait Renderer {
-    /// The templates by name.
-    ///
-    /// # Errors
-    /// The plugin failed.
-    fn names(&mut self) -> Result<Vec<String>, AdapterFailure>;
-
-    /// Renders a conversation with one of the templates; the inner error says why the row is left out.
-    ///
-    /// # Errors
-    /// The plugin failed.
-    fn render(
-        &mut self,
-        name: &str,
-        messages: &[Message],
-        tools: Option<&Value>,
-        options: &RenderOptions,
-    ) -> Result<Result<Rendered, Unfit>, AdapterFailure>;
-}
-
-/// A rule for loss weights. Implemented over plugins.
-pub trait Weigher {
-    /// Cuts an answer into parts, each with the factor on the loss of its tokens. The parts together are the answer.
-    ///
-    /// # Errors
-    /// The plugin failed.
-    fn weigh(&mut self, answer: &str, question: Option<&str>) -> Result<Vec<(String, f64)>, AdapterFailure>;
 }
 
 impl Rendered {
@@ -264,7 +163,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let definition = std::fs::read_to_string(Path::new(GOLDEN).join("tokenizer.json")).unwrap();
-        let mut definition: Value = definition.parse().unwrap();
+        let mut definition: serde_json::Value = definition.parse().unwrap();
         let single = definition["post_processor"]["single"].as_array_mut().unwrap();
         single.rotate_left(1);
         std::fs::write(folder.path().join("tokenizer.json"), definition.to_string()).unwrap();
@@ -273,22 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_scale_is_what_is_trained_on_and_rules() {
-        for (loss_scale, parts, rules) in [
-            ("", TrainedParts::Answers, ""),
-            ("default", TrainedParts::Answers, ""),
-            ("all", TrainedParts::Everything, ""),
-            ("last_round+hermes+react", TrainedParts::LastRound, "hermes+react"),
-            ("hermes+react", TrainedParts::Answers, "hermes+react"),
-        ] {
-            assert_eq!(TrainedParts::split(loss_scale), (parts, rules), "{loss_scale}");
-        }
-    }
-
-    #[test]
     fn rules_cut_answers_that_are_trained_on_and_nothing_else() {
         struct Halves;
         impl Weigher for Halves {
+            fn name(&self) -> &str {
+                "halves"
+            }
+
+            fn digest(&self) -> &str {
+                "sha256:0"
+            }
+
             fn weigh(
                 &mut self,
                 answer: &str,

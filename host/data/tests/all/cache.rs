@@ -2,19 +2,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use swift_data::{Dataset, DatasetSpec, LoadOptions, LossScale, Template, TemplateOptions};
+use swift_data::{Dataset, DatasetSpec, LoadOptions, Template, TemplateOptions, TrainedParts};
 
-use crate::support::{MessagesAdapter, file, load, rows, template, tokenizer};
+use crate::support::{MessagesAdapter, file, load, rows, template, template_with, tokenizer};
 
 /// Loads with a cache; says how many rows the adapter converted.
-fn load_counting(path: &str, template: &Template, options: &LoadOptions) -> (Dataset, usize) {
+fn load_counting(path: &str, template: &mut Template, options: &LoadOptions) -> (Dataset, usize) {
     load_with(MessagesAdapter::new(), path, template, options)
 }
 
 fn load_with(
     adapter: MessagesAdapter,
     path: &str,
-    template: &Template,
+    template: &mut Template,
     options: &LoadOptions,
 ) -> (Dataset, usize) {
     let converted = Rc::clone(&adapter.converted);
@@ -36,12 +36,12 @@ fn cache_files(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn tokens_come_from_the_cache_when_nothing_has_changed() {
     let (folder, path) = file("a.jsonl", format!("{}{{\"messages\": 0}}\n", rows(600)));
-    let template = template("qwen");
+    let mut template = template("qwen");
     let directory = folder.path().join("new/cache");
     let options = cached(&directory);
-    let (first, converted) = load_counting(&path, &template, &options);
+    let (first, converted) = load_counting(&path, &mut template, &options);
     assert_eq!((converted, first.report().from_cache), (601, false));
-    let (second, converted) = load_counting(&path, &template, &options);
+    let (second, converted) = load_counting(&path, &mut template, &options);
     assert_eq!((converted, second.report().from_cache), (0, true));
     assert_eq!(first.len(), second.len());
     for index in 0..first.len() {
@@ -59,19 +59,23 @@ fn tokens_come_from_the_cache_when_nothing_has_changed() {
 fn a_change_of_anything_that_tokens_depend_on_makes_them_anew() {
     let (folder, path) = file("a.jsonl", rows(3));
     let options = cached(&folder.path().join("cache"));
-    let qwen = template("qwen");
-    let converted = |template: &Template, options: &LoadOptions| load_counting(&path, template, options).1;
-    assert_eq!(converted(&qwen, &options), 3);
-    assert_eq!(converted(&qwen, &options), 0);
-    assert_eq!(converted(&template("qwen3"), &options), 3);
+    let mut qwen = template("qwen");
+    let converted =
+        |template: &mut Template, options: &LoadOptions| load_counting(&path, template, options).1;
+    assert_eq!(converted(&mut qwen, &options), 3);
+    assert_eq!(converted(&mut qwen, &options), 0);
+    assert_eq!(converted(&mut template("qwen3"), &options), 3);
     let system = TemplateOptions { system: Some("Be brief.".into()), ..TemplateOptions::default() };
-    assert_eq!(converted(&Template::new(Some("qwen"), &tokenizer(), system).unwrap(), &options), 3);
-    assert_eq!(converted(&qwen, &LoadOptions { max_length: Some(99), ..options.clone() }), 3);
-    assert_eq!(converted(&qwen, &LoadOptions { loss_scale: LossScale::All, ..options.clone() }), 3);
+    assert_eq!(converted(&mut template_with("qwen", &tokenizer(), system).unwrap(), &options), 3);
+    assert_eq!(converted(&mut qwen, &LoadOptions { max_length: Some(99), ..options.clone() }), 3);
+    assert_eq!(
+        converted(&mut qwen, &LoadOptions { trained_parts: TrainedParts::Everything, ..options.clone() }),
+        3
+    );
     let other = MessagesAdapter { digest: "sha256:2".into(), ..MessagesAdapter::new() };
-    assert_eq!(load_with(other, &path, &qwen, &options).1, 3);
+    assert_eq!(load_with(other, &path, &mut qwen, &options).1, 3);
     fs::write(&path, rows(4)).unwrap();
-    assert_eq!(converted(&qwen, &options), 4);
+    assert_eq!(converted(&mut qwen, &options), 4);
 }
 
 #[test]
@@ -79,8 +83,8 @@ fn a_damaged_cache_is_made_anew() {
     let (folder, path) = file("a.jsonl", rows(5));
     let directory = folder.path().join("cache");
     let options = cached(&directory);
-    let template = template("qwen");
-    load_counting(&path, &template, &options);
+    let mut template = template("qwen");
+    load_counting(&path, &mut template, &options);
     let file = cache_files(&directory).pop().unwrap();
     let whole = fs::read(&file).unwrap();
     let mut flipped = whole.clone();
@@ -88,7 +92,7 @@ fn a_damaged_cache_is_made_anew() {
     for damaged in [&flipped[..], &whole[..whole.len() - 1], &whole[..10], &[]] {
         fs::remove_file(&file).unwrap();
         fs::write(&file, damaged).unwrap();
-        let (dataset, converted) = load_counting(&path, &template, &options);
+        let (dataset, converted) = load_counting(&path, &mut template, &options);
         assert_eq!((converted, dataset.report().from_cache), (5, false));
         assert_eq!(fs::read(&file).unwrap(), whole);
     }
@@ -99,7 +103,7 @@ fn a_cache_folder_that_cannot_be_written_does_not_stop_the_run() {
     let (folder, path) = file("a.jsonl", rows(5));
     let blocked = folder.path().join("file");
     fs::write(&blocked, "").unwrap();
-    let (dataset, _) = load_counting(&path, &template("qwen"), &cached(&blocked.join("cache")));
+    let (dataset, _) = load_counting(&path, &mut template("qwen"), &cached(&blocked.join("cache")));
     assert_eq!(dataset.len(), 5);
 }
 
@@ -109,7 +113,7 @@ fn the_number_of_threads_does_not_change_a_byte() {
     let bytes = [1, 4].map(|threads| {
         let directory = folder.path().join(threads.to_string());
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| load(&[&path], &template("qwen"), &cached(&directory)).map(drop)).unwrap();
+        pool.install(|| load(&[&path], &mut template("qwen"), &cached(&directory)).map(drop)).unwrap();
         fs::read(cache_files(&directory).pop().unwrap()).unwrap()
     });
     assert!(bytes[0] == bytes[1]);

@@ -1,8 +1,8 @@
 use std::fs;
 
 use swift_data::{
-    Adapter, AdapterFailure, Dataset, DatasetSpec, Error, Field, LoadOptions, LossScale, Outcome, RowShape,
-    Template, TemplateOptions, Tokenizer, Truncation,
+    Adapter, AdapterFailure, Dataset, DatasetSpec, Error, Field, LoadOptions, Outcome, RowShape, Template,
+    TemplateOptions, Tokenizer, TrainedParts, Truncation,
 };
 
 use crate::support::{MessagesAdapter, file, load, plan_in_order, rows, template};
@@ -12,14 +12,15 @@ const ROW: &str =
 
 fn error_of(name: &str, text: impl AsRef<[u8]>) -> (String, Option<String>) {
     let (folder, path) = file(name, text);
-    let error = load(&[&path], &template("qwen"), &LoadOptions::default()).unwrap_err();
+    let error = load(&[&path], &mut template("qwen"), &LoadOptions::default()).unwrap_err();
     (error.to_string().replace(folder.path().to_str().unwrap(), "DIR"), error.hint())
 }
 
 #[test]
 fn bad_files_are_errors_that_name_the_place() {
     let (folder, _) = file("x", "");
-    let of = |path: &str| load(&[path], &template("qwen"), &LoadOptions::default()).unwrap_err().to_string();
+    let of =
+        |path: &str| load(&[path], &mut template("qwen"), &LoadOptions::default()).unwrap_err().to_string();
     assert_eq!(of("missing.jsonl"), "The dataset `missing.jsonl` does not exist");
     let directory = folder.path().to_str().unwrap();
     assert_eq!(of(directory), format!("The dataset `{directory}` is not a file"));
@@ -58,9 +59,9 @@ fn arrays_lines_and_a_byte_order_mark_all_read_alike() {
     let array = format!("[{}]", lines.trim_end().replace('\n', ",\n  "));
     let (_one, lines) = file("a.jsonl", format!("\u{feff}{}", lines.replace('\n', "\r\n")));
     let (_two, array) = file("a.json", array);
-    let template = template("qwen");
+    let mut template = template("qwen");
     let [lines, array] =
-        [lines, array].map(|path| load(&[&path], &template, &LoadOptions::default()).unwrap());
+        [lines, array].map(|path| load(&[&path], &mut template, &LoadOptions::default()).unwrap());
     assert_eq!((lines.len(), array.len()), (3, 3));
     for index in 0..3 {
         assert_eq!(lines.example(index).unwrap(), array.example(index).unwrap());
@@ -71,10 +72,10 @@ fn arrays_lines_and_a_byte_order_mark_all_read_alike() {
 #[test]
 fn rows_are_chosen_without_replacement_and_repeated_when_more_are_wanted() {
     let (folder, path) = file("a.jsonl", rows(10));
-    let template = template("qwen");
-    let answers = |spec: &str, seed| {
+    let mut template = template("qwen");
+    let mut answers = |spec: &str, seed| {
         let options = LoadOptions { seed, ..LoadOptions::default() };
-        let dataset = load(&[&format!("{path}{spec}")], &template, &options).unwrap();
+        let dataset = load(&[&format!("{path}{spec}")], &mut template, &options).unwrap();
         (0..dataset.len())
             .map(|index| dataset.example(index).unwrap().sequences[0].input_ids.clone())
             .collect::<Vec<_>>()
@@ -107,18 +108,14 @@ fn every_row_left_out_is_counted_by_reason_and_the_first_are_shown() {
     let text = [ROW, &long, "{\"messages\": null}", &long, &tool, ROW, &long, &long].join("\n");
     let (_folder, path) = file("a.jsonl", text);
     let options = LoadOptions { max_length: Some(50), ..LoadOptions::default() };
-    let dataset = load(&[&path], &template("qwen"), &options).unwrap();
+    let dataset = load(&[&path], &mut template("qwen"), &options).unwrap();
     let report = dataset.report();
     assert_eq!((report.rows, report.examples, dataset.len()), (8, 2, 2));
     let reasons: Vec<_> =
         report.dropped.iter().map(|dropped| (dropped.reason.as_str(), dropped.count)).collect();
     assert_eq!(
         reasons,
-        [
-            ("longer than 50 tokens", 4),
-            ("it has no messages", 1),
-            ("the conversation has tool calls, which templates cannot render yet", 1)
-        ]
+        [("longer than 50 tokens", 4), ("it has no messages", 1), ("a tool call is not a JSON object", 1)]
     );
     let lines: Vec<_> = report.dropped[0].first.iter().map(|row| row.line).collect();
     assert_eq!(lines, [2, 4, 7]);
@@ -129,7 +126,7 @@ fn every_row_left_out_is_counted_by_reason_and_the_first_are_shown() {
     assert_eq!(report.lengths.trained, dataset.label_count(0).unwrap() + dataset.label_count(1).unwrap());
 
     let options = LoadOptions { truncation: Truncation::Left, ..options };
-    let dataset = load(&[&path], &template("qwen"), &options).unwrap();
+    let dataset = load(&[&path], &mut template("qwen"), &options).unwrap();
     assert_eq!((dataset.len(), dataset.report().truncated, dataset.report().lengths.max), (6, 4, 50));
 }
 
@@ -137,7 +134,7 @@ fn every_row_left_out_is_counted_by_reason_and_the_first_are_shown() {
 fn a_dataset_of_which_nothing_is_left_is_an_error() {
     let (_folder, path) = file("a.jsonl", format!("{ROW}\n{{\"messages\": 1}}\n"));
     let options = LoadOptions { max_length: Some(5), ..LoadOptions::default() };
-    let error = load(&[&path], &template("qwen"), &options).unwrap_err();
+    let error = load(&[&path], &mut template("qwen"), &options).unwrap_err();
     assert_eq!(error.to_string(), "None of the 2 rows can be used: longer than 5 tokens");
     let hint = error.hint().unwrap();
     assert!(hint.contains("1 left out: it has no messages"), "{hint}");
@@ -145,7 +142,7 @@ fn a_dataset_of_which_nothing_is_left_is_an_error() {
     let (_folder, path) = file("a.jsonl", format!("{untrained}\n{ROW}"));
     let options =
         LoadOptions { max_length: Some(20), truncation: Truncation::Right, ..LoadOptions::default() };
-    let error = load(&[&path], &template("qwen"), &options).unwrap_err();
+    let error = load(&[&path], &mut template("qwen"), &options).unwrap_err();
     assert_eq!(error.to_string(), "None of the 2 rows can be used: nothing in it is trained on");
 }
 
@@ -154,13 +151,16 @@ fn pairs_need_a_rejected_answer_of_their_own() {
     let pair = ROW.replace("]}", "], \"rejected_response\": \"c\", \"margin\": 2}");
     let same = ROW.replace("]}", "], \"rejected_response\": \"b\"}");
     let (_folder, path) = file("a.jsonl", format!("{pair}\n{ROW}\n{same}"));
-    let options =
-        LoadOptions { shape: RowShape::Pair, loss_scale: LossScale::LastRound, ..LoadOptions::default() };
-    let dataset = load(&[&path], &template("qwen"), &options).unwrap();
+    let options = LoadOptions {
+        shape: RowShape::Pair,
+        trained_parts: TrainedParts::LastRound,
+        ..LoadOptions::default()
+    };
+    let dataset = load(&[&path], &mut template("qwen"), &options).unwrap();
     let reasons: Vec<_> = dataset.report().dropped.iter().map(|dropped| dropped.reason.as_str()).collect();
     assert_eq!(reasons, ["there is no rejected answer", "the chosen and the rejected answer are the same"]);
     assert_eq!(dataset.example(0).unwrap().fields, [("margin".to_owned(), Field::Number(2.0))]);
-    let dataset = load(&[&path], &template("qwen"), &LoadOptions::default()).unwrap();
+    let dataset = load(&[&path], &mut template("qwen"), &LoadOptions::default()).unwrap();
     assert_eq!((dataset.len(), dataset.example(0).unwrap().sequences.len()), (3, 1));
 }
 
@@ -193,7 +193,8 @@ fn each_file_goes_to_the_adapter_that_matches_best() {
     let (_two, others) = file("b.jsonl", "{\"x\": 1}");
     let specs: Vec<DatasetSpec> = [messages, others].iter().map(|path| path.parse().unwrap()).collect();
     let mut adapters: [Box<dyn Adapter>; 2] = [Box::new(Careless(Ok(1))), Box::new(MessagesAdapter::new())];
-    let dataset = Dataset::load(&specs, &mut adapters, &template("qwen"), &LoadOptions::default()).unwrap();
+    let dataset =
+        Dataset::load(&specs, &mut adapters, &mut template("qwen"), &LoadOptions::default()).unwrap();
     let sources: Vec<_> =
         dataset.report().sources.iter().map(|source| (source.adapter.as_str(), source.rows)).collect();
     assert_eq!(sources, [("messages", 2), ("careless", 1)]);
@@ -209,7 +210,7 @@ fn an_adapter_that_breaks_its_contract_is_named() {
         let loaded = Dataset::load(
             std::slice::from_ref(&spec),
             &mut adapters,
-            &template("qwen"),
+            &mut template("qwen"),
             &LoadOptions::default(),
         );
         let error = loaded.unwrap_err();
@@ -230,7 +231,7 @@ fn an_adapter_that_breaks_its_contract_is_named() {
 fn files_are_joined_in_the_order_given() {
     let (_one, first) = file("a.jsonl", rows(3));
     let (_two, second) = file("b.jsonl", ROW);
-    let dataset = load(&[&second, &first], &template("qwen"), &LoadOptions::default()).unwrap();
+    let dataset = load(&[&second, &first], &mut template("qwen"), &LoadOptions::default()).unwrap();
     assert_eq!(dataset.len(), 4);
     let decoded =
         template("qwen").tokenizer().decode(&dataset.example(0).unwrap().sequences[0].input_ids).unwrap();
@@ -252,10 +253,10 @@ fn a_folder_without_a_tokeniser_or_a_chat_template_says_so() {
     fs::copy(crate::support::golden("tokenizer/tokenizer.json"), folder.path().join("tokenizer.json"))
         .unwrap();
     let tokenizer = Tokenizer::load(folder.path()).unwrap();
-    let error = Template::new(None, &tokenizer, TemplateOptions::default()).unwrap_err();
+    let error = Template::of_model(&tokenizer, TemplateOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), "The model has no chat template of its own");
     assert_eq!(
         error.hint().unwrap(),
-        "Pass `--template` with one of `chatml`, `llama3`, `qwen`, `qwen2_5`, `qwen3`"
+        "Name its template with `--template`: `qwen`, `llama3`, `chatml` for instance"
     );
 }

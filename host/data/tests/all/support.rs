@@ -3,11 +3,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use plugin_chat_templates::ChatTemplates;
 use serde_json::Value;
 use swift_data::{
     Adapter, AdapterFailure, BatchPlan, Dataset, DatasetSpec, Encoded, Error, IGNORED, LoadOptions, Message,
-    Outcome, PlanOptions, Sample, Template, TemplateOptions, Tokenizer,
+    Outcome, PieceContent, PlanOptions, RenderOptions, Rendered, RenderedPiece, Renderer, Sample, Template,
+    TemplateOptions, Tokenizer, TrainedParts, Unfit,
 };
+use swift_plugin::Template as _;
 
 /// A file or folder of the golden data.
 pub(crate) fn golden(path: &str) -> PathBuf {
@@ -23,7 +26,105 @@ pub(crate) fn tokenizer() -> Tokenizer {
 }
 
 pub(crate) fn template(name: &str) -> Template {
-    Template::new(Some(name), &tokenizer(), TemplateOptions::default()).unwrap()
+    template_with(name, &tokenizer(), TemplateOptions::default()).unwrap()
+}
+
+pub(crate) fn template_with(
+    name: &str,
+    tokenizer: &Tokenizer,
+    options: TemplateOptions,
+) -> Result<Template, Error> {
+    Template::new(name, vec![Box::new(NativeTemplates::default())], None, tokenizer, options)
+}
+
+/// Tokens of one conversation.
+pub(crate) trait Encode {
+    fn encode(&mut self, messages: &[Message], parts: TrainedParts) -> Result<Encoded, Unfit>;
+
+    fn encode_prompt(&mut self, messages: &[Message]) -> Result<Vec<u32>, Unfit> {
+        Ok(self.encode(messages, TrainedParts::None)?.input_ids)
+    }
+}
+
+impl Encode for Template {
+    fn encode(&mut self, messages: &[Message], parts: TrainedParts) -> Result<Encoded, Unfit> {
+        let draft = self.draft(messages, None, parts).unwrap()?;
+        self.finisher().finish(draft)
+    }
+}
+
+/// The standard templates, compiled into the test instead of a component.
+#[derive(Default)]
+struct NativeTemplates(ChatTemplates);
+
+impl Renderer for NativeTemplates {
+    fn name(&self) -> &str {
+        "chat-templates"
+    }
+
+    fn digest(&self) -> &str {
+        "sha256:0"
+    }
+
+    fn names(&mut self) -> Result<Vec<String>, AdapterFailure> {
+        Ok(self.0.names())
+    }
+
+    fn render(
+        &mut self,
+        name: &str,
+        messages: &[Message],
+        tools: Option<&Value>,
+        options: &RenderOptions,
+    ) -> Result<Result<Rendered, Unfit>, AdapterFailure> {
+        let messages: Vec<_> = messages
+            .iter()
+            .cloned()
+            .map(|Message { role, content, train, loss_scale }| swift_plugin::Message {
+                role,
+                content,
+                train,
+                loss_scale,
+            })
+            .collect();
+        let options = swift_plugin::RenderOptions {
+            training: match options.training {
+                TrainedParts::None => swift_plugin::Training::None,
+                TrainedParts::Answers => swift_plugin::Training::Answers,
+                TrainedParts::LastRound => swift_plugin::Training::LastRound,
+                TrainedParts::Everything => swift_plugin::Training::Everything,
+            },
+            system: options.system.clone(),
+            enable_thinking: options.enable_thinking,
+            preserve_thinking: options.preserve_thinking,
+            add_non_thinking_prefix: options.add_non_thinking_prefix,
+            response_prefix: options.response_prefix.clone(),
+            agent_template: options.agent_template.clone(),
+            date: options.date.clone(),
+            special_tokens: options.special_tokens.clone(),
+        };
+        let rendered = self.0.render(name, &messages, tools, &options);
+        Ok(rendered.map(native).map_err(|error| Unfit::new(error.message(), "")))
+    }
+}
+
+fn native(rendered: swift_plugin::Rendered) -> Rendered {
+    let content = |content| match content {
+        swift_plugin::Content::Text(text) => PieceContent::Text(text),
+        swift_plugin::Content::TokenId(id) => PieceContent::TokenId(id),
+        swift_plugin::Content::TokenName(name) => PieceContent::TokenName(name),
+        swift_plugin::Content::TextBegin => PieceContent::TextBegin,
+        swift_plugin::Content::TextEnd => PieceContent::TextEnd,
+    };
+    let piece = |piece: swift_plugin::Piece| RenderedPiece {
+        content: content(piece.content),
+        weight: piece.weight,
+        answer_to: piece.answer_to,
+    };
+    Rendered {
+        pieces: rendered.pieces.into_iter().map(piece).collect(),
+        suffix: rendered.suffix.into_iter().map(content).collect(),
+    }
 }
 
 pub(crate) fn messages(rows: &Value) -> Vec<Message> {
@@ -111,7 +212,7 @@ fn convert(row: &Value) -> Outcome {
 }
 
 /// Loads files with [`MessagesAdapter`].
-pub(crate) fn load(specs: &[&str], template: &Template, options: &LoadOptions) -> Result<Dataset, Error> {
+pub(crate) fn load(specs: &[&str], template: &mut Template, options: &LoadOptions) -> Result<Dataset, Error> {
     let specs = specs.iter().map(|spec| spec.parse()).collect::<Result<Vec<DatasetSpec>, _>>()?;
     Dataset::load(&specs, &mut [Box::new(MessagesAdapter::new())], template, options)
 }

@@ -1,7 +1,7 @@
 use serde_json::Value;
 use swift_data::{
-    Arrangement, BatchPlan, Dataset, LoadOptions, LossScale, PackedBatch, Packing, PackingStrategy,
-    PlanOptions, RowShape,
+    Arrangement, BatchPlan, Dataset, LoadOptions, PackedBatch, Packing, PackingStrategy, PlanOptions,
+    RowShape, TrainedParts,
 };
 
 use crate::support::{golden, golden_json, load, plan_in_order, template};
@@ -10,11 +10,11 @@ fn dataset(trace: &str, pairs: bool, max_length: usize) -> Dataset {
     let path = golden(&format!("traces/{trace}/data.jsonl"));
     let options = LoadOptions {
         shape: if pairs { RowShape::Pair } else { RowShape::Conversation },
-        loss_scale: if pairs { LossScale::LastRound } else { LossScale::Default },
+        trained_parts: if pairs { TrainedParts::LastRound } else { TrainedParts::Answers },
         max_length: Some(max_length),
         ..LoadOptions::default()
     };
-    load(&[path.to_str().unwrap()], &template("qwen"), &options).unwrap()
+    load(&[path.to_str().unwrap()], &mut template("qwen"), &options).unwrap()
 }
 
 fn collate(dataset: &Dataset, indices: &[usize]) -> PackedBatch {

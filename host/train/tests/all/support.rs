@@ -137,10 +137,10 @@ fn dataset(folder: &Path, name: &str, rows: std::ops::Range<u32>) -> Dataset {
     fs::write(&path, rows.map(row).collect::<Vec<_>>().join("\n")).unwrap();
     let tokenizer = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tokenizer"));
     let tokenizer = Tokenizer::load(tokenizer).unwrap();
-    let template = Template::new(Some("chatml"), &tokenizer, TemplateOptions::default()).unwrap();
+    let mut template = Template::of_model(&tokenizer, TemplateOptions::default()).unwrap();
     let mut adapters: Vec<Box<dyn Adapter>> = vec![Box::new(Rows)];
     let spec = DatasetSpec { path, rows: None };
-    Dataset::load(&[spec], &mut adapters, &template, &Default::default()).unwrap()
+    Dataset::load(&[spec], &mut adapters, &mut template, &Default::default()).unwrap()
 }
 
 /// A run to be: what tests change in it are fields.

@@ -125,6 +125,14 @@ fn encode(
 fn weigh(rendered: &mut Rendered, rules: &str) -> Result<(), String> {
     struct Rules(LossScaleRules);
     impl Weigher for Rules {
+        fn name(&self) -> &str {
+            "loss-scale-rules"
+        }
+
+        fn digest(&self) -> &str {
+            "sha256:0"
+        }
+
         fn weigh(
             &mut self,
             answer: &str,
