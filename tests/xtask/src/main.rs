@@ -7,7 +7,6 @@ mod plugins;
 mod python;
 mod synthetic;
 mod test;
-mod toolchain;
 mod workspace;
 
 use std::process::ExitCode;

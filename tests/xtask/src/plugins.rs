@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use wit_component::ComponentEncoder;
+use swift_author::{TARGET, Toolchain, component, write};
 
-use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace;
 
 /// The profile of the workspace that plugins are compiled with.
@@ -65,7 +64,7 @@ fn package_name(manifest: &Path) -> Result<String> {
 fn compile(root: &Path, packages: &[String]) -> Result<PathBuf> {
     // A folder of its own: another compiler, other flags, and no waiting for the lock of a build that runs this.
     let target = workspace::target().join("plugins-build");
-    let mut command = Toolchain::prepare()?.cargo_build(root)?;
+    let mut command = Toolchain::prepare()?.cargo_build(root);
     command.args(["--locked", "--lib", "--profile", PROFILE, "--target-dir"]).arg(&target);
     packages.iter().for_each(|package| _ = command.args(["--package", package]));
     if !command.status().context("can't run cargo")?.success() {
@@ -74,16 +73,9 @@ fn compile(root: &Path, packages: &[String]) -> Result<PathBuf> {
     Ok(target.join(TARGET).join(PROFILE))
 }
 
-/// Makes a component of a module and gives its size. A file that would not change is left alone, so that what embeds it
-/// is not built again.
-fn encode(module: &Path, component: &Path) -> Result<usize> {
-    let bytes = ComponentEncoder::default().validate(true).module(&fs::read(module)?)?.encode()?;
-    if fs::read(component).is_ok_and(|current| current == bytes) {
-        return Ok(bytes.len());
-    }
-    // Written beside and renamed: whoever reads the folder never sees half a file.
-    let unfinished = component.with_extension("wasm.unfinished");
-    fs::write(&unfinished, &bytes)?;
-    fs::rename(unfinished, component)?;
+/// Makes a component of a module and gives its size.
+fn encode(module: &Path, file: &Path) -> Result<usize> {
+    let bytes = component(&fs::read(module)?)?;
+    write(file, &bytes)?;
     Ok(bytes.len())
 }

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use crate::{Error, Result};
 
 /// What plugins are compiled for: no operating system at all, not even WASI.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Debian's second Rust: compiler, cargo and the standard library's source; and a linker.
 const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 
 /// A compiler that can make WebAssembly, with what it needs to be told.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Toolchain {
+pub struct Toolchain {
     cargo: PathBuf,
     rustc: PathBuf,
     /// The source of the standard library, if that has to be compiled too.
@@ -23,8 +23,11 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// The first of: a toolchain that is ready, rustup's target, Debian's packages.
-    pub(crate) fn prepare() -> Result<Self> {
+    /// The first of: a toolchain that is ready, rustup's target, Debian's packages. The latter two are installed if need be.
+    ///
+    /// # Errors
+    /// If none can be had.
+    pub fn prepare() -> Result<Self> {
         if let Some(ready) = Self::ready() {
             return Ok(ready);
         }
@@ -39,7 +42,10 @@ impl Toolchain {
                 return Ok(ready);
             }
         }
-        bail!("Rust can't compile to WebAssembly here; run `rustup target add {TARGET}`")
+        Err(Error::ToolMissing {
+            what: "A compiler from Rust to WebAssembly",
+            command: format!("rustup target add {TARGET}"),
+        })
     }
 
     /// A toolchain that needs nothing installed: the one that runs this command, or the system's own.
@@ -69,11 +75,11 @@ impl Toolchain {
         Some(Self { cargo, rustc, source: Some(source), linker })
     }
 
-    /// A `cargo build` for [`TARGET`]; packages, profile and folders are left to the caller.
-    pub(crate) fn cargo_build(&self, root: &Path) -> Result<Command> {
+    /// A `cargo build` for [`TARGET`] in the folder `root`; packages, profile and folders are left to the caller.
+    pub fn cargo_build(&self, root: &Path) -> Command {
         let mut command = Command::new(&self.cargo);
         command.current_dir(root).args(["build", "--target", TARGET]);
-        command.env("RUSTC", &self.rustc).env("CARGO_ENCODED_RUSTFLAGS", self.flags(root)?.join("\u{1f}"));
+        command.env("RUSTC", &self.rustc).env("CARGO_ENCODED_RUSTFLAGS", self.flags(root).join("\u{1f}"));
         // What the outer cargo and rustup set for themselves, and wrappers that may not know this compiler.
         let inherited =
             ["RUSTFLAGS", "CARGO", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
@@ -82,18 +88,20 @@ impl Toolchain {
             // The system's cargo shall not call rustup's proxies.
             let path = std::env::var_os("PATH").unwrap_or_default();
             let paths = std::iter::once(folder.to_path_buf()).chain(std::env::split_paths(&path));
-            command.env("PATH", std::env::join_paths(paths)?).env_remove("RUSTUP_TOOLCHAIN");
+            command
+                .env("PATH", std::env::join_paths(paths).unwrap_or(path.clone()))
+                .env_remove("RUSTUP_TOOLCHAIN");
         }
         if self.source.is_some() {
             command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
         }
-        Ok(command)
+        command
     }
 
     /// Flags of the compiler. Folders of this machine don't get into the plugins, so that digests say what they hold.
-    fn flags(&self, root: &Path) -> Result<Vec<String>> {
-        let home = std::env::home_dir().context("there is no home directory")?;
-        let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    fn flags(&self, root: &Path) -> Vec<String> {
+        let home = || std::env::home_dir().unwrap_or_default().join(".cargo");
+        let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
         let mut flags = vec![
             format!("--remap-path-prefix={}=", root.join("").display()),
             format!("--remap-path-prefix={}=cargo", cargo_home.display()),
@@ -102,7 +110,7 @@ impl Toolchain {
             self.source.iter().map(|source| format!("--remap-path-prefix={}=rust", source.display())),
         );
         flags.extend(self.linker.iter().map(|linker| format!("-Clinker={}", linker.display())));
-        Ok(flags)
+        flags
     }
 }
 
