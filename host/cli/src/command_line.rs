@@ -202,12 +202,13 @@ mod tests {
                      --loss_scale last_round --packing true --attn_impl sdpa --num_train_epochs 100 \
                      --model tiny --dataset a.jsonl b.jsonl#3 --lr_scheduler_type cosine_with_min_lr";
         let mut words: Vec<&str> = words.split_whitespace().collect();
-        words.extend(["--lr_scheduler_kwargs", "{\"min_lr\": 1e-5}"]);
+        words.extend(["--lr_scheduler_kwargs", "{\"min_lr\": 1e-5}", "--columns", "{\"frage\": \"query\"}"]);
         let Run { arguments, notes, .. } = understood(&words).unwrap();
         assert_eq!(arguments.data.dataset, ["a.jsonl", "b.jsonl#3"]);
         assert_eq!(arguments.model.dtype, Some(Dtype::Float32));
         assert_eq!(arguments.data.loss_scale, Some("last_round".to_owned()));
         assert_eq!(arguments.training.lr_scheduler_kwargs, json!({ "min_lr": 1e-5 }).as_object().cloned());
+        assert_eq!(arguments.data.columns, Some([("frage".to_owned(), "query".to_owned())].into()));
         assert!(arguments.data.packing && !arguments.data.train_dataloader_shuffle);
         assert_eq!(notes.len(), 2);
         assert!(notes[1].starts_with("`--attn-impl` has no effect"));

@@ -188,6 +188,7 @@ impl Settings {
                 now: Some(data.template_date.into()),
             },
             data: swift_data::LoadOptions {
+                columns: data.columns.clone().unwrap_or_default(),
                 shape: row_shape(loss.input),
                 trained_parts,
                 max_length: data.max_length,

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -6,10 +7,11 @@ use crate::adapter::Adapter;
 use crate::cache::{Builder, TokenStore};
 use crate::digest::digest;
 use crate::error::{AdapterFailure, Error, Result};
+use crate::example::draft;
 use crate::report::{Report, SourceReport};
-use crate::rows::{Example, Field, Message, Outcome, Sample};
+use crate::rows::Example;
 use crate::source::{DataFile, DatasetSpec, Rows, choose};
-use crate::template::{Draft, Finisher, Template, TrainedParts, Unfit, ends_with_answer};
+use crate::template::{Template, TrainedParts};
 use crate::truncate::Truncation;
 
 /// Rows that a dataset plugin converts in one call: enough to make the call itself cheap, few enough to fit its memory.
@@ -17,9 +19,6 @@ const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
 const ENCODING_VERSION: u32 = 3;
-
-/// The column with the tools that a conversation may call.
-const TOOLS: &str = "tools";
 
 /// Tokenised examples, in the order of their files and rows.
 #[derive(Debug)]
@@ -43,16 +42,11 @@ pub enum RowShape {
     Group,
 }
 
-impl RowShape {
-    /// Whether what is trained on are tokens.
-    fn has_labels(self) -> bool {
-        matches!(self, Self::Conversation | Self::Pair)
-    }
-}
-
 /// How rows become examples.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
+    /// Other names for columns, by the names in the files; the plugins see the other names.
+    pub columns: BTreeMap<String, String>,
     /// What becomes of a row.
     pub shape: RowShape,
     /// Which parts are trained on.
@@ -75,7 +69,7 @@ impl Dataset {
     /// plugin skipped them, the template cannot render them, they are too long, or nothing in them would be trained on.
     ///
     /// # Errors
-    /// A file is missing, empty or not JSON, no adapter reads it, an adapter fails, or no row is left.
+    /// A file is missing, empty or not what its name says, no adapter reads it, an adapter fails, or no row is left.
     pub fn load(
         specs: &[DatasetSpec],
         adapters: &mut [Box<dyn Adapter + '_>],
@@ -195,7 +189,7 @@ impl Loader<'_> {
         file: &DataFile,
         adapters: &mut [Box<dyn Adapter + '_>],
     ) -> Result<()> {
-        let rows = file.rows()?;
+        let rows = file.rows()?.renamed(&self.options.columns, &file.path)?;
         let adapter = best_adapter(adapters, &file.path, &rows)?;
         let chosen = choose(rows.len(), spec.rows, self.options.seed);
         for indices in chosen.chunks(ROWS_PER_CALL) {
@@ -215,8 +209,10 @@ impl Loader<'_> {
                 })
                 .map_err(failed(&**adapter, &file.path))?;
             // Plugins render one row after the other; the rest is done for many at once.
-            let drafts =
-                outcomes.into_iter().map(|outcome| self.draft(outcome)).collect::<Result<Vec<_>>>()?;
+            let drafts = outcomes
+                .into_iter()
+                .map(|outcome| draft(self.template, self.options, outcome))
+                .collect::<Result<Vec<_>>>()?;
             let (finisher, options) = (self.template.finisher(), self.options);
             let finished = drafts.into_par_iter().map(|row| row?.finish(finisher, options));
             let encoded: Vec<_> = finished.collect();
@@ -242,36 +238,6 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Renders the conversations of a row; the inner error says why it cannot be used.
-    ///
-    /// # Errors
-    /// A plugin fails.
-    fn draft(&mut self, outcome: Outcome) -> Result<Result<Row, Unfit>> {
-        let sample = match outcome {
-            Outcome::Sample(sample) => sample,
-            Outcome::Skipped(reason) => return Ok(Err(Unfit::new(reason, ""))),
-        };
-        let tools = sample.columns.iter().find(|(name, _)| name == TOOLS).map(|(_, tools)| tools.clone());
-        let (conversations, fields) = match conversations(sample, self.options.shape) {
-            Ok(found) => found,
-            Err(unfit) => return Ok(Err(unfit)),
-        };
-        let mut drafts = Vec::with_capacity(conversations.len());
-        for messages in &conversations {
-            // Of a text that is judged as a whole, nothing is trained on; it may be a question alone.
-            let parts = match self.options.shape.has_labels() {
-                false if !ends_with_answer(messages) => TrainedParts::None,
-                false => TrainedParts::Answers,
-                true => self.options.trained_parts,
-            };
-            match self.template.draft(messages, tools.as_ref(), parts)? {
-                Ok(draft) => drafts.push(draft),
-                Err(unfit) => return Ok(Err(unfit)),
-            }
-        }
-        Ok(Ok(Row { drafts, fields }))
-    }
-
     fn finish(self, key: &str) -> Result<TokenStore> {
         if self.report.examples == 0 {
             return Err(Error::NothingLeft {
@@ -286,66 +252,6 @@ impl Loader<'_> {
         }
         Ok(self.builder.finish(key, self.report))
     }
-}
-
-/// A row whose conversations have been rendered.
-struct Row {
-    drafts: Vec<Draft>,
-    fields: Fields,
-}
-
-type Fields = Vec<(String, Field)>;
-
-impl Row {
-    /// An example, and whether it had to be shortened.
-    fn finish(self, finisher: &Finisher, options: &LoadOptions) -> Result<(Example, bool), Unfit> {
-        let has_labels = options.shape.has_labels();
-        let mut truncated = false;
-        let mut sequences = Vec::with_capacity(self.drafts.len());
-        for draft in self.drafts {
-            let mut encoded = finisher.finish(draft)?;
-            if !has_labels {
-                encoded.weights.fill(0.0);
-            }
-            if let Some(max_length) = options.max_length {
-                truncated |= options.truncation.apply(&mut encoded, max_length)?;
-            }
-            if has_labels && encoded.label_count() == 0 {
-                return Err(Unfit::new(
-                    "nothing in it is trained on",
-                    if truncated { "after it was shortened" } else { "" },
-                ));
-            }
-            sequences.push(encoded);
-        }
-        Ok((Example { sequences, fields: self.fields }, truncated))
-    }
-}
-
-/// The conversations of a sample that become sequences, and its numeric columns.
-fn conversations(sample: Sample, shape: RowShape) -> Result<(Vec<Vec<Message>>, Fields), Unfit> {
-    let Sample { messages, rejected, positives, negatives, columns } = sample;
-    let columns = columns.iter().filter_map(|(name, value)| Some((name.clone(), Field::from_json(value)?)));
-    let mut fields: Fields = columns.collect();
-    let mut conversations = vec![messages];
-    match shape {
-        RowShape::Conversation | RowShape::Text => {}
-        RowShape::Pair => {
-            let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
-            if conversations.contains(&rejected) {
-                return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
-            }
-            conversations.push(rejected);
-        }
-        RowShape::Group => {
-            if positives.is_empty() && negatives.is_empty() {
-                return Err(Unfit::new("there is no text to compare with", ""));
-            }
-            fields.push(("positive_count".into(), Field::Number(positives.len() as f64)));
-            conversations.extend(positives.into_iter().chain(negatives));
-        }
-    }
-    Ok((conversations, fields))
 }
 
 fn best_adapter<'a, 'b>(

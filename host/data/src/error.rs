@@ -29,6 +29,16 @@ pub enum Error {
         /// What the parser says, with the column where it knows it.
         message: String,
     },
+    /// A line of comma-separated values is not as the first one says.
+    #[error("Line {line} of `{}` is not CSV: {message}", .path.display())]
+    RowNotCsv {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A row is a number, a string or a list.
     #[error("Line {line} of `{}` is not a JSON object", .path.display())]
     RowNotObject {
@@ -155,16 +165,19 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::SourceMissing(_) => "`--dataset` takes paths of JSON or JSONL files, `PATH#N` for N of its rows".into(),
-            Self::SourceNotAFile(_) => "Name the JSON or JSONL files in it one by one".into(),
-            Self::SourceEmpty(_) => "It must have one JSON object a line, or be a JSON array of objects".into(),
+            Self::SourceMissing(_) => "`--dataset` takes paths of JSON, JSONL, CSV or text files, `PATH#N` for N of its rows".into(),
+            Self::SourceNotAFile(_) => "Name the files in it one by one".into(),
+            Self::SourceEmpty(_) => "It must have one JSON object a line, be a JSON array of objects, or have lines below its column names".into(),
             Self::RowCount { .. } => "Write `PATH#500` for 500 rows; more than the file has repeats them".into(),
             Self::RowNotJson { .. } | Self::RowNotObject { .. } => {
                 "Each line must be one JSON object such as {\"messages\": [..]}, or the file one JSON array of objects"
                     .into()
             }
+            Self::RowNotCsv { .. } => {
+                "The first line names the columns, and each row has a cell for each of them: in double quotes if there is a comma, a quote or a line break in it".into()
+            }
             Self::NoAdapter { asked, .. } => format!(
-                "The plugins asked were {}; rename the columns to what one of them reads, or pass a dataset plugin of your own",
+                "The plugins asked were {}; rename the columns to what one of them reads with `--columns`, or pass a dataset plugin of your own",
                 quoted(asked)
             ),
             Self::Adapter { failure, .. } | Self::Template { failure, .. } => return failure.hint.clone(),

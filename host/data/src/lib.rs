@@ -2,7 +2,7 @@
 //!
 //! The way of the data:
 //!
-//! 1. A [`DatasetSpec`] names a file of JSON objects. An [`Adapter`] (a dataset plugin) turns its rows into [`Sample`]s:
+//! 1. A [`DatasetSpec`] names a file of JSON objects, comma-separated values or plain text. An [`Adapter`] (a dataset plugin) turns its rows into [`Sample`]s:
 //!    conversations, for preference rows two.
 //! 2. A [`Template`] renders a conversation and tokenises it with the model's [`Tokenizer`], giving token ids and labels. A
 //!    template is a plugin's, or the model's own chat template.
@@ -19,6 +19,8 @@ mod dataset;
 mod digest;
 mod encode;
 mod error;
+mod example;
+mod formats;
 mod plan;
 mod report;
 mod rows;

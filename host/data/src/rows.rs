@@ -26,7 +26,7 @@ impl Message {
 /// A row as the dataset plugins give it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The conversation, ending with the answer that is trained on.
+    /// The conversation: ending with the answer that is trained on, or with a question where none is needed.
     pub messages: Vec<Message>,
     /// For preference rows: the conversation that ends with the worse answer.
     pub rejected: Option<Vec<Message>>,

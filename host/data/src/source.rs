@@ -1,5 +1,7 @@
 //! Data files: where their rows lie, what columns they have, and which of them to take.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,15 +10,18 @@ use std::str::FromStr;
 use rayon::prelude::*;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::digest::file_digest;
 use crate::error::{Error, Result};
+use crate::formats::{Written, reader, twice};
 use crate::shuffle::{Purpose, permutation};
 
 /// A data file, and how many of its rows to take: `PATH` or `PATH#N`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatasetSpec {
-    /// A JSON array of objects, or one JSON object a line.
+    /// A JSON array of objects, or one JSON object a line; for names in `.csv` comma-separated values under a line of column
+    /// names, for `.txt` a column `text` with a row of each line.
     pub path: PathBuf,
     /// How many rows. Fewer than the file has: chosen at random without replacement. More: the whole file as often as it
     /// fits, then a random choice for the rest. `None`: the whole file, once.
@@ -50,7 +55,7 @@ pub(crate) struct DataFile {
 
 /// The rows of a data file.
 pub(crate) struct Rows<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
     places: Vec<(Range<usize>, usize)>,
     /// Names of all rows' columns, in order of first appearance.
     pub(crate) columns: Vec<String>,
@@ -79,13 +84,19 @@ impl DataFile {
             not_json(1 + count_lines(before), "it is not UTF-8 text".into())
         })?;
         let text = text.trim_start_matches('\u{feff}');
-        let places = if text.trim_start().starts_with('[') {
-            let rows: Vec<&RawValue> =
-                serde_json::from_str(text).map_err(|error| not_json(error.line(), explain(&error)))?;
-            places_of(text, rows.into_iter().map(RawValue::get))
-        } else {
-            places_of(text, text.lines().map(str::trim).filter(|line| !line.is_empty()))
-        };
+        let (text, places) =
+            match reader(&self.path) {
+                None => (
+                    Cow::Borrowed(text),
+                    json_places(text).map_err(|error| not_json(error.line(), explain(&error)))?,
+                ),
+                Some(read) => {
+                    let Written { text, places } = read(text).map_err(|(line, message)| {
+                        Error::RowNotCsv { path: self.path.clone(), line, message }
+                    })?;
+                    (Cow::Owned(text), places)
+                }
+            };
         if places.is_empty() {
             return Err(Error::SourceEmpty(self.path.clone()));
         }
@@ -110,6 +121,35 @@ impl Rows<'_> {
     pub(crate) fn get(&self, index: usize) -> Option<(&str, usize)> {
         let (range, line) = self.places.get(index)?;
         Some((self.text.get(range.clone())?, *line))
+    }
+
+    /// The rows with other names for some columns, by the names in the file, whatever their case.
+    ///
+    /// # Errors
+    /// If two columns would have the same name, or a row of the file at `path` is nested too deeply.
+    pub(crate) fn renamed(self, names: &BTreeMap<String, String>, path: &Path) -> Result<Self> {
+        let renamed = |name: &str| {
+            let new = names.iter().find(|(old, _)| old.eq_ignore_ascii_case(name));
+            new.map_or_else(|| name.to_owned(), |(_, new)| new.clone())
+        };
+        let columns: Vec<String> = self.columns.iter().map(|name| renamed(name)).collect();
+        if let Some(twice) = twice(&columns) {
+            let message = format!("would make two columns `{twice}` in `{}`", path.display());
+            return Err(Error::InvalidOption { option: "columns", message });
+        }
+        if columns == self.columns {
+            return Ok(self);
+        }
+        let mut written = Written::default();
+        for (text, line) in (0..self.len()).filter_map(|index| self.get(index)) {
+            let row: Map<String, Value> = serde_json::from_str(text).map_err(|error| Error::RowNotJson {
+                path: path.into(),
+                line,
+                message: explain(&error),
+            })?;
+            written.push(&row.into_iter().map(|(name, value)| (renamed(&name), value)).collect(), line);
+        }
+        Ok(Rows { text: Cow::Owned(written.text), places: written.places, columns })
     }
 
     /// All rows' columns, or the first line that is not an object.
@@ -141,6 +181,16 @@ pub(crate) fn choose(length: usize, wanted: Option<usize>, seed: u64) -> Vec<usi
         rows.extend(permutation(length, Purpose::RowChoice, seed, 0).into_iter().take(rest));
     }
     rows
+}
+
+/// Where the rows of an array of objects are, or of one object a line.
+fn json_places(text: &str) -> Result<Vec<(Range<usize>, usize)>, serde_json::Error> {
+    Ok(if text.trim_start().starts_with('[') {
+        let rows: Vec<&RawValue> = serde_json::from_str(text)?;
+        places_of(text, rows.into_iter().map(RawValue::get))
+    } else {
+        places_of(text, text.lines().map(str::trim).filter(|line| !line.is_empty()))
+    })
 }
 
 /// Places of parts of `text`, with their lines.

@@ -37,7 +37,7 @@ impl Message {
 }
 
 impl Sample {
-    /// A conversation that ends with the answer that is trained on.
+    /// A conversation and nothing else.
     pub fn new(messages: Vec<Message>) -> Self {
         Self { messages, rejected: None, positives: Vec::new(), negatives: Vec::new(), columns: Vec::new() }
     }

@@ -1,17 +1,22 @@
 //! Flags about data.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 
 /// What the model is trained on, and how rows become tokens.
 #[derive(Debug, Clone, Args, serde::Serialize)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArguments {
-    /// Training files, JSON or JSONL. `#N` takes N rows: fewer than there are at random, more by repetition
+    /// Training files: JSON, JSONL, CSV or plain text. `#N` takes N rows: fewer than there are at random, more by repetition
     #[arg(long, value_name = "PATH[#N]", num_args = 1.., required = true)]
     pub(crate) dataset: Vec<String>,
     /// Validation files
     #[arg(long, value_name = "PATH[#N]", num_args = 1..)]
     pub(crate) val_dataset: Vec<String>,
+    /// Other names for columns of the files, as a JSON object: `{"chat": "messages"}` reads `chat` as `messages`
+    #[arg(long, value_name = "JSON", value_parser = column_names)]
+    pub(crate) columns: Option<ColumnNames>,
     /// Shuffle the rows of the training files before anything else
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) dataset_shuffle: bool,
@@ -67,6 +72,13 @@ pub(crate) struct DataArguments {
     /// How rows are filled
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Packing::Binpack)]
     pub(crate) packing_strategy: Packing,
+}
+
+/// New names by old ones.
+pub(crate) type ColumnNames = BTreeMap<String, String>;
+
+fn column_names(text: &str) -> Result<ColumnNames, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object of names: {error}"))
 }
 
 /// How rows are filled with samples.

@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod files;
 mod jinja;
 mod loading;
 mod support;

@@ -21,7 +21,7 @@ pub struct Message {
 /// A row as the rest of the chain works on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The conversation, ending with the answer that is trained on.
+    /// The conversation: ending with the answer that is trained on, or with a question where none is needed.
     pub messages: Vec<Message>,
     /// For preference rows: the conversation that ends with the worse answer.
     pub rejected: Option<Vec<Message>>,

@@ -1,7 +1,10 @@
 //! Rows of a question and an answer: Alpaca's `instruction`, `input` and `output`, and the many other names for the same.
 
-use swift_plugin::conversation::{self, QUERY_COLUMNS, RESPONSE_COLUMNS, column, text};
+use swift_plugin::conversation::{self, Columns, QUERY_COLUMNS, RESPONSE_COLUMNS, text};
 use swift_plugin::prelude::*;
+
+/// An answer that rewards compare with as well, so it stays a column.
+const SOLUTION: &str = "solution";
 
 parameters! {
     /// Rows of a question and an answer: `instruction` and `output`, `query` and `response`, and other names for them.
@@ -15,18 +18,28 @@ impl Dataset for Alpaca {
         };
         match (has(QUERY_COLUMNS), has(RESPONSE_COLUMNS)) {
             (true, true) => 40,
-            // Plain text: an answer to nothing.
-            (false, true) => 20,
-            (_, false) => 0,
+            // An answer to nothing, which is plain text; or a question without an answer, which is a prompt.
+            (false, true) | (true, false) => 20,
+            (false, false) => 0,
         }
     }
 
     fn convert(&self, row: &Row) -> Result<Sample> {
-        let mut messages = conversation::prompt(row)?;
-        let Some(answer) = column(row, RESPONSE_COLUMNS)? else { bail!("the row has no answer") };
-        messages.push(Message::new("assistant", text("the answer", answer)?));
-        conversation::sample(row, messages)
+        let mut columns = Columns::new(row);
+        let mut messages = conversation::prompt(&mut columns)?;
+        if let Some(answer) = columns.take(RESPONSE_COLUMNS)? {
+            messages.push(Message::new("assistant", text("the answer", first(&answer))?));
+        }
+        if let Some(solution) = row.get(SOLUTION) {
+            columns.put(SOLUTION, solution.clone());
+        }
+        conversation::sample(columns, messages)
     }
+}
+
+/// The first of several answers that are all right.
+fn first(answer: &Value) -> &Value {
+    answer.as_array().and_then(|answers| answers.first()).unwrap_or(answer)
 }
 
 export!(Alpaca: Dataset);

@@ -25,8 +25,10 @@ fn an_instruction_takes_its_input_on_the_next_line() {
 fn a_system_message_and_earlier_rounds_come_first() {
     let row = r#"{"system": "s", "history": [["q1", "a1"]], "query": "q2", "response": "a2"}"#;
     assert_eq!(converted(row), ["system: s", "user: q1", "assistant: a1", "user: q2", "assistant: a2"]);
-    let row = r#"{"history": "[[\"q1\", \"a1\"]]", "query": "q2", "response": "a2"}"#;
-    assert_eq!(converted(row), ["user: q1", "assistant: a1", "user: q2", "assistant: a2"]);
+    for history in [r#""[[\"q1\", \"a1\"]]""#, r#""[['q1', 'a1']]""#, r#"[["q1", null], [null, "a1"]]"#] {
+        let row = format!(r#"{{"history": {history}, "query": "q2", "response": "a2"}}"#);
+        assert_eq!(converted(&row), ["user: q1", "assistant: a1", "user: q2", "assistant: a2"]);
+    }
 }
 
 #[test]
@@ -56,25 +58,54 @@ fn two_columns_that_mean_the_same_are_not_lost() {
 }
 
 #[test]
-fn a_row_without_an_answer_is_skipped() {
-    assert_eq!(converted(r#"{"query": "q", "response": null}"#), ["the row has no answer"]);
-    assert_eq!(converted(r#"{"query": "q", "response": ""}"#), ["the answer is empty"]);
+fn the_first_of_several_answers_is_taken() {
+    assert_eq!(converted(r#"{"query": "q", "response": ["a", "b"]}"#), ["user: q", "assistant: a"]);
+}
+
+#[test]
+fn a_question_without_an_answer_is_a_prompt() {
+    assert_eq!(converted(r#"{"query": "q"}"#), ["user: q"]);
+    assert_eq!(converted(r#"{"query": "q", "response": null}"#), ["user: q"]);
     assert_eq!(
-        converted(r#"{"query": "q", "response": ["a", "b"]}"#),
-        ["the answer is a list of 2, not one text"]
-    );
-    assert_eq!(
-        converted(r#"{"query": "q", "history": [["a"]], "response": "a"}"#),
-        ["a round of `history` is not a question and an answer"]
+        converted(r#"{"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]}"#),
+        ["system: s", "user: q"]
     );
 }
 
 #[test]
-fn files_with_an_answer_match() {
+fn what_no_one_reads_and_a_solution_stay_columns() {
+    let row = r#"{"problem": "p", "solution": "s", "source": "web", "score": 2.5, "note": null}"#;
+    let Outcome::Sample(sample) = convert(&Alpaca {}, row.parse().unwrap()).unwrap() else { panic!() };
+    let expected = [("source", "\"web\""), ("score", "2.5"), ("solution", "\"s\"")];
+    let mut columns = sample.columns;
+    columns.sort();
+    let mut expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    expected.sort();
+    assert_eq!(columns, expected);
+}
+
+#[test]
+fn a_row_that_is_nothing_of_this_is_skipped() {
+    assert_eq!(converted(r#"{"query": null, "response": null}"#), ["the conversation is empty"]);
+    assert_eq!(converted(r#"{"query": "q", "response": []}"#), ["the answer is a list of 0, not one text"]);
+    assert_eq!(converted(r#"{"query": "q", "response": {}}"#), ["the answer is not text"]);
+    assert_eq!(
+        converted(r#"{"query": "q", "history": [["a"]], "response": "a"}"#),
+        ["a round of `history` is not a question and an answer"]
+    );
+    assert_eq!(
+        converted(r#"{"query": "q", "history": "a, b", "response": "a"}"#),
+        ["`history` is text, and not a list in JSON or Python"]
+    );
+}
+
+#[test]
+fn files_with_a_question_or_an_answer_match() {
     let matches = |columns: &[&str]| {
         Alpaca {}.matches(&columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
     };
     assert!(matches(&["instruction", "input", "output"]) > matches(&["text"]));
     assert!(matches(&["text"]) > 0);
-    assert_eq!(matches(&["query"]), 0);
+    assert!(matches(&["query"]) > 0);
+    assert_eq!(matches(&["id"]), 0);
 }

@@ -1,10 +1,7 @@
-//! Rows of chat messages: OpenAI's `messages`, ShareGPT's `conversations`.
+//! Rows of chat messages: OpenAI's and Anthropic's `messages`, ShareGPT's `conversations`.
 
-use swift_plugin::conversation;
+use swift_plugin::conversation::{self, CONVERSATION_COLUMNS, Columns};
 use swift_plugin::prelude::*;
-
-/// Columns for a conversation.
-const COLUMNS: &[&str] = &["messages", "conversations", "conversation"];
 
 parameters! {
     /// Rows of chat messages: `messages`, `conversations`.
@@ -13,12 +10,14 @@ parameters! {
 
 impl Dataset for Messages {
     fn matches(&self, columns: &[String]) -> u32 {
-        if columns.iter().any(|column| COLUMNS.contains(&column.as_str())) { 80 } else { 0 }
+        if columns.iter().any(|column| CONVERSATION_COLUMNS.contains(&column.as_str())) { 80 } else { 0 }
     }
 
     fn convert(&self, row: &Row) -> Result<Sample> {
-        let Some(list) = conversation::column(row, COLUMNS)? else { bail!("the row has no `messages`") };
-        conversation::sample(row, conversation::messages(list)?)
+        let mut columns = Columns::new(row);
+        let Some(list) = columns.take(CONVERSATION_COLUMNS)? else { bail!("the row has no `messages`") };
+        let messages = conversation::messages(&mut columns, &list)?;
+        conversation::sample(columns, messages)
     }
 }
 

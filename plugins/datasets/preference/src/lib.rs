@@ -1,6 +1,6 @@
 //! Rows of a chosen and a rejected answer, as texts or as messages, with the question in a column or in the messages.
 
-use swift_plugin::conversation::{self, column, text};
+use swift_plugin::conversation::{self, Columns, text};
 use swift_plugin::prelude::*;
 
 /// Columns for the better answer.
@@ -21,18 +21,21 @@ impl Dataset for Preference {
     }
 
     fn convert(&self, row: &Row) -> Result<Sample> {
-        let prompt = conversation::prompt(row)?;
-        let answer = |names: &[&str]| {
+        let mut columns = Columns::new(row);
+        let prompt = conversation::prompt(&mut columns)?;
+        let mut answer = |names: &[&str], messages: fn(&mut Columns, &Value) -> Result<Vec<Message>>| {
             let name = names.first().copied().unwrap_or_default();
-            match column(row, names)? {
+            match columns.take(names)? {
                 None => bail!("`{name}` is empty"),
-                Some(list @ Value::Array(_)) => whole(&prompt, conversation::messages(list)?),
+                Some(list @ Value::Array(_)) => whole(&prompt, messages(&mut columns, &list)?),
                 Some(answer) => {
-                    whole(&prompt, vec![Message::new("assistant", text(&format!("`{name}`"), answer)?)])
+                    whole(&prompt, vec![Message::new("assistant", text(&format!("`{name}`"), &answer)?)])
                 }
             }
         };
-        conversation::preference(row, answer(CHOSEN)?, answer(REJECTED)?)
+        let chosen = answer(CHOSEN, conversation::messages)?;
+        let rejected = answer(REJECTED, conversation::rejected_messages)?;
+        conversation::preference(columns, chosen, rejected)
     }
 }
 

@@ -49,17 +49,33 @@ fn both_conversations_get_the_system_message() {
 }
 
 #[test]
-fn numbers_become_columns() {
+fn whatever_else_there_is_becomes_columns() {
     let row = r#"{"prompt": "q", "chosen": "good", "rejected": "bad", "score_chosen": 8.5, "margin": 2, "id": "x"}"#;
     let Outcome::Sample(sample) = convert(&Preference {}, row.parse().unwrap()).unwrap() else { panic!() };
-    let expected = [("score_chosen", "8.5"), ("margin", "2")];
+    let expected = [("score_chosen", "8.5"), ("margin", "2"), ("id", "\"x\"")];
     assert_eq!(sample.columns, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn images_in_the_messages_of_either_answer_are_told_apart() {
+    let turns = |path: &str, answer: &str| {
+        format!(
+            r#"[{{"role": "user", "content": [{{"type": "image", "image": "{path}"}}, {{"type": "text", "text": "q"}}]}},
+                {{"role": "assistant", "content": "{answer}"}}]"#
+        )
+    };
+    let row = format!(r#"{{"chosen": {}, "rejected": {}}}"#, turns("a.jpg", "good"), turns("b.jpg", "bad"));
+    let Outcome::Sample(sample) = convert(&Preference {}, row.parse().unwrap()).unwrap() else { panic!() };
+    assert_eq!(sample.messages[0].content, "<image>q");
+    let expected = [("images", "a.jpg"), ("rejected_images", "b.jpg")];
+    let expected =
+        expected.map(|(name, path)| (name.to_owned(), format!(r#"[{{"bytes":null,"path":"{path}"}}]"#)));
+    assert_eq!(sample.columns, expected);
 }
 
 #[test]
 fn a_row_without_two_different_answers_and_a_question_is_skipped() {
     assert_eq!(converted(r#"{"prompt": "q", "chosen": null, "rejected": "bad"}"#), ["`chosen` is empty"]);
-    assert_eq!(converted(r#"{"prompt": "q", "chosen": "good", "rejected": ""}"#), ["the answer is empty"]);
     assert_eq!(
         converted(r#"{"prompt": "q", "chosen": "good", "rejected": "good"}"#),
         ["the chosen and the rejected answer are the same"]

@@ -1,0 +1,175 @@
+//! From a sample to the sequences that a loss wants.
+
+use serde_json::Value;
+
+use crate::dataset::{LoadOptions, RowShape};
+use crate::error::Result;
+use crate::rows::{Example, Field, Message, Outcome, Sample};
+use crate::template::{Draft, Finisher, Template, TrainedParts, Unfit, ends_with_answer};
+
+/// The column with the tools that a conversation may call.
+const TOOLS: &str = "tools";
+
+/// Columns that change what a conversation means and that nothing here reads, with what is said of rows that have them.
+const UNREAD: [(&str, &str); 6] = [
+    ("images", "images are not read by this build"),
+    ("videos", "videos are not read by this build"),
+    ("audios", "sound is not read by this build"),
+    ("objects", "boxes in images are not read by this build"),
+    ("tools", "tools of one answer only are not read"),
+    ("chat_template_kwargs", "the template does not read `chat_template_kwargs`"),
+];
+
+impl RowShape {
+    /// Whether what is trained on are tokens.
+    fn has_labels(self) -> bool {
+        matches!(self, Self::Conversation | Self::Pair)
+    }
+
+    /// What stands before the names of columns that are about one of its conversations.
+    fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Conversation | Self::Text => &[""],
+            Self::Pair => &["", "rejected_"],
+            Self::Group => &["", "positive_", "negative_"],
+        }
+    }
+}
+
+/// A row whose conversations have been rendered.
+pub(crate) struct Row {
+    drafts: Vec<Draft>,
+    fields: Fields,
+}
+
+/// Renders the conversations of a row; the inner error says why it cannot be used.
+///
+/// # Errors
+/// A plugin fails.
+pub(crate) fn draft(
+    template: &mut Template,
+    options: &LoadOptions,
+    outcome: Outcome,
+) -> Result<Result<Row, Unfit>> {
+    let taken = match outcome {
+        Outcome::Sample(sample) => {
+            let tools = sample.columns.iter().find(|(name, tools)| name == TOOLS && is_filled(tools));
+            let tools = tools.map(|(_, tools)| tools.clone());
+            let refused = refuse_unread(&sample.columns, options.shape);
+            refused.and_then(|()| Ok((taken(sample, options.shape)?, tools)))
+        }
+        Outcome::Skipped(reason) => Err(Unfit::new(reason, "")),
+    };
+    let ((conversations, fields), tools) = match taken {
+        Ok(taken) => taken,
+        Err(unfit) => return Ok(Err(unfit)),
+    };
+    let mut drafts = Vec::with_capacity(conversations.len());
+    for messages in &conversations {
+        // Of a text that is judged as a whole, nothing is trained on; it may be a question alone.
+        let parts = match options.shape.has_labels() {
+            false if !ends_with_answer(messages) => TrainedParts::None,
+            false => TrainedParts::Answers,
+            true => options.trained_parts,
+        };
+        match template.draft(messages, tools.as_ref(), parts)? {
+            Ok(draft) => drafts.push(draft),
+            Err(unfit) => return Ok(Err(unfit)),
+        }
+    }
+    Ok(Ok(Row { drafts, fields }))
+}
+
+impl Row {
+    /// An example, and whether it had to be shortened.
+    pub(crate) fn finish(self, finisher: &Finisher, options: &LoadOptions) -> Result<(Example, bool), Unfit> {
+        let has_labels = options.shape.has_labels();
+        let mut truncated = false;
+        let mut sequences = Vec::with_capacity(self.drafts.len());
+        for draft in self.drafts {
+            let mut encoded = finisher.finish(draft)?;
+            if !has_labels {
+                encoded.weights.fill(0.0);
+            }
+            if let Some(max_length) = options.max_length {
+                truncated |= options.truncation.apply(&mut encoded, max_length)?;
+            }
+            if has_labels && encoded.label_count() == 0 {
+                return Err(Unfit::new(
+                    "nothing in it is trained on",
+                    if truncated { "after it was shortened" } else { "" },
+                ));
+            }
+            sequences.push(encoded);
+        }
+        Ok((Example { sequences, fields: self.fields }, truncated))
+    }
+}
+
+/// Columns with numbers.
+type Fields = Vec<(String, Field)>;
+
+/// What a shape takes of a sample.
+fn taken(sample: Sample, shape: RowShape) -> Result<(Vec<Vec<Message>>, Fields), Unfit> {
+    let Sample { messages, rejected, positives, negatives, columns } = sample;
+    let numeric = |(name, value): (String, Value)| Some((name, Field::from_json(&value)?));
+    let mut fields: Fields = columns.into_iter().filter_map(numeric).collect();
+    let mut conversations = vec![messages];
+    match shape {
+        RowShape::Conversation | RowShape::Text => {}
+        RowShape::Pair => {
+            let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
+            if conversations.contains(&rejected) {
+                return Err(Unfit::new("the chosen and the rejected answer are the same", ""));
+            }
+            conversations.push(rejected);
+        }
+        RowShape::Group => {
+            if positives.is_empty() && negatives.is_empty() {
+                return Err(Unfit::new("there is no text to compare with", ""));
+            }
+            fields.push(("positive_count".into(), Field::Number(positives.len() as f64)));
+            conversations.extend(positives.into_iter().chain(negatives));
+        }
+    }
+    if shape.has_labels() {
+        conversations.iter().try_for_each(|messages| answered(messages))?;
+    }
+    Ok((conversations, fields))
+}
+
+/// Refuses a conversation that does not end with an answer that says something.
+fn answered(messages: &[Message]) -> Result<(), Unfit> {
+    match messages.last() {
+        Some(last) if !["assistant", "tool_call"].contains(&last.role.as_str()) => {
+            Err(Unfit::new("there is no answer", ""))
+        }
+        Some(last) if last.content.trim().is_empty() => Err(Unfit::new("the answer is empty", "")),
+        // The template says what else is wrong.
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+/// Refuses what would be left out of the conversations without a word.
+fn refuse_unread(columns: &[(String, Value)], shape: RowShape) -> Result<(), Unfit> {
+    for (name, reason) in UNREAD {
+        for prefix in shape.prefixes() {
+            // Those of the row itself go to the template.
+            let name = format!("{prefix}{name}");
+            if name != TOOLS && columns.iter().any(|(column, value)| *column == name && is_filled(value)) {
+                return Err(Unfit::new(reason, ""));
+            }
+        }
+    }
+    Ok(())
+}
