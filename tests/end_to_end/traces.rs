@@ -34,6 +34,7 @@ traces! {
     sft_with_lora_plus: "sft_lorap";
     sft_of_the_last_round: "sft_loss_scale_last_round";
     sft_without_empty_thoughts: "sft_loss_scale_ignore_empty_think";
+    sft_with_rules_for_tool_calls: "sft_loss_scale_hermes";
     sft_as_dynamic_fine_tuning: "sft_dft";
     pt: "pt";
     dpo: "dpo";

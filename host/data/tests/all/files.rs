@@ -79,7 +79,7 @@ fn load(path: &str, options: &LoadOptions) -> (Result<Dataset, Error>, Vec<Outco
         native::<plugin_messages::Messages>("messages", &seen),
         native::<plugin_preference::Preference>("preference", &seen),
     ];
-    let dataset = Dataset::load(&[path.parse().unwrap()], &mut adapters, &template("qwen"), options);
+    let dataset = Dataset::load(&[path.parse().unwrap()], &mut adapters, &mut template("qwen"), options);
     (dataset, seen.take())
 }
 
