@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod distribution;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod run_directory;

@@ -5,7 +5,9 @@
 mod executable;
 mod golden;
 mod run_folder;
+mod server;
 
 pub use executable::{Outcome, executable, plugin, swift_host};
 pub use golden::{golden, read_json, read_json_lines};
 pub use run_folder::{Run, Weights, last_checkpoint, read_weights};
+pub use server::{Reply, Server};

@@ -50,16 +50,18 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> anyhow::Result
     if words.get(1).is_some_and(|verb| verb == "run") {
         let look = first_look(&words)?;
         start_threads(look.threads)?;
-        let plugins = Plugins::standard(directories::cache("plugins"))?;
+        let plugins = plugins()?;
         let run = understand(words, &look, &plugins)?;
         return Ok((Invocation::Run(Box::new(run)), plugins));
     }
     match CommandLine::try_parse_from(&words)?.command {
-        Command::Plugin(command) => {
-            Ok((Invocation::Plugin(command), Plugins::standard(directories::cache("plugins"))?))
-        }
+        Command::Plugin(command) => Ok((Invocation::Plugin(command), plugins()?)),
         Command::Run(_) => anyhow::bail!("`run` must be the first word"),
     }
+}
+
+fn plugins() -> anyhow::Result<Plugins> {
+    Plugins::standard(directories::cache("plugins"), directories::cache("downloads"))
 }
 
 /// Parses `run` in earnest.
@@ -77,7 +79,12 @@ fn understand(mut words: Vec<OsString>, look: &FirstLook, plugins: &Plugins) -> 
     let arguments = RunArguments::from_arg_matches(matches)?;
     let values = selection.values(&arguments.plugins.plugin_arg, matches)?;
     let said = recipe::merged(&run, matches);
-    let notes = notes(matches);
+    let mut notes = notes(matches);
+    notes.extend(
+        selection
+            .moving(names)
+            .map(|origin| format!("a tag may move: to have the same plugin again, name it `{origin}`")),
+    );
     Ok(Run { arguments, values, said, notes, selection })
 }
 
@@ -179,7 +186,7 @@ mod tests {
 
     fn understood(words: &[&str]) -> anyhow::Result<Run> {
         let words = normalise(["swift-host", "run"].iter().chain(words).map(OsString::from));
-        understand(words.clone(), &first_look(&words)?, &Plugins::standard(None)?)
+        understand(words.clone(), &first_look(&words)?, &Plugins::standard(None, None)?)
     }
 
     fn refused(words: &[&str]) -> String {

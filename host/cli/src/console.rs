@@ -9,6 +9,12 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The environment variable that says what is logged, such as `debug` or `swift_data=trace`.
 const LOG_VARIABLE: &str = "SWIFT_HOST_LOG";
 
+/// What is logged if it does not say. What is wrong with a certificate is in the error.
+const DEFAULT_LOG: &str = "info,rustls_platform_verifier=off";
+
+/// What is never logged, whatever is asked for: every byte of a request, passwords and tokens among them.
+const NO_BYTES: &str = "ureq_proto=info";
+
 /// What the progress bar shows.
 const BAR: &str = "{bar:30} {pos}/{len} [{elapsed} < {eta}] {wide_msg}";
 
@@ -31,11 +37,11 @@ impl Console {
                 ))
                 .caused_by(error)
             })?,
-            Err(_) => EnvFilter::new("info"),
+            Err(_) => EnvFilter::new(DEFAULT_LOG),
         };
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         tracing_subscriber::fmt()
-            .with_env_filter(filter)
+            .with_env_filter(filter.add_directive(NO_BYTES.parse()?))
             .with_writer(console.clone())
             .with_ansi(colour)
             .with_target(false)

@@ -1,17 +1,19 @@
-//! `swift-host plugin`: what plugins there are, and what one is.
+//! `swift-host plugin`: what plugins there are, what one is, and where it may be had.
 
 use std::fmt::Write as _;
 
-use swift_runtime::{Origin, Plugin};
+use swift_runtime::Plugin;
 
 use crate::arguments::PluginCommand;
 use crate::plugins::{Plugins, placeholder};
+use crate::publish::publish;
 
 /// Answers on stdout.
 pub(crate) fn plugin(command: &PluginCommand, plugins: &Plugins) -> anyhow::Result<()> {
     match command {
         PluginCommand::List => print!("{}", list(&plugins.all()?)),
         PluginCommand::Inspect { plugin } => print!("{}", inspect(&plugins.resolve(plugin)?)),
+        PluginCommand::Publish { file, reference } => println!("{}", publish(plugins, file, reference)?),
     }
     Ok(())
 }
@@ -34,16 +36,12 @@ fn kinds(plugin: &Plugin) -> String {
 
 fn inspect(plugin: &Plugin) -> String {
     let info = plugin.info();
-    let origin = match plugin.origin() {
-        Origin::Standard => "standard".to_owned(),
-        Origin::File(path) => path.display().to_string(),
-    };
     let rows = [
         ("name", info.name.clone()),
         ("version", info.version.clone()),
         ("summary", info.summary.clone()),
         ("kinds", kinds(plugin)),
-        ("origin", origin),
+        ("origin", plugin.origin().to_string()),
         ("digest", plugin.digest().to_owned()),
         ("size", format!("{} bytes", plugin.size())),
         ("imports", plugin.imports().join(", ")),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use swift_data::Dataset;
 use swift_model::Model;
-use swift_runtime::{Origin, Plugin};
+use swift_runtime::Plugin;
 use swift_train::{LockedData, LockedPlugin, RunLock, file_digests};
 
 use crate::plugins::Values;
@@ -70,10 +70,7 @@ fn locked(plugin: &Plugin, values: &Values) -> (String, LockedPlugin) {
     let locked = LockedPlugin {
         digest: plugin.digest().to_owned(),
         version: plugin.info().version.clone(),
-        origin: match plugin.origin() {
-            Origin::Standard => "standard".into(),
-            Origin::File(path) => path.display().to_string(),
-        },
+        origin: plugin.origin().to_string(),
         arguments: values.get(plugin.name()).cloned().unwrap_or_default(),
     };
     (plugin.name().to_owned(), locked)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 use serde_json::{Map, Value};
+use swift_fetch::{Fetched, Fetcher, Reference};
 use swift_runtime::{Engine, EngineOptions, Kind, Origin, ParameterInfo, ParameterType, Plugin, Registry};
 
 use crate::arguments::spellings;
@@ -26,13 +27,16 @@ pub(crate) type Values = BTreeMap<String, Map<String, Value>>;
 /// All plugins that can be had.
 pub(crate) struct Plugins {
     registry: Registry,
+    fetcher: Fetcher,
 }
 
 impl Plugins {
-    /// The standard plugins, and files by their paths. Compiled code is kept in a folder.
-    pub(crate) fn standard(cache_directory: Option<PathBuf>) -> anyhow::Result<Self> {
-        let engine = Engine::new(EngineOptions { cache_directory })?;
-        Ok(Self { registry: Registry::new(engine, swift_standard_plugins::STANDARD) })
+    /// The standard plugins, files by their paths, and what references name. Compiled code and downloads are kept in two
+    /// folders.
+    pub(crate) fn standard(compiled: Option<PathBuf>, downloads: Option<PathBuf>) -> anyhow::Result<Self> {
+        let engine = Engine::new(EngineOptions { cache_directory: compiled })?;
+        let fetcher = Fetcher::new(downloads, swift_fetch::Limits::default());
+        Ok(Self { registry: Registry::new(engine, swift_standard_plugins::STANDARD), fetcher })
     }
 
     /// The standard plugins.
@@ -47,7 +51,19 @@ impl Plugins {
     }
 
     pub(crate) fn resolve(&self, plugin: &str) -> anyhow::Result<Plugin> {
-        Ok(self.registry.resolve(plugin)?)
+        if !Reference::is_meant(plugin) {
+            return Ok(self.registry.resolve(plugin)?);
+        }
+        let Fetched { bytes, source, .. } = self.fetcher.fetch(&plugin.parse()?)?;
+        Ok(self.registry.load(&bytes, plugin, Origin::Remote(source.to_string()))?)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
 
     /// The plugins of a run that names these.
@@ -99,6 +115,16 @@ impl Selection {
     /// Whether a plugin of this name was chosen.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.chosen.iter().any(|plugin| plugin.name() == name)
+    }
+
+    /// The chosen plugins that come from elsewhere by a name that may mean another one tomorrow.
+    pub(crate) fn moving(&self, names: &[String]) -> impl Iterator<Item = &Origin> {
+        let pinned = |origin: &str| {
+            let mut references = names.iter().filter_map(|name| name.parse::<Reference>().ok());
+            references.any(|reference| reference.to_string() == origin)
+        };
+        let origins = self.chosen.iter().map(Plugin::origin);
+        origins.filter(move |origin| matches!(origin, Origin::Remote(reference) if !pinned(reference)))
     }
 
     /// The chosen plugins that are of a kind.
@@ -228,7 +254,7 @@ fn is_configured(plugin: &Plugin) -> bool {
 fn usage(plugin: &Plugin, error: &swift_runtime::Error) -> UsageError {
     let name = match plugin.origin() {
         Origin::Standard => plugin.name().to_owned(),
-        Origin::File(path) => path.display().to_string(),
+        elsewhere => elsewhere.to_string(),
     };
     let inspect = || format!("`swift-host plugin inspect {name}` shows its parameters");
     UsageError::new(error.to_string()).hint(error.hint().unwrap_or_else(inspect))

@@ -138,10 +138,15 @@ pub(crate) fn report(error: anyhow::Error) -> ExitCode {
 /// Whether an error is a mistake in the command line, such as a setting out of range, which only a library can tell.
 fn is_usage(error: &(dyn std::error::Error + 'static)) -> bool {
     use swift_data::Error as Data;
+    use swift_fetch::Error as Fetch;
     use swift_model::Error as Model;
     use swift_train::Error as Train;
     error.is::<UsageError>()
         || matches!(error.downcast_ref(), Some(Train::Setting { .. }))
+        || matches!(
+            error.downcast_ref(),
+            Some(Fetch::Reference { .. } | Fetch::NotPinned { .. } | Fetch::NotEncrypted { .. })
+        )
         || matches!(
             error.downcast_ref(),
             Some(Data::InvalidOption { .. } | Data::RowCount { .. } | Data::TemplateUnknown { .. })
@@ -182,6 +187,7 @@ fn hints(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
         .or_else(|| error.downcast_ref::<swift_model::Error>()?.hint())
         .or_else(|| error.downcast_ref::<swift_data::Error>()?.hint())
         .or_else(|| error.downcast_ref::<swift_train::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<swift_fetch::Error>()?.hint())
         .into_iter()
         .collect()
 }

@@ -19,6 +19,7 @@ use crate::console::Console;
 use crate::dataset_adapter::DatasetAdapter;
 use crate::directories;
 use crate::lock::{self, Parts};
+use crate::pins::Pins;
 use crate::plugins::{Plugins, Selection};
 use crate::progress::Progress;
 use crate::report::UsageError;
@@ -54,6 +55,10 @@ pub(crate) fn run(
     let config = ModelConfig::read(&arguments.model.model)?;
     let (folder, resume_from) = place(&arguments, console)?;
     arguments.output.output_dir = Some(folder.clone());
+    let acts_always = |plugin: &Plugin| plugin.kinds().iter().any(|kind| ALWAYS.contains(kind));
+    let pins = Pins::read(&arguments.plugins, resume_from.as_deref())?;
+    // Before anything is started; which of the others act is known when everything is read.
+    pins.check(selection.plugins().filter(|plugin| acts_always(plugin)))?;
 
     let limits = settings::limits(&arguments)?;
     let no_values = serde_json::Map::new();
@@ -96,9 +101,7 @@ pub(crate) fn run(
     let of_template = template.plugins();
     used.extend(of_template.iter().map(String::as_str));
     used.extend(definitions.iter().map(String::as_str));
-    let acts = |plugin: &Plugin| {
-        used.contains(plugin.name()) || plugin.kinds().iter().any(|kind| ALWAYS.contains(kind))
-    };
+    let acts = |plugin: &Plugin| used.contains(plugin.name()) || acts_always(plugin);
     for plugin in selection.plugins().filter(|plugin| !acts(plugin)) {
         console.note(&format!("`{}` takes no part: nothing in this run has a use for it", plugin.name()));
     }
@@ -113,6 +116,7 @@ pub(crate) fn run(
         dataset: &dataset,
         validation: validation.as_ref(),
     };
+    pins.check(parts.plugins.iter().copied())?;
     let output = Output {
         folder: folder.clone(),
         arguments: lock::arguments(&settings, &parts)?,

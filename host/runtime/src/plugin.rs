@@ -30,6 +30,8 @@ pub enum Origin {
     Standard,
     /// A file.
     File(PathBuf),
+    /// Somewhere else: a reference that names its digest.
+    Remote(String),
 }
 
 impl fmt::Display for Origin {
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Standard => f.write_str("standard"),
             Self::File(path) => path.display().fmt(f),
+            Self::Remote(reference) => f.write_str(reference),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Registry {
     /// If there is none, or it is no plugin.
     pub fn resolve(&self, name: &str) -> Result<Plugin> {
         if let Some((name, wasm)) = self.standard.iter().find(|(standard, _)| *standard == name) {
-            return Plugin::load(&self.engine, wasm, name, Origin::Standard);
+            return self.load(wasm, name, Origin::Standard);
         }
         let path = Path::new(name);
         let is_path = path.components().count() > 1 || path.extension().is_some() || path.exists();
@@ -46,6 +46,14 @@ impl Registry {
             return Err(Error::Unknown { name: name.to_owned(), standard });
         }
         let wasm = std::fs::read(path).map_err(|cause| Error::Read { path: path.to_owned(), cause })?;
-        Plugin::load(&self.engine, &wasm, name, Origin::File(path.to_owned()))
+        self.load(&wasm, name, Origin::File(path.to_owned()))
+    }
+
+    /// The plugin that these bytes are. `label` is what errors call it until it has said its name.
+    ///
+    /// # Errors
+    /// If they are no plugin.
+    pub fn load(&self, wasm: &[u8], label: &str, origin: Origin) -> Result<Plugin> {
+        Plugin::load(&self.engine, wasm, label, origin)
     }
 }

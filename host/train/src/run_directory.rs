@@ -14,7 +14,6 @@ const LOG_FILE: &str = "logging.jsonl";
 const EVENTS_FOLDER: &str = "runs";
 const IMAGES_FOLDER: &str = "images";
 pub(crate) const ARGUMENTS_FILE: &str = "args.json";
-const LOCK_FILE: &str = "run.lock.json";
 
 /// What a run leaves behind, laid out as ms-swift does: `args.json`, `run.lock.json`, `logging.jsonl`, `runs/`, `images/`
 /// and checkpoints.
@@ -119,7 +118,7 @@ impl RunDirectory {
 
 fn describe(path: &Path, arguments: &Numbers, lock: &RunLock) -> Result<()> {
     checkpoint::write_json(&path.join(ARGUMENTS_FILE), &Value::Object(arguments.clone()))?;
-    checkpoint::write_json(&path.join(LOCK_FILE), lock)
+    checkpoint::write_json(&path.join(RunLock::FILE), lock)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub struct LockedPlugin {
     pub digest: String,
     /// The version that it says it has.
     pub version: String,
-    /// Where it came from: a path, or `standard`. Not compared.
+    /// Where it came from: a path, a reference with a digest, or `standard`. Not compared.
     pub origin: String,
     /// The hyper-parameters that it was given.
     pub arguments: serde_json::Map<String, Value>,
@@ -54,6 +54,18 @@ pub struct LockedData {
 }
 
 impl RunLock {
+    /// Its name in a run directory.
+    pub const FILE: &str = "run.lock.json";
+
+    /// That of an earlier run.
+    ///
+    /// # Errors
+    /// If the file can't be read or is none.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(Error::read(path))?;
+        serde_json::from_slice(&text).map_err(std::io::Error::from).map_err(Error::read(path))
+    }
+
     /// What has changed since `before` and makes another run of it, each as ``the setting `x` was `1` and is `2` ``.
     pub(crate) fn changes(&self, before: &Self) -> Vec<String> {
         let plugins = differences(&before.plugins, &self.plugins, |name, before, now| match (before, now) {

@@ -47,8 +47,15 @@ pub(crate) enum PluginCommand {
     List,
     /// Show what a plugin is: kinds, version, parameters, digest
     Inspect {
-        /// Name of a standard plugin, or path of a component
+        /// Name of a standard plugin, path of a component, or reference (`oci://…`, `https://…#sha256=…`)
         plugin: String,
+    },
+    /// Upload a plugin to an OCI registry, and print the reference that names it forever
+    Publish {
+        /// Path of a component
+        file: PathBuf,
+        /// Where to: `oci://HOST/REPOSITORY:TAG`
+        reference: String,
     },
 }
 

@@ -1,20 +1,29 @@
 //! Flags about plugins.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// Which plugins take part, and their hyper-parameters.
 #[derive(Debug, Clone, Args, serde::Serialize)]
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct PluginArguments {
-    /// Plugins by name or path: one loss, and any number of callbacks, dataset adapters and model definitions
-    /// [default: supervised fine-tuning]
-    #[arg(long, value_name = "NAME|PATH", value_delimiter = ',')]
+    /// Plugins by name, path or reference (`oci://…`, `https://…#sha256=…`): one loss, and any number of callbacks, dataset
+    /// adapters and model definitions [default: supervised fine-tuning]
+    #[arg(long, value_name = "NAME|PATH|REFERENCE", value_delimiter = ',')]
     pub(crate) plugin: Vec<String>,
     /// A hyper-parameter of a plugin. VALUE is JSON, or else text. One that belongs to a single plugin can also be a flag of
     /// its own: `--beta 0.2`
     #[arg(long, value_name = "[NAME.]KEY=VALUE")]
     #[serde(skip)]
     pub(crate) plugin_arg: Vec<String>,
+    /// Run with the plugins that a lock file pins by their digests, and with no others. The lock file is that of `--lock`, or
+    /// else of the run that is resumed
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// The `run.lock.json` of an earlier run, for `--locked`
+    #[arg(long, value_name = "FILE", requires = "locked")]
+    pub(crate) lock: Option<PathBuf>,
     /// Seconds that one call of a plugin may take, not counting the work it has the host do
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub(crate) plugin_timeout: f64,
