@@ -20,7 +20,7 @@ use swift_tensor::{DType, Device, Tensor, arange, from_list, full, no_grad, norm
 
 fn main() -> Result<()> {
     let folders: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
-    let engine = Engine::new(EngineOptions { cache_directory: None })?;
+    let engine = Engine::new(EngineOptions::default())?;
     let registry = Registry::new(engine, swift_standard_plugins::STANDARD);
     println!("{:48} {:>12} {:>12} {:>9}", "", "native", "component", "overhead");
     for pairs in [2, 64] {

@@ -12,14 +12,19 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser as _};
+use std::sync::Arc;
+
+use swift_runtime::{EngineOptions, Trace};
 
 use crate::arguments::{Command, CommandLine, PluginCommand, RunArguments, finish, spellings};
+use crate::console::Console;
 use crate::directories;
 use crate::migrating::WITHOUT_EFFECT;
 use crate::normalise::{flag_names, normalise};
 use crate::plugins::{Plugins, Selection, Values};
 use crate::recipe::{self, Recipe};
 use crate::report::{UsageError, context};
+use crate::trace;
 
 /// What an existing adapter decides by itself.
 const SETTINGS_OF_ADAPTERS: &[&str] =
@@ -44,24 +49,29 @@ pub(crate) struct Run {
 }
 
 /// Understands the words of a command line, the first being the executable's name.
-pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> anyhow::Result<(Invocation, Plugins)> {
+pub(crate) fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    console: &Console,
+) -> anyhow::Result<(Invocation, Plugins)> {
     let words = normalise(words);
     // There are no flags before the verb.
     if words.get(1).is_some_and(|verb| verb == "run") {
         let look = first_look(&words)?;
         start_threads(look.threads)?;
-        let plugins = plugins()?;
+        let trace = look.trace.as_ref().map(|file| trace::start(file.as_deref(), console)).transpose()?;
+        let plugins = plugins(trace)?;
         let run = understand(words, &look, &plugins)?;
         return Ok((Invocation::Run(Box::new(run)), plugins));
     }
     match CommandLine::try_parse_from(&words)?.command {
-        Command::Plugin(command) => Ok((Invocation::Plugin(command), plugins()?)),
+        Command::Plugin(command) => Ok((Invocation::Plugin(command), plugins(None)?)),
         Command::Run(_) => anyhow::bail!("`run` must be the first word"),
     }
 }
 
-fn plugins() -> anyhow::Result<Plugins> {
-    Plugins::standard(directories::cache("plugins"), directories::cache("downloads"))
+fn plugins(trace: Option<Arc<dyn Trace>>) -> anyhow::Result<Plugins> {
+    let options = EngineOptions { cache_directory: directories::cache("plugins"), trace };
+    Plugins::standard(options, directories::cache("downloads"))
 }
 
 /// Parses `run` in earnest.
@@ -93,9 +103,11 @@ struct FirstLook {
     recipe: Recipe,
     plugins: Vec<String>,
     threads: Option<NonZeroUsize>,
+    /// Whether operations are shown, and the file that they go to.
+    trace: Option<Option<PathBuf>>,
 }
 
-/// Looks for the recipe, the plugins and the number of threads, and lets unknown flags pass.
+/// Looks for the recipe, the plugins, the number of threads and what is traced, and lets unknown flags pass.
 fn first_look(words: &[OsString]) -> anyhow::Result<FirstLook> {
     let run = finish(run_command(&CommandLine::command()));
     let known: HashSet<&str> = run.get_arguments().flat_map(spellings).collect();
@@ -123,7 +135,11 @@ fn first_look(words: &[OsString]) -> anyhow::Result<FirstLook> {
         .get_one("threads")
         .copied()
         .or_else(|| in_recipe("threads").find_map(|text| text.parse().ok()));
-    Ok(FirstLook { plugins, threads, recipe })
+    let trace = match matches.value_source("trace_plugin") {
+        Some(_) => Some(matches.get_one("trace_plugin").cloned()),
+        None => recipe.get("trace-plugin").map(|files| files.first().map(PathBuf::from)),
+    };
+    Ok(FirstLook { plugins, threads, trace, recipe })
 }
 
 /// Starts the pool of threads that everything is computed on; compiling plugins is the first to use it.
@@ -186,7 +202,8 @@ mod tests {
 
     fn understood(words: &[&str]) -> anyhow::Result<Run> {
         let words = normalise(["swift-host", "run"].iter().chain(words).map(OsString::from));
-        understand(words.clone(), &first_look(&words)?, &Plugins::standard(None, None)?)
+        let plugins = Plugins::standard(EngineOptions::default(), None)?;
+        understand(words.clone(), &first_look(&words)?, &plugins)
     }
 
     fn refused(words: &[&str]) -> String {

@@ -51,6 +51,12 @@ impl Console {
         Ok(console)
     }
 
+    /// One for tests, which leaves log lines alone.
+    #[cfg(test)]
+    pub(crate) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden(), terminal: false }
+    }
+
     /// Shows how far a task of `total` steps is, with `done` of them done before; on a terminal only.
     pub(crate) fn begin(&self, total: u64, done: u64) {
         if !self.terminal {

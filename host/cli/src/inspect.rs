@@ -1,21 +1,28 @@
 //! `swift-host plugin`: what plugins there are, what one is, and where it may be had.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 
 use swift_runtime::Plugin;
 
 use crate::arguments::PluginCommand;
+use crate::author;
+use crate::check;
 use crate::plugins::{Plugins, placeholder};
 use crate::publish::publish;
 
 /// Answers on stdout.
-pub(crate) fn plugin(command: &PluginCommand, plugins: &Plugins) -> anyhow::Result<()> {
+pub(crate) fn plugin(command: &PluginCommand, plugins: &Plugins) -> anyhow::Result<ExitCode> {
     match command {
         PluginCommand::List => print!("{}", list(&plugins.all()?)),
         PluginCommand::Inspect { plugin } => print!("{}", inspect(&plugins.resolve(plugin)?)),
         PluginCommand::Publish { file, reference } => println!("{}", publish(plugins, file, reference)?),
+        PluginCommand::Check(arguments) if !check::run(arguments, plugins)? => return Ok(ExitCode::FAILURE),
+        PluginCommand::Check(_) => {}
+        PluginCommand::New(arguments) => author::create(arguments)?,
+        PluginCommand::Build(arguments) => author::build(arguments)?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A line for each plugin: name, kinds, summary.

@@ -1,9 +1,11 @@
 //! The `swift-host` executable.
 //!
-//! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`] and
-//! [`inspect`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`].
+//! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`],
+//! [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`].
 
 mod arguments;
+mod author;
+mod check;
 mod command_line;
 mod console;
 mod dataset_adapter;
@@ -22,6 +24,7 @@ mod report;
 mod run;
 mod settings;
 mod template;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -39,9 +42,9 @@ fn main() -> ExitCode {
 
 fn start() -> anyhow::Result<ExitCode> {
     let console = Console::start()?;
-    let (invocation, plugins) = command_line::parse(std::env::args_os())?;
+    let (invocation, plugins) = command_line::parse(std::env::args_os(), &console)?;
     match invocation {
-        Invocation::Plugin(command) => inspect::plugin(&command, &plugins)?,
+        Invocation::Plugin(command) => return inspect::plugin(&command, &plugins),
         Invocation::Run(run) => {
             let interrupt = interrupt::watch(console.clone())?;
             let (summary, folder) = run::run(*run, &plugins, &console, interrupt)?;

@@ -1,7 +1,6 @@
 //! Which plugins take part in a run, and with which hyper-parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
@@ -31,10 +30,9 @@ pub(crate) struct Plugins {
 }
 
 impl Plugins {
-    /// The standard plugins, files by their paths, and what references name. Compiled code and downloads are kept in two
-    /// folders.
-    pub(crate) fn standard(compiled: Option<PathBuf>, downloads: Option<PathBuf>) -> anyhow::Result<Self> {
-        let engine = Engine::new(EngineOptions { cache_directory: compiled })?;
+    /// The standard plugins, files by their paths, and what references name. Downloads are kept in a folder.
+    pub(crate) fn standard(options: EngineOptions, downloads: Option<PathBuf>) -> anyhow::Result<Self> {
+        let engine = Engine::new(options)?;
         let fetcher = Fetcher::new(downloads, swift_fetch::Limits::default());
         Ok(Self { registry: Registry::new(engine, swift_standard_plugins::STANDARD), fetcher })
     }
@@ -176,10 +174,7 @@ impl Selection {
         let mut values = Values::new();
         for argument in arguments {
             let (plugin, key, text) = self.resolve_argument(argument)?;
-            let value = match parameter(plugin, &key) {
-                Some(parameter) => value(parameter.r#type, text),
-                None => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
-            };
+            let value = value_of(plugin, &key, text);
             values.entry(plugin.name().to_owned()).or_default().insert(key, value);
         }
         for plugin in &self.chosen {
@@ -216,10 +211,7 @@ impl Selection {
 
     /// The plugin, the key and the value that `[NAME.]KEY=VALUE` speaks of.
     fn resolve_argument<'a>(&self, argument: &'a str) -> Result<(&Plugin, String, &'a str), UsageError> {
-        let Some((key, text)) = argument.split_once('=') else {
-            return Err(UsageError::new(format!("`--plugin-arg {argument}` has no `=`"))
-                .hint("write `--plugin-arg KEY=VALUE` or `--plugin-arg NAME.KEY=VALUE`"));
-        };
+        let (key, text) = split(argument, "`--plugin-arg KEY=VALUE` or `--plugin-arg NAME.KEY=VALUE`")?;
         let (name, key) = key.rsplit_once('.').map_or((None, key), |(name, key)| (Some(name), key));
         let key = key.replace('-', "_");
         if let Some(name) = name {
@@ -245,6 +237,26 @@ impl Selection {
     }
 }
 
+/// The hyper-parameters of a single plugin that were given as `KEY=VALUE`, checked.
+pub(crate) fn values_of(plugin: &Plugin, arguments: &[String]) -> Result<Map<String, Value>, UsageError> {
+    let mut values = Map::new();
+    for argument in arguments {
+        let (key, text) = split(argument, "`--plugin-arg KEY=VALUE`")?;
+        let key = key.replace('-', "_");
+        let value = value_of(plugin, &key, text);
+        values.insert(key, value);
+    }
+    plugin.check_arguments(&values).map_err(|error| usage(plugin, &error))?;
+    Ok(values)
+}
+
+/// Key and value of an argument, which should have the form `form`.
+fn split<'a>(argument: &'a str, form: &str) -> Result<(&'a str, &'a str), UsageError> {
+    argument.split_once('=').ok_or_else(|| {
+        UsageError::new(format!("`--plugin-arg {argument}` has no `=`")).hint(format!("write {form}"))
+    })
+}
+
 /// Whether arguments reach the plugin.
 fn is_configured(plugin: &Plugin) -> bool {
     plugin.kinds().iter().any(|kind| !NOT_CONFIGURED.contains(kind))
@@ -262,6 +274,14 @@ fn usage(plugin: &Plugin, error: &swift_runtime::Error) -> UsageError {
 
 fn parameter<'a>(plugin: &'a Plugin, key: &str) -> Option<&'a ParameterInfo> {
     plugin.info().parameters.iter().find(|parameter| parameter.name == key)
+}
+
+/// The value that a word stands for, by the parameter's type.
+fn value_of(plugin: &Plugin, key: &str, text: &str) -> Value {
+    match parameter(plugin, key) {
+        Some(parameter) => value(parameter.r#type, text),
+        None => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    }
 }
 
 /// A name for clap that no field of the arguments can have.

@@ -183,6 +183,7 @@ fn hints(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
         return usage.hints.clone();
     }
     None.or_else(|| error.downcast_ref::<swift_tensor::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<swift_author::Error>()?.hint())
         .or_else(|| error.downcast_ref::<swift_runtime::Error>()?.hint())
         .or_else(|| error.downcast_ref::<swift_model::Error>()?.hint())
         .or_else(|| error.downcast_ref::<swift_data::Error>()?.hint())

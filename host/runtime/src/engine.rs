@@ -12,7 +12,7 @@ use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::bindings::imports::Imports;
 use crate::store::State;
-use crate::{Error, Result, wasi};
+use crate::{Error, Result, Trace, wasi};
 
 /// How often a running plugin's time is looked at: the unit of time limits, and short enough to be stopped by.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -23,11 +23,16 @@ pub struct EngineOptions {
     /// Where compiled plugins are kept, an absolute path; without it each start compiles them again. The folder is made if
     /// need be, and wasmtime keeps it below half a gigabyte. Who can write there can run code in this process.
     pub cache_directory: Option<PathBuf>,
+    /// Who is told of each operation that plugins ask for; without one, tracing costs nothing.
+    pub trace: Option<Arc<dyn Trace>>,
 }
 
 /// Compiles and runs plugins. Cheap to clone; a process needs one.
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine {
+    inner: Arc<Inner>,
+    trace: Option<Arc<dyn Trace>>,
+}
 
 struct Inner {
     wasmtime: wasmtime::Engine,
@@ -80,19 +85,29 @@ impl Engine {
                 engine.increment_epoch();
             }
         })?;
-        Ok(Self(Arc::new(Inner { wasmtime, linker, ticks, _ticker: ticker })))
+        let inner = Arc::new(Inner { wasmtime, linker, ticks, _ticker: ticker });
+        Ok(Self { inner, trace: options.trace })
+    }
+
+    /// The same engine with someone who watches.
+    pub(crate) fn with_trace(&self, trace: Arc<dyn Trace>) -> Self {
+        Self { inner: self.inner.clone(), trace: Some(trace) }
+    }
+
+    pub(crate) fn trace(&self) -> Option<Arc<dyn Trace>> {
+        self.trace.clone()
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.0.wasmtime
+        &self.inner.wasmtime
     }
 
     pub(crate) fn linker(&self) -> &Linker<State> {
-        &self.0.linker
+        &self.inner.linker
     }
 
     /// Counts up by one each [`TICK`].
     pub(crate) fn ticks(&self) -> Arc<AtomicU64> {
-        self.0.ticks.clone()
+        self.inner.ticks.clone()
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn call<T, U>(
     call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<T>,
     take: impl FnOnce(T, &mut State) -> std::result::Result<U, Rejection>,
 ) -> Result<U> {
-    store::begin(store, views);
+    store::begin(store, function, views);
     let given = call(store);
     let state = store.data_mut();
     let output = state.output.take();

@@ -18,6 +18,8 @@
 //! store of its own: when it crashes or is stopped, the call gives an [`Error`] that names it, no other plugin notices,
 //! and the next call starts it anew with the same hyper-parameters.
 //!
+//! **Watching.** A [`Trace`] is told of each operation that plugins ask for, with shapes and time.
+//!
 //! **Threads.** A plugin at work can be sent to another thread, and runs on the thread that calls it. While a loss is
 //! computed it may ask for outputs, which run the model's plugin: calls nest across plugins, and nothing is locked.
 
@@ -40,6 +42,7 @@ mod random;
 mod registry;
 mod scope;
 mod store;
+mod trace;
 mod views;
 mod wasi;
 
@@ -65,4 +68,5 @@ pub use plugin::{Origin, Plugin};
 pub use registry::{Registry, Standard};
 pub use store::Usage;
 pub use swift_tensor::fused::AttentionOptions;
+pub use trace::{Operation, TensorType, Trace};
 pub use views::{BatchView, NnContext, OutputsView, RunView, no_score_head};

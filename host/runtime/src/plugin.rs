@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::store::{State, Views};
 use crate::{
     CallbackPlugin, DatasetPlugin, Error, Kind, LossPlugin, LossScalePlugin, MetricPlugin, ModelPlugin,
-    OptimizerPlugin, Result, RewardPlugin, SchedulePlugin, TemplatePlugin, contract,
+    OptimizerPlugin, Result, RewardPlugin, SchedulePlugin, TemplatePlugin, Trace, contract,
 };
 
 /// Where a plugin came from.
@@ -48,6 +48,7 @@ impl fmt::Display for Origin {
 #[derive(Clone)]
 pub struct Plugin(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     engine: Engine,
     component: InstancePre<State>,
@@ -128,6 +129,12 @@ impl Plugin {
     /// What it can be.
     pub fn kinds(&self) -> &[Kind] {
         &self.0.kinds
+    }
+
+    /// The same plugin, whose operations `trace` is told of from now on.
+    pub fn with_trace(&self, trace: Arc<dyn Trace>) -> Self {
+        let engine = self.0.engine.with_trace(trace);
+        Self(Arc::new(Inner { engine, ..(*self.0).clone() }))
     }
 
     /// Checks the names and types of hyper-parameters.

@@ -22,6 +22,8 @@ struct Entry {
     tensor: Tensor,
     /// What dropping the handle gives back.
     refund: u64,
+    /// It is the host's, and the plugin has nothing to drop.
+    borrowed: bool,
 }
 
 impl Scope {
@@ -32,12 +34,12 @@ impl Scope {
 
     /// A handle to a tensor of the host's, which costs the plugin nothing.
     pub(crate) fn lend(&mut self, tensor: Tensor) -> Resource<Handle> {
-        Resource::new_own(self.insert(Entry { tensor, refund: 0 }))
+        Resource::new_own(self.insert(Entry { tensor, refund: 0, borrowed: false }))
     }
 
     /// A handle that the plugin borrows for the call.
     pub(crate) fn borrow(&mut self, tensor: Tensor) -> Resource<Handle> {
-        Resource::new_borrow(self.insert(Entry { tensor, refund: 0 }))
+        Resource::new_borrow(self.insert(Entry { tensor, refund: 0, borrowed: true }))
     }
 
     /// A handle to a tensor that the plugin made. One with a gradient stays charged when it is dropped: the tape may keep
@@ -46,7 +48,7 @@ impl Scope {
         let bytes = bytes(&tensor);
         self.bytes = self.bytes.saturating_add(bytes);
         let refund = if tensor.requires_grad() { 0 } else { bytes };
-        Resource::new_own(self.insert(Entry { tensor, refund }))
+        Resource::new_own(self.insert(Entry { tensor, refund, borrowed: false }))
     }
 
     fn insert(&mut self, entry: Entry) -> u32 {
@@ -90,7 +92,7 @@ impl Scope {
         self.bytes = 0;
         // A call that made very many is no reason to keep their places for ever.
         self.tensors.shrink_to(1 << 10);
-        self.tensors.drain(..).flatten().count()
+        self.tensors.drain(..).flatten().filter(|entry| !entry.borrowed).count()
     }
 }
 
@@ -130,6 +132,14 @@ mod tests {
         assert_eq!(scope.bytes(), 0);
         scope.drop(&handle);
         assert_eq!(scope.bytes(), 0);
+    }
+
+    #[test]
+    fn what_the_host_lends_for_a_call_is_not_left_behind() {
+        let mut scope = Scope::default();
+        scope.borrow(ones(1));
+        scope.lend(ones(1));
+        assert_eq!(scope.close(), 1);
     }
 
     #[test]

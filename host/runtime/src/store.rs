@@ -10,6 +10,7 @@ use wasmtime_wasi::WasiCtx;
 use crate::engine::{Engine, TICK};
 use crate::limits::{Breach, Limits, Memory};
 use crate::scope::Scope;
+use crate::trace::Trace;
 use crate::views::{BatchView, NnContext, OutputsView, RunView};
 use crate::wasi::{self, Output};
 
@@ -40,6 +41,10 @@ pub struct Usage {
 pub(crate) struct State {
     /// The plugin's name, for the log.
     pub(crate) plugin: Arc<str>,
+    /// Who is told of operations.
+    pub(crate) trace: Option<Arc<dyn Trace>>,
+    /// The function that was called.
+    pub(crate) function: &'static str,
     pub(crate) limits: Limits,
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
@@ -66,6 +71,8 @@ pub(crate) struct State {
 pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Store<State> {
     let state = State {
         plugin,
+        trace: engine.trace(),
+        function: "",
         limits: limits.clone(),
         wasi: wasi::context(),
         table: ResourceTable::new(),
@@ -95,10 +102,11 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Store<S
 }
 
 /// Begins a call.
-pub(crate) fn begin(store: &mut Store<State>, views: Views) {
+pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Views) {
     // The callback above is called at each tick and decides itself.
     store.set_epoch_deadline(1);
     let state = store.data_mut();
+    state.function = function;
     state.views = views;
     state.clock.start();
     state.usage = Usage::default();

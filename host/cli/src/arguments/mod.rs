@@ -16,12 +16,15 @@ use std::path::PathBuf;
 use clap::builder::ValueParser;
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use crate::author::{BuildArguments, NewArguments};
 pub(crate) use adapter::{AdapterArguments, Tuner};
 pub(crate) use data::{DataArguments, Packing, Truncation};
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;
 pub(crate) use training::TrainingArguments;
+
+use crate::check::CheckArguments;
 
 /// Fine-tunes and aligns large language models. What a loss is, how a model is wired, how rows become samples and what
 /// happens between steps is decided by plugins: WebAssembly components that see tensors and nothing else.
@@ -57,6 +60,12 @@ pub(crate) enum PluginCommand {
         /// Where to: `oci://HOST/REPOSITORY:TAG`
         reference: String,
     },
+    /// Make a project that builds and passes its own test
+    New(NewArguments),
+    /// Build a project into a component
+    Build(BuildArguments),
+    /// Check a plugin on seeded data: gradients, determinism, handles, shapes, time
+    Check(CheckArguments),
 }
 
 /// The arguments of `swift-host run`.

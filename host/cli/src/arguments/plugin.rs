@@ -30,4 +30,9 @@ pub(crate) struct PluginArguments {
     /// MiB of memory that a plugin may use for itself, not counting the tensors that the host keeps for it
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     pub(crate) plugin_memory: u64,
+    /// Show each operation that plugins ask the host for, with its time, the plugin and its function, and what shapes go in
+    /// and come out: as JSON lines in FILE, or in columns on stderr if no file is named. What is in FILE is replaced
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[serde(skip)]
+    pub(crate) trace_plugin: Option<Option<PathBuf>>,
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use swift_tensor::Tensor;
 use wasmtime::component::Resource;
 
-use super::{Result, view};
+use super::{Failure, Result, view};
 use crate::bindings::batch_view::{Batch, Host, HostBatch, HostOutputs, Outputs};
 use crate::bindings::tensor::Tensor as Handle;
+use crate::limits::Breach;
 use crate::store::State;
+use crate::trace::Given;
 use crate::views::{BatchView, OutputsView};
 
 /// Handles to the views of a call.
@@ -19,15 +21,46 @@ const TEACHER: u32 = 2;
 
 impl Host for State {}
 
+/// A tensor that may be there, and the handle or none that the plugin gets.
+trait Lent {
+    type Handle: Given;
+
+    fn lend(self, state: &mut State) -> std::result::Result<Self::Handle, Breach>;
+}
+
+impl Lent for Tensor {
+    type Handle = Resource<Handle>;
+
+    fn lend(self, state: &mut State) -> std::result::Result<Self::Handle, Breach> {
+        state.lend(self)
+    }
+}
+
+impl Lent for Option<Tensor> {
+    type Handle = Option<Resource<Handle>>;
+
+    fn lend(self, state: &mut State) -> std::result::Result<Self::Handle, Breach> {
+        self.map(|tensor| state.lend(tensor)).transpose()
+    }
+}
+
 impl State {
     fn batch(&self) -> wasmtime::Result<Arc<dyn BatchView>> {
         view(&self.views.batch)
     }
 
-    fn of_batch(&mut self, f: impl FnOnce(&dyn BatchView) -> Tensor) -> wasmtime::Result<Resource<Handle>> {
+    /// A tensor of the batch, or none.
+    fn of_batch<T: Lent>(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(&dyn BatchView) -> T,
+    ) -> wasmtime::Result<T::Handle> {
         let batch = self.batch()?;
-        let tensor = self.on_host_time(|_| f(&*batch));
-        Ok(self.lend(tensor)?)
+        let lent = self.traced(name, &[], |state| {
+            let tensor = state.on_host_time(|_| f(&*batch));
+            Ok(tensor.lend(state)?)
+        });
+        lent.map_err(Failure::into_trap)
     }
 
     fn outputs(&self, outputs: &Resource<Outputs>) -> wasmtime::Result<Arc<dyn OutputsView>> {
@@ -41,30 +74,33 @@ impl State {
     /// Computes an output. That may run a model plugin, which has a store of its own.
     fn of_outputs(
         &mut self,
+        name: &str,
         outputs: Resource<Outputs>,
         f: impl FnOnce(&dyn OutputsView) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
         let outputs = self.outputs(&outputs)?;
-        let tensor = self.on_host_time(|_| f(&*outputs))?;
-        Ok(self.lend(tensor)?)
+        self.traced(name, &[], |state| {
+            let tensor = state.on_host_time(|_| f(&*outputs))?;
+            Ok(state.lend(tensor)?)
+        })
     }
 }
 
 impl HostBatch for State {
     fn labels(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
-        self.of_batch(|batch| batch.labels())
+        self.of_batch("batch.labels", |batch| batch.labels())
     }
 
     fn label_mask(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
-        self.of_batch(|batch| batch.label_mask())
+        self.of_batch("batch.label_mask", |batch| batch.label_mask())
     }
 
     fn loss_weights(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
-        self.of_batch(|batch| batch.loss_weights())
+        self.of_batch("batch.loss_weights", |batch| batch.loss_weights())
     }
 
     fn segment_ids(&mut self, _: Resource<Batch>) -> wasmtime::Result<Resource<Handle>> {
-        self.of_batch(|batch| batch.segment_ids())
+        self.of_batch("batch.segment_ids", |batch| batch.segment_ids())
     }
 
     fn sequence_lengths(&mut self, _: Resource<Batch>) -> wasmtime::Result<Vec<u32>> {
@@ -76,8 +112,7 @@ impl HostBatch for State {
     }
 
     fn field(&mut self, _: Resource<Batch>, name: String) -> wasmtime::Result<Option<Resource<Handle>>> {
-        let field = self.batch()?.field(&name);
-        Ok(field.map(|field| self.lend(field)).transpose()?)
+        self.of_batch("batch.field", |batch| batch.field(&name))
     }
 
     fn token_field(
@@ -85,8 +120,7 @@ impl HostBatch for State {
         _: Resource<Batch>,
         name: String,
     ) -> wasmtime::Result<Option<Resource<Handle>>> {
-        let field = self.batch()?.token_field(&name);
-        Ok(field.map(|field| self.lend(field)).transpose()?)
+        self.of_batch("batch.token_field", |batch| batch.token_field(&name))
     }
 
     fn teacher(&mut self, _: Resource<Batch>) -> wasmtime::Result<Option<Resource<Outputs>>> {
@@ -125,23 +159,23 @@ impl HostBatch for State {
 
 impl HostOutputs for State {
     fn token_logps(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.token_logps())
+        self.of_outputs("outputs.token_logps", outputs, |outputs| outputs.token_logps())
     }
 
     fn predictions(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.predictions())
+        self.of_outputs("outputs.predictions", outputs, |outputs| outputs.predictions())
     }
 
     fn entropies(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.entropies())
+        self.of_outputs("outputs.entropies", outputs, |outputs| outputs.entropies())
     }
 
     fn mean_logits(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.mean_logits())
+        self.of_outputs("outputs.mean_logits", outputs, |outputs| outputs.mean_logits())
     }
 
     fn logits(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.logits())
+        self.of_outputs("outputs.logits", outputs, |outputs| outputs.logits())
     }
 
     fn vocab_size(&mut self, outputs: Resource<Outputs>) -> Result<u64> {
@@ -150,19 +184,19 @@ impl HostOutputs for State {
     }
 
     fn hidden(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.hidden())
+        self.of_outputs("outputs.hidden", outputs, |outputs| outputs.hidden())
     }
 
     fn last_hidden(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.last_hidden())
+        self.of_outputs("outputs.last_hidden", outputs, |outputs| outputs.last_hidden())
     }
 
     fn scores(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.scores())
+        self.of_outputs("outputs.scores", outputs, |outputs| outputs.scores())
     }
 
     fn token_scores(&mut self, outputs: Resource<Outputs>) -> Result<Resource<Handle>> {
-        self.of_outputs(outputs, |outputs| outputs.token_scores())
+        self.of_outputs("outputs.token_scores", outputs, |outputs| outputs.token_scores())
     }
 
     /// Outputs are only lent.

@@ -6,6 +6,7 @@ pub(crate) mod nn;
 pub(crate) mod run;
 mod tensor;
 
+use std::fmt;
 use std::sync::Arc;
 
 use swift_tensor::Tensor;
@@ -28,6 +29,29 @@ pub enum Failure {
     Unsupported(String),
     /// The plugin broke a rule; it is stopped.
     Trap(wasmtime::Error),
+}
+
+impl Failure {
+    /// The end of a plugin, where the contract foresees no error.
+    fn into_trap(self) -> wasmtime::Error {
+        match self {
+            Self::Trap(error) => error,
+            other => wasmtime::Error::msg(other.to_string()),
+        }
+    }
+}
+
+/// For a trace.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tensor(error) => error.fmt(f),
+            Self::OutOfMemory(message) | Self::InvalidArgument(message) | Self::Unsupported(message) => {
+                f.write_str(message)
+            }
+            Self::Trap(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<swift_tensor::Error> for Failure {
@@ -88,8 +112,17 @@ impl State {
         }
     }
 
-    /// Runs an operation on tensors for the plugin, and charges its result.
-    fn operate(&mut self, f: impl FnOnce(&mut Self) -> Result<Tensor>) -> Result<Resource<Handle>> {
+    /// Runs the operation `name` on tensors for the plugin, and charges its result.
+    fn operate(
+        &mut self,
+        name: &str,
+        inputs: &[&Resource<Handle>],
+        f: impl FnOnce(&mut Self) -> Result<Tensor>,
+    ) -> Result<Resource<Handle>> {
+        self.traced(name, inputs, |state| state.charged(f))
+    }
+
+    fn charged(&mut self, f: impl FnOnce(&mut Self) -> Result<Tensor>) -> Result<Resource<Handle>> {
         self.count()?;
         let left = self.limits.tensor_bytes.saturating_sub(self.scope.bytes());
         // Four bytes an element is a guess, so that nothing far too large is made; what was made is looked at exactly.

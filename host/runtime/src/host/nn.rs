@@ -25,10 +25,12 @@ impl State {
 
     fn of_context(
         &mut self,
+        name: &str,
+        inputs: &[&Resource<Handle>],
         f: impl FnOnce(&dyn NnContext, &Scope) -> Result<Tensor>,
     ) -> Result<Resource<Handle>> {
         let context = self.context()?;
-        self.operate(|state| f(&*context, &state.scope))
+        self.operate(name, inputs, |state| f(&*context, &state.scope))
     }
 }
 
@@ -38,7 +40,7 @@ impl HostContext for State {
     }
 
     fn embedding(&mut self, _: Resource<Context>, parameter: u32) -> Result<Resource<Handle>> {
-        self.of_context(|context, _| Ok(context.embedding(parameter)?))
+        self.of_context("context.embedding", &[], |context, _| Ok(context.embedding(parameter)?))
     }
 
     fn linear(
@@ -48,7 +50,9 @@ impl HostContext for State {
         bias: Option<u32>,
         x: Resource<Handle>,
     ) -> Result<Resource<Handle>> {
-        self.of_context(|context, scope| Ok(context.linear(weight, bias, scope.get(&x)?)?))
+        self.of_context("context.linear", &[&x], |context, scope| {
+            Ok(context.linear(weight, bias, scope.get(&x)?)?)
+        })
     }
 
     fn rms_norm(
@@ -58,11 +62,13 @@ impl HostContext for State {
         x: Resource<Handle>,
         epsilon: f64,
     ) -> Result<Resource<Handle>> {
-        self.of_context(|context, scope| Ok(context.rms_norm(weight, scope.get(&x)?, epsilon)?))
+        self.of_context("context.rms_norm", &[&x], |context, scope| {
+            Ok(context.rms_norm(weight, scope.get(&x)?, epsilon)?)
+        })
     }
 
     fn rope(&mut self, _: Resource<Context>, table: u32, x: Resource<Handle>) -> Result<Resource<Handle>> {
-        self.of_context(|context, scope| Ok(context.rope(table, scope.get(&x)?)?))
+        self.of_context("context.rope", &[&x], |context, scope| Ok(context.rope(table, scope.get(&x)?)?))
     }
 
     fn attention(
@@ -79,7 +85,7 @@ impl HostContext for State {
             window: options.window.map(|window| window as usize),
             soft_cap: options.soft_cap,
         };
-        self.of_context(|context, scope| {
+        self.of_context("context.attention", &[&q, &k, &v], |context, scope| {
             Ok(context.attention(layer, scope.get(&q)?, scope.get(&k)?, scope.get(&v)?, &options)?)
         })
     }
@@ -90,7 +96,9 @@ impl HostContext for State {
         gate: Resource<Handle>,
         up: Resource<Handle>,
     ) -> Result<Resource<Handle>> {
-        self.of_context(|context, scope| Ok(context.swiglu(scope.get(&gate)?, scope.get(&up)?)?))
+        self.of_context("context.swiglu", &[&gate, &up], |context, scope| {
+            Ok(context.swiglu(scope.get(&gate)?, scope.get(&up)?)?)
+        })
     }
 
     /// Contexts are only lent.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::Resource;
 
-use super::view;
+use super::{Failure, view};
 use crate::bindings::conversation;
 use crate::bindings::run_view::{Host, HostRun, Run};
 use crate::bindings::tensor::Tensor as Handle;
@@ -31,8 +31,12 @@ impl HostRun for State {
     }
 
     fn parameter(&mut self, _: Resource<Run>, name: String) -> wasmtime::Result<Option<Resource<Handle>>> {
-        let parameter = self.run()?.parameter(&name);
-        Ok(parameter.map(|parameter| self.lend(parameter)).transpose()?)
+        let run = self.run()?;
+        let lent = self.traced("run.parameter", &[], |state| {
+            let parameter = run.parameter(&name);
+            Ok(parameter.map(|parameter| state.lend(parameter)).transpose()?)
+        });
+        lent.map_err(Failure::into_trap)
     }
 
     /// Runs are only lent.

@@ -11,27 +11,31 @@ use crate::store::State;
 impl State {
     fn unary(
         &mut self,
+        name: &str,
         x: Resource<Handle>,
         f: impl FnOnce(&Tensor) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
-        self.operate(|state| Ok(f(state.scope.get(&x)?)?))
+        self.operate(name, &[&x], |state| Ok(f(state.scope.get(&x)?)?))
     }
 
     fn binary(
         &mut self,
+        name: &str,
         x: Resource<Handle>,
         y: Resource<Handle>,
         f: impl FnOnce(&Tensor, &Tensor) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
-        self.operate(|state| Ok(f(state.scope.get(&x)?, state.scope.get(&y)?)?))
+        self.operate(name, &[&x, &y], |state| Ok(f(state.scope.get(&x)?, state.scope.get(&y)?)?))
     }
 
     fn many(
         &mut self,
+        name: &str,
         tensors: Vec<Resource<Handle>>,
         f: impl FnOnce(&[&Tensor]) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
-        self.operate(|state| {
+        let inputs: Vec<&Resource<Handle>> = tensors.iter().collect();
+        self.operate(name, &inputs, |state| {
             let tensors: Vec<&Tensor> =
                 tensors.iter().map(|tensor| state.scope.get(tensor)).collect::<wasmtime::Result<_>>()?;
             Ok(f(&tensors)?)
@@ -39,13 +43,17 @@ impl State {
     }
 
     /// A random tensor: its seed depends on the call's seed and on how many were drawn before it in the call.
-    fn draw(&mut self, f: impl FnOnce(u64) -> swift_tensor::Result<Tensor>) -> Result<Resource<Handle>> {
+    fn draw(
+        &mut self,
+        name: &str,
+        f: impl FnOnce(u64) -> swift_tensor::Result<Tensor>,
+    ) -> Result<Resource<Handle>> {
         let Some(seed) = self.views.seed else {
             return Err(Failure::Unsupported("random tensors exist only while a loss is computed".into()));
         };
         let draw = self.draws;
         self.draws += 1;
-        self.operate(|_| Ok(f(random::combine(&[seed, draw]))?))
+        self.operate(name, &[], |_| Ok(f(random::combine(&[seed, draw]))?))
     }
 
     fn check_list(&self, elements: u64) -> Result<()> {
@@ -62,7 +70,7 @@ impl State {
 macro_rules! unary {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => {$(
         fn $name(&mut self, x: Resource<Handle>, $($argument: $type),*) -> Result<Resource<Handle>> {
-            self.unary(x, |x| x.$name($($argument),*))
+            self.unary(stringify!($name), x, |x| x.$name($($argument),*))
         }
     )*};
 }
@@ -71,7 +79,7 @@ macro_rules! unary {
 macro_rules! binary {
     ($($name:ident)*) => {$(
         fn $name(&mut self, x: Resource<Handle>, y: Resource<Handle>) -> Result<Resource<Handle>> {
-            self.binary(x, y, |x, y| x.$name(y))
+            self.binary(stringify!($name), x, y, |x, y| x.$name(y))
         }
     )*};
 }
@@ -123,31 +131,31 @@ impl HostTensor for State {
     }
 
     fn sum(&mut self, x: Resource<Handle>, dims: Vec<i32>, keep: bool) -> Result<Resource<Handle>> {
-        self.unary(x, |x| x.sum(&dims, keep))
+        self.unary("sum", x, |x| x.sum(&dims, keep))
     }
 
     fn mean(&mut self, x: Resource<Handle>, dims: Vec<i32>, keep: bool) -> Result<Resource<Handle>> {
-        self.unary(x, |x| x.mean(&dims, keep))
+        self.unary("mean", x, |x| x.mean(&dims, keep))
     }
 
     fn reshape(&mut self, x: Resource<Handle>, shape: Vec<i64>) -> Result<Resource<Handle>> {
-        self.unary(x, |x| x.reshape(&shape))
+        self.unary("reshape", x, |x| x.reshape(&shape))
     }
 
     fn broadcast_to(&mut self, x: Resource<Handle>, shape: Vec<u64>) -> Result<Resource<Handle>> {
-        self.unary(x, |x| x.broadcast_to(&shape))
+        self.unary("broadcast_to", x, |x| x.broadcast_to(&shape))
     }
 
     fn cast(&mut self, x: Resource<Handle>, to: Dtype) -> Result<Resource<Handle>> {
-        self.unary(x, |x| x.cast(host_dtype(to)))
+        self.unary("cast", x, |x| x.cast(host_dtype(to)))
     }
 
     fn detach(&mut self, x: Resource<Handle>) -> Result<Resource<Handle>> {
-        self.unary(x, |x| Ok(x.detach()))
+        self.unary("detach", x, |x| Ok(x.detach()))
     }
 
     fn gather(&mut self, x: Resource<Handle>, dim: i32, index: Resource<Handle>) -> Result<Resource<Handle>> {
-        self.binary(x, index, |x, index| x.gather(dim, index))
+        self.binary("gather", x, index, |x, index| x.gather(dim, index))
     }
 
     fn index_select(
@@ -156,7 +164,7 @@ impl HostTensor for State {
         dim: i32,
         index: Resource<Handle>,
     ) -> Result<Resource<Handle>> {
-        self.binary(x, index, |x, index| x.index_select(dim, index))
+        self.binary("index_select", x, index, |x, index| x.index_select(dim, index))
     }
 
     fn segment_sum(
@@ -165,7 +173,7 @@ impl HostTensor for State {
         segments: Resource<Handle>,
         count: u64,
     ) -> Result<Resource<Handle>> {
-        self.binary(x, segments, |x, segments| x.segment_sum(segments, count))
+        self.binary("segment_sum", x, segments, |x, segments| x.segment_sum(segments, count))
     }
 
     fn segment_mean(
@@ -174,7 +182,7 @@ impl HostTensor for State {
         segments: Resource<Handle>,
         count: u64,
     ) -> Result<Resource<Handle>> {
-        self.binary(x, segments, |x, segments| x.segment_mean(segments, count))
+        self.binary("segment_mean", x, segments, |x, segments| x.segment_mean(segments, count))
     }
 
     fn choose(
@@ -183,16 +191,18 @@ impl HostTensor for State {
         on_true: Resource<Handle>,
         on_false: Resource<Handle>,
     ) -> Result<Resource<Handle>> {
-        self.operate(|state| {
+        self.operate("choose", &[&mask, &on_true, &on_false], |state| {
             let (mask, scope) = (state.scope.get(&mask)?, &state.scope);
             Ok(mask.choose(scope.get(&on_true)?, scope.get(&on_false)?)?)
         })
     }
 
     fn to_list(&mut self, x: Resource<Handle>) -> Result<Vec<f64>> {
-        self.count()?;
-        self.check_list(self.scope.get(&x)?.elem_count() as u64)?;
-        self.on_host_time(|state| Ok(state.scope.get(&x)?.to_list()?))
+        self.traced("to_list", &[&x], |state| {
+            state.count()?;
+            state.check_list(state.scope.get(&x)?.elem_count() as u64)?;
+            state.on_host_time(|state| Ok(state.scope.get(&x)?.to_list()?))
+        })
     }
 
     fn drop(&mut self, x: Resource<Handle>) -> wasmtime::Result<()> {
@@ -204,19 +214,19 @@ impl HostTensor for State {
 impl Host for State {
     fn from_list(&mut self, values: Vec<f64>, shape: Vec<u64>, dtype: Dtype) -> Result<Resource<Handle>> {
         self.check_list(values.len() as u64)?;
-        self.operate(|_| Ok(swift_tensor::from_list(&values, &shape, host_dtype(dtype))?))
+        self.operate("from_list", &[], |_| Ok(swift_tensor::from_list(&values, &shape, host_dtype(dtype))?))
     }
 
     fn full(&mut self, value: f64, shape: Vec<u64>, dtype: Dtype) -> Result<Resource<Handle>> {
-        self.operate(|_| Ok(swift_tensor::full(value, &shape, host_dtype(dtype))?))
+        self.operate("full", &[], |_| Ok(swift_tensor::full(value, &shape, host_dtype(dtype))?))
     }
 
     fn arange(&mut self, count: u64) -> Result<Resource<Handle>> {
-        self.operate(|_| Ok(swift_tensor::arange(count)?))
+        self.operate("arange", &[], |_| Ok(swift_tensor::arange(count)?))
     }
 
     fn uniform(&mut self, low: f64, high: f64, shape: Vec<u64>, dtype: Dtype) -> Result<Resource<Handle>> {
-        self.draw(|seed| swift_tensor::uniform(low, high, &shape, host_dtype(dtype), seed))
+        self.draw("uniform", |seed| swift_tensor::uniform(low, high, &shape, host_dtype(dtype), seed))
     }
 
     fn normal(
@@ -226,15 +236,15 @@ impl Host for State {
         shape: Vec<u64>,
         dtype: Dtype,
     ) -> Result<Resource<Handle>> {
-        self.draw(|seed| swift_tensor::normal(mean, deviation, &shape, host_dtype(dtype), seed))
+        self.draw("normal", |seed| swift_tensor::normal(mean, deviation, &shape, host_dtype(dtype), seed))
     }
 
     fn cat(&mut self, tensors: Vec<Resource<Handle>>, dim: i32) -> Result<Resource<Handle>> {
-        self.many(tensors, |tensors| swift_tensor::cat(tensors, dim))
+        self.many("cat", tensors, |tensors| swift_tensor::cat(tensors, dim))
     }
 
     fn stack(&mut self, tensors: Vec<Resource<Handle>>, dim: i32) -> Result<Resource<Handle>> {
-        self.many(tensors, |tensors| swift_tensor::stack(tensors, dim))
+        self.many("stack", tensors, |tensors| swift_tensor::stack(tensors, dim))
     }
 
     fn convert_error(&mut self, failure: Failure) -> wasmtime::Result<Error> {

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::bindings::metric::exports::swift::plugin::metric as contract;
 use crate::guest::Guest;
 use crate::host::batch::{BATCH, POLICY};
-use crate::store::Views;
+use crate::store::{Usage, Views};
 use crate::views::{BatchView, OutputsView};
 
 /// A plugin at work as a metric.
@@ -22,6 +22,11 @@ impl MetricPlugin {
     /// The plugin's name.
     pub fn name(&self) -> &str {
         self.guest.name()
+    }
+
+    /// What the last call took.
+    pub fn usage(&self) -> Usage {
+        self.guest.usage()
     }
 
     /// Shows it one batch of the validation set.

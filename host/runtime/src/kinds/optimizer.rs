@@ -4,7 +4,7 @@ use crate::Result;
 use crate::bindings::optimizer::exports::swift::plugin::optimizer as contract;
 use crate::guest::Guest;
 use crate::instance::Rejection;
-use crate::store::{State, Views};
+use crate::store::{State, Usage, Views};
 
 /// A trained parameter, as an optimiser sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,11 @@ impl OptimizerPlugin {
     /// The plugin's name.
     pub fn name(&self) -> &str {
         self.guest.name()
+    }
+
+    /// What the last call took.
+    pub fn usage(&self) -> Usage {
+        self.guest.usage()
     }
 
     /// The tensors to keep for a parameter.

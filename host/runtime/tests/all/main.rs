@@ -14,3 +14,5 @@ mod limits;
 mod sandbox;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trace;

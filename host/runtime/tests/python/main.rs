@@ -29,8 +29,9 @@ fn plugin(name: &str) -> Plugin {
     });
     // An interpreter takes seconds to compile.
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
-    let registry =
-        REGISTRY.get_or_init(|| Registry::new(Engine::new(EngineOptions { cache_directory }).unwrap(), &[]));
+    let registry = REGISTRY.get_or_init(|| {
+        Registry::new(Engine::new(EngineOptions { cache_directory, trace: None }).unwrap(), &[])
+    });
     registry.resolve(&format!("{folder}/{name}.wasm")).unwrap()
 }
 
