@@ -5,6 +5,8 @@ mod bad_input;
 #[cfg(test)]
 mod distribution;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod plugin_check;
 #[cfg(test)]
 mod resume;

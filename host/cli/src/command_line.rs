@@ -19,6 +19,7 @@ use swift_runtime::{EngineOptions, Trace};
 use crate::arguments::{Command, CommandLine, PluginCommand, RunArguments, finish, spellings};
 use crate::console::Console;
 use crate::directories;
+use crate::grants::GrantTable;
 use crate::migrating::WITHOUT_EFFECT;
 use crate::normalise::{flag_names, normalise};
 use crate::plugins::{Plugins, Selection, Values};
@@ -42,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) selection: Selection,
     /// The hyper-parameters that were given, for each plugin.
     pub(crate) values: Values,
+    /// What plugins are granted.
+    pub(crate) grants: GrantTable,
     /// All that was said, as a recipe.
     pub(crate) said: toml::Table,
     /// What the user should know of flags that were accepted without effect.
@@ -70,7 +73,8 @@ pub(crate) fn parse(
 }
 
 fn plugins(trace: Option<Arc<dyn Trace>>) -> anyhow::Result<Plugins> {
-    let options = EngineOptions { cache_directory: directories::cache("plugins"), trace };
+    let options =
+        EngineOptions { cache_directory: directories::cache("plugins"), trace, ..EngineOptions::default() };
     Plugins::standard(options, directories::cache("downloads"))
 }
 
@@ -88,6 +92,7 @@ fn understand(mut words: Vec<OsString>, look: &FirstLook, plugins: &Plugins) -> 
     let matches = matches.subcommand_matches("run").unwrap_or(&matches);
     let arguments = RunArguments::from_arg_matches(matches)?;
     let values = selection.values(&arguments.plugins.plugin_arg, matches)?;
+    let grants = GrantTable::parse(&arguments.plugins.grant, &selection)?;
     let said = recipe::merged(&run, matches);
     let mut notes = notes(matches);
     notes.extend(
@@ -95,7 +100,7 @@ fn understand(mut words: Vec<OsString>, look: &FirstLook, plugins: &Plugins) -> 
             .moving(names)
             .map(|origin| format!("a tag may move: to have the same plugin again, name it `{origin}`")),
     );
-    Ok(Run { arguments, values, said, notes, selection })
+    Ok(Run { arguments, values, grants, said, notes, selection })
 }
 
 /// What must be known before everything can be understood.

@@ -41,6 +41,14 @@ fn kinds(plugin: &Plugin) -> String {
     plugin.kinds().iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// What it may want to be granted.
+fn wants(plugin: &Plugin) -> String {
+    match plugin.wants().as_slice() {
+        [] => "nothing".to_owned(),
+        wants => wants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn inspect(plugin: &Plugin) -> String {
     let info = plugin.info();
     let rows = [
@@ -52,6 +60,7 @@ fn inspect(plugin: &Plugin) -> String {
         ("digest", plugin.digest().to_owned()),
         ("size", format!("{} bytes", plugin.size())),
         ("imports", plugin.imports().join(", ")),
+        ("wants", wants(plugin)),
     ];
     let mut text = String::new();
     for (key, value) in rows {

@@ -9,6 +9,7 @@ use swift_model::Model;
 use swift_runtime::Plugin;
 use swift_train::{LockedData, LockedPlugin, RunLock, file_digests};
 
+use crate::grants::{self, GrantTable};
 use crate::plugins::Values;
 use crate::settings::Settings;
 
@@ -22,6 +23,7 @@ const NOT_LOCKED: [&str; 5] =
 pub(crate) struct Parts<'a> {
     pub(crate) plugins: Vec<&'a Plugin>,
     pub(crate) values: &'a Values,
+    pub(crate) grants: &'a GrantTable,
     pub(crate) model: &'a Model,
     pub(crate) reference: Option<&'a Model>,
     pub(crate) teacher: Option<&'a Model>,
@@ -35,6 +37,7 @@ pub(crate) fn arguments(settings: &Settings, parts: &Parts<'_>) -> anyhow::Resul
     let names: Vec<&str> = parts.plugins.iter().map(|plugin| plugin.name()).collect();
     arguments.insert("plugin".into(), json!(names));
     arguments.insert("plugin_arguments".into(), json!(parts.values));
+    arguments.insert("grants".into(), parts.grants.to_json().into());
     arguments.insert("swift_host_version".into(), VERSION.into());
     Ok(arguments)
 }
@@ -59,19 +62,20 @@ pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<Run
     });
     Ok(RunLock {
         versions: BTreeMap::from([("swift-host".to_owned(), VERSION.to_owned())]),
-        plugins: parts.plugins.iter().map(|plugin| locked(plugin, parts.values)).collect(),
+        plugins: parts.plugins.iter().map(|plugin| locked(plugin, parts)).collect(),
         models: models(settings, parts)?,
         data: sources.collect(),
         settings: told,
     })
 }
 
-fn locked(plugin: &Plugin, values: &Values) -> (String, LockedPlugin) {
+fn locked(plugin: &Plugin, parts: &Parts<'_>) -> (String, LockedPlugin) {
     let locked = LockedPlugin {
         digest: plugin.digest().to_owned(),
         version: plugin.info().version.clone(),
         origin: plugin.origin().to_string(),
-        arguments: values.get(plugin.name()).cloned().unwrap_or_default(),
+        arguments: parts.values.get(plugin.name()).cloned().unwrap_or_default(),
+        grants: parts.grants.of(plugin).map(grants::object).unwrap_or_default(),
     };
     (plugin.name().to_owned(), locked)
 }

@@ -10,6 +10,7 @@ mod command_line;
 mod console;
 mod dataset_adapter;
 mod directories;
+mod grants;
 mod inspect;
 mod interrupt;
 mod lock;

@@ -12,11 +12,18 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use toml::{Table, Value};
 
+use crate::grants::AS;
 use crate::plugins::is_parameter;
 use crate::report::{UsageError, context};
 
 /// The flag whose value may be a table: `plugin_arg.beta = 0.2`, `plugin_arg.dpo.beta = 0.2`.
 const PLUGIN_ARGUMENT: &str = "plugin-arg";
+
+/// A table `[grants.NAME]` stands for this flag.
+const GRANT: &str = "grant";
+
+/// Flags that add up: those of the recipe come first, and the command line's after them.
+const ADDED_UP: [&str; 2] = [PLUGIN_ARGUMENT, GRANT];
 
 /// A recipe that was read.
 #[derive(Debug, Default)]
@@ -38,10 +45,10 @@ impl Recipe {
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             UsageError::new(format!("`{}` is not a TOML file", path.display())).caused_by(error)
         })?;
-        let flags = table.into_iter().map(|(key, value)| {
-            let flag = key.replace('_', "-");
-            let values = if flag == PLUGIN_ARGUMENT { plugin_arguments("", value) } else { values(value) };
-            (flag, values)
+        let flags = table.into_iter().map(|(key, value)| match (key.replace('_', "-"), value) {
+            (flag, value) if flag == PLUGIN_ARGUMENT => (flag, plugin_arguments("", value)),
+            (flag, Value::Table(plugins)) if flag == "grants" => (GRANT.to_owned(), grants(plugins)),
+            (flag, value) => (flag, values(value)),
         });
         Ok(Self { path: path.to_owned(), flags: flags.collect() })
     }
@@ -51,10 +58,13 @@ impl Recipe {
         self.flags.iter().find(|(name, _)| name == flag).map(|(_, values)| values.as_slice())
     }
 
-    /// The flags that are not among `given`, as arguments. Arguments of plugins add up, the later one of the same name wins.
+    /// The flags that are not among `given`, as arguments. Arguments of plugins and grants add up, the later one of the
+    /// same name wins.
     pub(crate) fn arguments(&self, given: &HashSet<&str>) -> Vec<OsString> {
-        let flags =
-            self.flags.iter().filter(|(name, _)| name == PLUGIN_ARGUMENT || !given.contains(name.as_str()));
+        let flags = self
+            .flags
+            .iter()
+            .filter(|(name, _)| ADDED_UP.contains(&name.as_str()) || !given.contains(name.as_str()));
         flags
             .flat_map(|(name, values)| values.iter().map(move |value| format!("--{name}={value}").into()))
             .collect()
@@ -127,6 +137,30 @@ fn plugin_arguments(prefix: &str, value: Value) -> Vec<String> {
     }
 }
 
+/// `NAME.KEY=VALUE` for each entry of the plugins' tables: lists as several, and a table of directories, in which their
+/// names come first, as `DIRECTORY::NAME`.
+fn grants(plugins: Table) -> Vec<String> {
+    let of_key = |name: &str, key: &str, value: Value| -> Vec<String> {
+        let values = match value {
+            Value::Table(named) => {
+                named.into_iter().map(|(guest, host)| format!("{}{AS}{guest}", text(host))).collect()
+            }
+            value => values(value),
+        };
+        values.into_iter().map(|value| format!("{name}.{key}={value}")).collect()
+    };
+    let of_plugin = |(name, value): (String, Value)| -> Vec<String> {
+        match value {
+            Value::Table(keys) => {
+                keys.into_iter().flat_map(|(key, value)| of_key(&name, &key, value)).collect()
+            }
+            // What is no table is refused where the flag is read.
+            value => values(value).into_iter().map(|value| format!("{name}={value}")).collect(),
+        }
+    };
+    plugins.into_iter().flat_map(of_plugin).collect()
+}
+
 /// All that was said, by flags and recipe together, as a recipe that says it again.
 pub(crate) fn merged(run: &clap::Command, matches: &clap::ArgMatches) -> Table {
     let said = run.get_arguments().filter(|argument| {
@@ -196,6 +230,19 @@ mod tests {
         let recipe = recipe("plugin_arg = { beta = 0.2, dpo.label_smoothing = 0.1, x.names = ['a'] }");
         let arguments = recipe.get("plugin-arg").unwrap();
         assert_eq!(arguments, ["beta=0.2", "dpo.label_smoothing=0.1", "x.names=[\"a\"]"]);
+    }
+
+    #[test]
+    fn grants_are_tables() {
+        let recipe = recipe(
+            "[grants.x]\nread = ['a', 'b']\nwrite = { '/out' = './out' }\nenv = 'KEY'\nmemory = 64\n[grants]\ny = 1",
+        );
+        let expected = ["x.env=KEY", "x.memory=64", "x.read=a", "x.read=b", "x.write=./out::/out", "y=1"];
+        let mut grants = recipe.get("grant").unwrap().to_vec();
+        grants.sort();
+        assert_eq!(grants, expected);
+        recipe.check(&run()).unwrap();
+        assert_eq!(recipe.arguments(&HashSet::from(["grant"])).len(), expected.len(), "flags add to them");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use jiff::ZonedDateTime;
 use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Renderer, Template, Tokenizer, Weigher};
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
-use swift_runtime::{Kind, Limits, Plugin};
+use swift_runtime::{Kind, Plugin};
 use swift_tensor::Device;
 use swift_train::{Callback, Ending, Metric, Output, ScheduleRule, Summary, Training, UpdateRule};
 
@@ -18,6 +18,7 @@ use crate::command_line::Run;
 use crate::console::Console;
 use crate::dataset_adapter::DatasetAdapter;
 use crate::directories;
+use crate::grants::{self, Allowances};
 use crate::lock::{self, Parts};
 use crate::pins::Pins;
 use crate::plugins::{Plugins, Selection};
@@ -49,7 +50,7 @@ pub(crate) fn run(
     console: &Console,
     interrupt: Arc<AtomicBool>,
 ) -> anyhow::Result<(Summary, PathBuf)> {
-    let Run { mut arguments, selection, values, said, notes } = run;
+    let Run { mut arguments, selection, values, grants, said, notes } = run;
     notes.iter().for_each(|note| console.note(note));
     settings::check(&arguments)?;
     let config = ModelConfig::read(&arguments.model.model)?;
@@ -60,24 +61,24 @@ pub(crate) fn run(
     // Before anything is started; which of the others act is known when everything is read.
     pins.check(selection.plugins().filter(|plugin| acts_always(plugin)))?;
 
-    let limits = settings::limits(&arguments)?;
+    let allowances = Allowances { limits: settings::limits(&arguments)?, grants: &grants };
     let no_values = serde_json::Map::new();
     let values_of = |plugin: &Plugin| values.get(plugin.name()).unwrap_or(&no_values);
     let loss = selection.of_kind(Kind::Loss).next().context("No loss takes part in this run")?;
-    let loss = loss.loss(values_of(loss), &limits)?;
+    let loss = loss.loss(values_of(loss), &allowances.of(loss))?;
     let requirements = loss.requirements();
     let settings = Settings::resolve(arguments, &config, requirements)?;
     let callbacks = start_all(&selection, Kind::Callback, |plugin| {
-        Ok(Box::new(plugin.callback(values_of(plugin), &limits)?) as Box<dyn Callback>)
+        Ok(Box::new(plugin.callback(values_of(plugin), &allowances.of(plugin))?) as Box<dyn Callback>)
     })?;
     let metrics = start_all(&selection, Kind::Metric, |plugin| {
-        Ok(Box::new(plugin.metric(values_of(plugin), &limits)?) as Box<dyn Metric>)
+        Ok(Box::new(plugin.metric(values_of(plugin), &allowances.of(plugin))?) as Box<dyn Metric>)
     })?;
     let schedule = start_all(&selection, Kind::Schedule, |plugin| {
-        Ok(Box::new(plugin.schedule(values_of(plugin), &limits)?) as Box<dyn ScheduleRule>)
+        Ok(Box::new(plugin.schedule(values_of(plugin), &allowances.of(plugin))?) as Box<dyn ScheduleRule>)
     })?;
     let optimizer = start_all(&selection, Kind::Optimizer, |plugin| {
-        Ok(Box::new(plugin.optimizer(values_of(plugin), &limits)?) as Box<dyn UpdateRule>)
+        Ok(Box::new(plugin.optimizer(values_of(plugin), &allowances.of(plugin))?) as Box<dyn UpdateRule>)
     })?;
 
     let mut kinds = vec![Kind::Dataset, Kind::Model];
@@ -87,13 +88,13 @@ pub(crate) fn run(
     let standard = plugins.of_kinds(&kinds)?;
     let candidates = |kind| candidates(kind, &selection, &standard);
     let template =
-        Source { settings: &settings, selection: &selection, standard: &standard, limits: &limits };
+        Source { settings: &settings, selection: &selection, standard: &standard, allowances: &allowances };
     let mut template = template.template(&Tokenizer::load(config.folder())?, values_of)?;
     let (dataset, validation) =
-        datasets(&settings, &mut template, candidates(Kind::Dataset), &limits, console)?;
+        datasets(&settings, &mut template, candidates(Kind::Dataset), &allowances, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
     let Models { model, reference, teacher, definitions } =
-        models(&settings, &config, requirements.reference, candidates(Kind::Model), &limits)?;
+        models(&settings, &config, requirements.reference, candidates(Kind::Model), &allowances)?;
 
     let sources =
         [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
@@ -110,6 +111,7 @@ pub(crate) fn run(
     let parts = Parts {
         plugins: selection.plugins().filter(|plugin| acts(plugin)).chain(others).collect(),
         values: &values,
+        grants: &grants,
         model: &model,
         reference: reference.as_ref(),
         teacher: teacher.as_ref(),
@@ -117,6 +119,11 @@ pub(crate) fn run(
         validation: validation.as_ref(),
     };
     pins.check(parts.plugins.iter().copied())?;
+    for plugin in &parts.plugins {
+        if let Some(granted) = grants.of(plugin) {
+            console.line(&format!("`{}` may {}", plugin.name(), grants::sentence(granted)));
+        }
+    }
     let output = Output {
         folder: folder.clone(),
         arguments: lock::arguments(&settings, &parts)?,
@@ -160,7 +167,7 @@ struct Source<'a> {
     settings: &'a Settings,
     selection: &'a Selection,
     standard: &'a [Plugin],
-    limits: &'a Limits,
+    allowances: &'a Allowances<'a>,
 }
 
 impl<'a> Source<'a> {
@@ -170,19 +177,23 @@ impl<'a> Source<'a> {
         tokenizer: &Tokenizer,
         values_of: impl Fn(&'a Plugin) -> &'a serde_json::Map<String, serde_json::Value>,
     ) -> anyhow::Result<Template> {
-        let Source { settings, selection, standard, limits } = *self;
+        let Source { settings, selection, standard, allowances } = *self;
         let options = settings.template.clone();
         let rules = settings.loss_scale_rules.as_str();
         let mut candidates = candidates(Kind::LossScale, selection, standard);
         let chosen = selection.of_kind(Kind::LossScale).next();
         let weigher = match (chosen, rules) {
-            (Some(plugin), "") => Some(LossScaleRule::start(plugin, values_of(plugin), limits)?),
+            (Some(plugin), "") => {
+                Some(LossScaleRule::start(plugin, values_of(plugin), &allowances.of(plugin))?)
+            }
             (None, "") => None,
             _ => {
                 let mut arguments = serde_json::Map::new();
                 arguments.insert("rules".into(), rules.into());
                 let plugin = candidates.next();
-                plugin.map(|plugin| LossScaleRule::start(plugin, &arguments, limits)).transpose()?
+                plugin
+                    .map(|plugin| LossScaleRule::start(plugin, &arguments, &allowances.of(plugin)))
+                    .transpose()?
             }
         };
         let weigher = weigher.map(|weigher| Box::new(weigher) as Box<dyn Weigher>);
@@ -194,8 +205,9 @@ impl<'a> Source<'a> {
             }
             return Ok(Template::of_model(tokenizer, options)?);
         };
-        let renderers = self::candidates(Kind::Template, selection, standard)
-            .map(|plugin| Ok(Box::new(ChatTemplates::start(plugin, limits)?) as Box<dyn Renderer>));
+        let renderers = self::candidates(Kind::Template, selection, standard).map(|plugin| {
+            Ok(Box::new(ChatTemplates::start(plugin, &allowances.of(plugin))?) as Box<dyn Renderer>)
+        });
         let renderers = renderers.collect::<anyhow::Result<Vec<_>>>()?;
         Ok(Template::new(name, renderers, weigher, tokenizer, options)?)
     }
@@ -205,18 +217,25 @@ impl<'a> Source<'a> {
 fn datasets<'a>(
     settings: &Settings,
     template: &mut Template,
-    plugins: impl Iterator<Item = &'a Plugin>,
-    limits: &Limits,
+    plugins: impl Iterator<Item = &'a Plugin> + Clone,
+    allowances: &Allowances<'_>,
     console: &Console,
 ) -> anyhow::Result<(Dataset, Option<Dataset>)> {
     let data = &settings.arguments.data;
+    let mut options = settings.data.clone();
+    // What an adapter finds outside of its sandbox may change, and the cache knows nothing of it.
+    if plugins.clone().any(|plugin| allowances.grants.of(plugin).is_some()) {
+        options.cache_directory = None;
+    }
     let mut adapters = plugins
-        .map(|plugin| Ok(Box::new(DatasetAdapter::start(plugin, limits)?) as Box<dyn Adapter>))
+        .map(
+            |plugin| Ok(Box::new(DatasetAdapter::start(plugin, &allowances.of(plugin))?) as Box<dyn Adapter>),
+        )
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut load = |files: &[String]| {
         let specifications =
             files.iter().map(|file| file.parse()).collect::<Result<Vec<DatasetSpec>, _>>()?;
-        let dataset = Dataset::load(&specifications, &mut adapters, template, &settings.data)?;
+        let dataset = Dataset::load(&specifications, &mut adapters, template, &options)?;
         console.line(&dataset.report().to_string());
         anyhow::Ok(dataset)
     };
@@ -241,12 +260,13 @@ fn models<'a>(
     config: &ModelConfig,
     with_reference: bool,
     plugins: impl Iterator<Item = &'a Plugin> + Clone,
-    limits: &Limits,
+    allowances: &Allowances<'_>,
 ) -> anyhow::Result<Models> {
     let options = LoadOptions { dtype: settings.dtype, device: Device::Cpu };
     let load = |config: &ModelConfig| {
-        let candidates =
-            plugins.clone().map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(limits)?)));
+        let candidates = plugins
+            .clone()
+            .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&allowances.of(plugin))?)));
         let (name, definition) = find_model_plugin(config, candidates)?;
         anyhow::Ok((Model::load(config.folder(), definition, &options)?, name))
     };

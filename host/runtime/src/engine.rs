@@ -11,6 +11,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::bindings::imports::Imports;
+use crate::limits::Limits;
 use crate::store::State;
 use crate::{Error, Result, Trace, wasi};
 
@@ -18,13 +19,26 @@ use crate::{Error, Result, Trace, wasi};
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// How to make an [`Engine`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Where compiled plugins are kept, an absolute path; without it each start compiles them again. The folder is made if
     /// need be, and wasmtime keeps it below half a gigabyte. Who can write there can run code in this process.
     pub cache_directory: Option<PathBuf>,
     /// Who is told of each operation that plugins ask for; without one, tracing costs nothing.
     pub trace: Option<Arc<dyn Trace>>,
+    /// What a plugin may take while it is loaded, which is when it says what it is: 256 MiB of memory and 10 s.
+    pub loading: Limits,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let (memory_bytes, call_time) = (256 << 20, Duration::from_secs(10));
+        Self {
+            cache_directory: None,
+            trace: None,
+            loading: Limits { memory_bytes, call_time, ..Limits::default() },
+        }
+    }
 }
 
 /// Compiles and runs plugins. Cheap to clone; a process needs one.
@@ -38,6 +52,7 @@ struct Inner {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
     ticks: Arc<AtomicU64>,
+    loading: Limits,
     /// The ticker ends when this is dropped.
     _ticker: Sender<()>,
 }
@@ -85,7 +100,7 @@ impl Engine {
                 engine.increment_epoch();
             }
         })?;
-        let inner = Arc::new(Inner { wasmtime, linker, ticks, _ticker: ticker });
+        let inner = Arc::new(Inner { wasmtime, linker, ticks, loading: options.loading, _ticker: ticker });
         Ok(Self { inner, trace: options.trace })
     }
 
@@ -104,6 +119,11 @@ impl Engine {
 
     pub(crate) fn linker(&self) -> &Linker<State> {
         &self.inner.linker
+    }
+
+    /// What a plugin may take while it is loaded.
+    pub(crate) fn loading(&self) -> &Limits {
+        &self.inner.loading
     }
 
     /// Counts up by one each [`TICK`].

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use crate::grants::Denial;
 use crate::limits::Breach;
 use crate::{Kind, ParameterType, nearest};
 
@@ -114,6 +115,8 @@ pub enum Error {
         function: &'static str,
         /// What the plugin said.
         message: String,
+        /// What it had asked for before and was not granted.
+        denied: Vec<Denial>,
     },
     /// A component whose exports have the right names and the wrong types.
     #[error("`{plugin}` does not export `{interface}` as the contract says: {message}")]
@@ -134,6 +137,18 @@ pub enum Error {
         function: &'static str,
         /// The plugin's last words.
         message: String,
+        /// What it had asked for before and was not granted.
+        denied: Vec<Denial>,
+    },
+    /// Something that was granted to a plugin is not there.
+    #[error("The plugin `{plugin}` can't be granted {grant}: {cause}")]
+    Grant {
+        /// The plugin.
+        plugin: String,
+        /// Which directory, variable or host.
+        grant: String,
+        /// Why.
+        cause: String,
     },
     /// The plugin was stopped because it took too much of something. The next call starts it anew.
     #[error("The plugin `{plugin}` was stopped in `{function}`: it {breach}")]
@@ -208,11 +223,14 @@ impl Error {
                 Some(format!("its parameters are `{}`", nearest::sorted(argument, known).join("`, `")))
             }
             Self::UnknownArgument { .. } => Some("it has no parameters".into()),
-            Self::Failed { .. } => {
-                Some("these are the plugin's own words; its documentation may say more".into())
+            Self::Failed { plugin, denied, .. } => {
+                let words = "these are the plugin's own words; its documentation may say more";
+                Some(with_denials(words, plugin, denied))
             }
-            Self::Crash { .. } | Self::WrongResult { .. } => Some(
-                "this is a mistake in the plugin; log lines of the level `debug` show where it came from"
+            Self::Crash { plugin, denied, .. } => Some(with_denials(MISTAKE, plugin, denied)),
+            Self::WrongResult { .. } => Some(MISTAKE.into()),
+            Self::Grant { .. } => Some(
+                "directories, environment variables and names of hosts must be there when a run starts"
                     .into(),
             ),
             Self::Limit { breach, .. } => Some(breach.hint().into()),
@@ -234,6 +252,17 @@ impl From<Error> for swift_tensor::Error {
             Error::Native(cause) => cause,
             other => Self::Other(other.to_string()),
         }
+    }
+}
+
+const MISTAKE: &str =
+    "this is a mistake in the plugin; log lines of the level `debug` show where it came from";
+
+/// A hint, or rather which grants are missing: a plugin that was denied something often fails of it.
+fn with_denials(hint: &str, plugin: &str, denied: &[Denial]) -> String {
+    match denied {
+        [] => hint.to_owned(),
+        denied => denied.iter().map(|denial| denial.hint(plugin)).collect::<Vec<_>>().join("; "),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Instance, InstancePre, ResourceTableError};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::log::Level;
@@ -40,7 +40,7 @@ pub(crate) fn new(
     component: &InstancePre<State>,
     limits: &Limits,
 ) -> Result<(Store<State>, Instance)> {
-    let mut store = store::new(engine, plugin.clone(), limits);
+    let mut store = store::new(engine, plugin.clone(), limits)?;
     let instance = call(
         &mut store,
         "instantiate",
@@ -81,7 +81,9 @@ fn rejected(state: &mut State, function: &'static str, rejection: Rejection) -> 
     match (rejection, state.non_finite.take()) {
         (Rejection::Wrong(message), _) => Error::WrongResult { plugin, function, message },
         (Rejection::Failed(_), Some(cause)) => Error::Tensor { plugin, function, cause },
-        (Rejection::Failed(message), None) => Error::Failed { plugin, function, message },
+        (Rejection::Failed(message), None) => {
+            Error::Failed { plugin, function, message, denied: state.denials.all() }
+        }
     }
 }
 
@@ -95,10 +97,17 @@ fn crashed(state: &mut State, function: &'static str, error: &wasmtime::Error, o
     if let Some(cause) = state.non_finite.take() {
         return Error::Tensor { plugin, function, cause };
     }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        let breach = Breach::Resources(state.limits.resources);
+        return Error::Limit { plugin, function, breach };
+    }
     let cause = error.root_cause().to_string();
-    // wasmtime has no public type for this one.
-    if cause.contains("fuel allocated for hostcalls") {
-        let breach = Breach::Copied(state.limits.copied_bytes);
+    // wasmtime has no public types for these.
+    let untyped = [
+        ("fuel allocated for hostcalls", Breach::Copied(state.limits.copied_bytes)),
+        ("store handle limit exceeded", Breach::Handles(state.limits.handles)),
+    ];
+    if let Some((_, breach)) = untyped.into_iter().find(|(words, _)| cause.contains(words)) {
         return Error::Limit { plugin, function, breach };
     }
     let cause = match error.downcast_ref::<I32Exit>() {
@@ -106,7 +115,7 @@ fn crashed(state: &mut State, function: &'static str, error: &wasmtime::Error, o
         None => cause,
     };
     let said = state.panic.take().or_else(|| last_line(output).map(str::to_owned));
-    Error::Crash { plugin, function, message: said.unwrap_or(cause) }
+    Error::Crash { plugin, function, message: said.unwrap_or(cause), denied: state.denials.all() }
 }
 
 /// The line of a crash's output that says most: runtimes end with the message, Rust's with a note after it.

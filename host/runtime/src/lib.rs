@@ -14,7 +14,7 @@
 //! the plugin dropped them.
 //!
 //! **What a plugin can't do.** It has no files, no network, no environment and no way to sleep; WASI is there because
-//! languages' runtimes import it, and grants nothing. What it takes is limited ([`Limits`]). Each plugin at work has a
+//! languages' runtimes import it, and offers what was granted ([`Grants`]), by default nothing. What it takes is limited ([`Limits`]). Each plugin at work has a
 //! store of its own: when it crashes or is stopped, the call gives an [`Error`] that names it, no other plugin notices,
 //! and the next call starts it anew with the same hyper-parameters.
 //!
@@ -30,6 +30,7 @@ mod contract;
 mod engine;
 mod error;
 mod exports;
+mod grants;
 mod guest;
 mod host;
 mod instance;
@@ -44,12 +45,14 @@ mod scope;
 mod store;
 mod trace;
 mod views;
+mod waiting;
 mod wasi;
 
 pub use architecture::{Architecture, Head, Parameter, Role, RotaryTable};
 pub use arguments::{Info, ParameterInfo, ParameterType};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Error, Result};
+pub use grants::{Access, Denial, GrantedDirectory, Grants, Want};
 pub use kind::Kind;
 pub use kinds::callback::{Action, CallbackPlugin, Event, RunState};
 pub use kinds::dataset::{DatasetPlugin, Message, Outcome, Sample};

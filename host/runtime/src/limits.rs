@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-/// What one plugin may take, and the seed of its random numbers. Each plugin at work has its own.
+use crate::grants::Grants;
+
+/// What one plugin may take and reach, and the seed of its random numbers. Each plugin at work has its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of memory of its own. 1 GiB: a Python interpreter takes 50 MiB, and tensors don't live there.
@@ -24,6 +26,14 @@ pub struct Limits {
     pub copied_bytes: u64,
     /// Lines in the log from a call, 10 000; further ones are counted and left out.
     pub log_lines: u64,
+    /// Bytes in the log from a call, 1 MiB; lines after them are counted and left out.
+    pub log_bytes: u64,
+    /// Resources of WASI at a time, such as files, streams and sockets, 10 000.
+    pub resources: u64,
+    /// Handles at a time, of tensors and of everything else, 1 000 000.
+    pub handles: u64,
+    /// What it may reach outside of its sandbox: nothing. See [`Limits::granting`].
+    pub grants: Grants,
     /// The run's seed, from which the random tensors of losses are drawn.
     pub seed: u64,
 }
@@ -38,7 +48,24 @@ impl Default for Limits {
             list_elements: 1 << 24,
             copied_bytes: 1 << 30,
             log_lines: 10_000,
+            log_bytes: 1 << 20,
+            resources: 10_000,
+            handles: 1_000_000,
+            grants: Grants::default(),
             seed: 42,
+        }
+    }
+}
+
+impl Limits {
+    /// The same with these grants; a memory or a time among them takes the place of the general one.
+    #[must_use]
+    pub fn granting(&self, grants: &Grants) -> Self {
+        Self {
+            memory_bytes: grants.memory_bytes.unwrap_or(self.memory_bytes),
+            call_time: grants.call_time.unwrap_or(self.call_time),
+            grants: grants.clone(),
+            ..self.clone()
         }
     }
 }
@@ -62,6 +89,10 @@ pub enum Breach {
     Operations(u64),
     /// [`Limits::copied_bytes`].
     Copied(u64),
+    /// [`Limits::resources`].
+    Resources(u64),
+    /// [`Limits::handles`].
+    Handles(u64),
 }
 
 impl fmt::Display for Breach {
@@ -73,6 +104,8 @@ impl fmt::Display for Breach {
             Self::Time(allowed) => write!(f, "ran for more than {} seconds", allowed.as_secs_f64()),
             Self::Memory(allowed) => write!(f, "asked for more than {} of memory", bytes(*allowed)),
             Self::Operations(allowed) => write!(f, "asked for more than {allowed} operations on tensors"),
+            Self::Resources(allowed) => write!(f, "held more than {allowed} resources of WASI at once"),
+            Self::Handles(allowed) => write!(f, "held more than {allowed} handles at once"),
             Self::Copied(allowed) => write!(f, "handed more than {} to the host at once", bytes(*allowed)),
         }
     }
@@ -86,6 +119,8 @@ impl Breach {
             Self::Time(_) => "it may loop for ever; the time of operations on tensors does not count",
             Self::Memory(_) => "it may allocate without end; tensors live on the host and don't count",
             Self::Operations(_) => "it may loop for ever",
+            Self::Handles(_) => "it should drop tensors that it is done with",
+            Self::Resources(_) => "it should drop streams, files and sockets that it is done with",
             Self::Copied(_) => "it should hand over less at a time",
         }
     }

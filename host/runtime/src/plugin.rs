@@ -14,6 +14,7 @@ use crate::arguments::Info;
 use crate::bindings::meta::exports::swift::plugin::meta;
 use crate::engine::Engine;
 use crate::exports::{self, Exports};
+use crate::grants::Want;
 use crate::guest::Guest;
 use crate::instance::{self, Rejection};
 use crate::limits::Limits;
@@ -84,7 +85,7 @@ impl Plugin {
         let component =
             engine.linker().instantiate_pre(&component).map_err(|error| missing(label, &error))?;
 
-        let (mut store, instance) = instance::new(engine, &label.into(), &component, &Limits::default())?;
+        let (mut store, instance) = instance::new(engine, &label.into(), &component, engine.loading())?;
         let meta: meta::Guest = exports::find(&component, &mut store, &instance)?;
         for kind in &kinds {
             exports::check(*kind, &component, &mut store, &instance)?;
@@ -114,6 +115,11 @@ impl Plugin {
     /// The interfaces that it imports.
     pub fn imports(&self) -> &[String] {
         &self.0.imports
+    }
+
+    /// What it may want to be granted, by what it imports. Runtimes of languages import more than their programs use.
+    pub fn wants(&self) -> Vec<Want> {
+        Want::of(&self.0.imports)
     }
 
     /// Where it came from.

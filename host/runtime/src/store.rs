@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
+use crate::Result;
 use crate::engine::{Engine, TICK};
+use crate::grants::Denials;
 use crate::limits::{Breach, Limits, Memory};
 use crate::scope::Scope;
 use crate::trace::Trace;
@@ -37,6 +40,15 @@ pub struct Usage {
     pub left_handles: usize,
 }
 
+/// What a call wrote to the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Logged {
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
+    /// Lines that were left out, because there had been too many or too much.
+    pub(crate) omitted: u64,
+}
+
 /// The host's side of one instance of a plugin.
 pub(crate) struct State {
     /// The plugin's name, for the log.
@@ -50,6 +62,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     /// What was written to stdout and stderr and not yet looked at.
     pub(crate) output: Output,
+    /// What it asked WASI for and was not granted.
+    pub(crate) denials: Denials,
     memory: Memory,
     pub(crate) scope: Scope,
     pub(crate) views: Views,
@@ -57,8 +71,8 @@ pub(crate) struct State {
     pub(crate) usage: Usage,
     /// Random tensors drawn in this call.
     pub(crate) draws: u64,
-    /// Lines logged in this call.
-    pub(crate) lines: u64,
+    /// What went to the log in this call.
+    pub(crate) logged: Logged,
     /// What the plugin said in its panic hook.
     pub(crate) panic: Option<String>,
     /// In this call, an operation found a value that is not finite while the host was looking for one.
@@ -68,28 +82,37 @@ pub(crate) struct State {
 }
 
 /// A store for one instance of a plugin.
-pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Store<State> {
+///
+/// # Errors
+/// If something that was granted to it is not there.
+pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Result<Store<State>> {
+    let denials = Denials::default();
+    let wasi = wasi::context(&plugin, &limits.grants, &denials)?;
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(usize::try_from(limits.resources).unwrap_or(usize::MAX));
     let state = State {
         plugin,
         trace: engine.trace(),
         function: "",
         limits: limits.clone(),
-        wasi: wasi::context(),
-        table: ResourceTable::new(),
+        wasi,
+        table,
         output: Output::default(),
+        denials,
         memory: Memory::new(limits.memory_bytes),
         scope: Scope::default(),
         views: Views::default(),
         clock: Clock { ticks: engine.ticks(), start: 0, host: 0 },
         usage: Usage::default(),
         draws: 0,
-        lines: 0,
+        logged: Logged::default(),
         panic: None,
         non_finite: None,
         crashed: false,
     };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
+    store.set_max_component_handles(usize::try_from(limits.handles).unwrap_or(usize::MAX));
     store.set_hostcall_fuel(usize::try_from(limits.copied_bytes).unwrap_or(usize::MAX));
     store.epoch_deadline_callback(|store| {
         let state = store.data();
@@ -98,7 +121,7 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Store<S
         }
         Ok(UpdateDeadline::Continue(1))
     });
-    store
+    Ok(store)
 }
 
 /// Begins a call.
@@ -111,7 +134,7 @@ pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Vie
     state.clock.start();
     state.usage = Usage::default();
     state.draws = 0;
-    state.lines = 0;
+    state.logged = Logged::default();
     state.panic = None;
     state.non_finite = None;
 }
@@ -122,6 +145,12 @@ impl State {
         self.views = Views::default();
         self.usage.left_handles = self.scope.close();
         self.usage
+    }
+
+    /// What is left of the time of a call.
+    pub(crate) fn time_left(&self) -> Duration {
+        let used = u32::try_from(self.clock.plugin()).unwrap_or(u32::MAX);
+        self.limits.call_time.saturating_sub(TICK.saturating_mul(used))
     }
 
     /// Runs `f` without charging its time to the plugin.

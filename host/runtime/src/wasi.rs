@@ -1,5 +1,6 @@
-//! WASI that grants nothing: no files, no network, no environment, no arguments, no sleep, and the same random numbers
-//! each time. It is linked because most languages' runtimes import it. stdout and stderr go to the log.
+//! WASI that offers what was granted and by default nothing: no files, no network, no environment. There are no
+//! arguments, no sleep, and the same random numbers each time. It is linked because most languages' runtimes import it.
+//! stdout and stderr go to the log.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,25 +8,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use wasmtime::StoreContextMut;
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::cli::WasiCliView;
 use wasmtime_wasi::clocks::WasiClocksView;
+use wasmtime_wasi::filesystem::WasiFilesystemView;
+use wasmtime_wasi::p2::bindings::cli::environment::Host as _;
 use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::Host as _;
+use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::Host as _;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Network};
 use wasmtime_wasi::p2::{self, DynOutputStream, OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::sockets::WasiSocketsView;
 use wasmtime_wasi::{Deterministic, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use crate::grants::{Denials, Grants, Want};
 use crate::store::State;
+use crate::{Result, waiting};
 
 /// Bytes of output that are kept between two looks at it; the oldest are lost first.
 const OUTPUT_BYTES: usize = 64 << 10;
 
-/// A context that grants nothing.
-pub(crate) fn context() -> WasiCtx {
+/// A context with what was granted to a plugin.
+///
+/// # Errors
+/// If something that was granted is not there.
+pub(crate) fn context(plugin: &str, grants: &Grants, denials: &Denials) -> Result<WasiCtx> {
     // Hash tables draw their seeds here; a run must repeat.
     let numbers = || Deterministic::new((0..=u8::MAX).collect());
     let mut builder = WasiCtxBuilder::new();
     builder.secure_random(numbers()).insecure_random(numbers()).insecure_random_seed(0);
-    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-    builder.build()
+    grants.open(plugin, &mut builder, denials)?;
+    Ok(builder.build())
 }
 
 /// Adds WASI 0.2 to a linker.
@@ -50,8 +63,46 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             Ok((store.data_mut().clocks().subscribe_duration(0)?,))
         })?;
     }
+    waiting::add_to_linker(linker, VERSION)?;
+    add_denials(linker)?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// Functions that hand out what was granted: they take note of who is given nothing, so that an error can say so.
+fn add_denials(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut preopens = linker.instance(&format!("wasi:filesystem/preopens@{VERSION}"))?;
+    preopens.func_wrap("get-directories", |mut store: StoreContextMut<'_, State>, (): ()| {
+        let state = store.data_mut();
+        if state.limits.grants.directories.is_empty() {
+            state.denials.add(Want::Directories, None);
+        }
+        Ok((state.filesystem().get_directories()?,))
+    })?;
+    let mut environment = linker.instance(&format!("wasi:cli/environment@{VERSION}"))?;
+    environment.func_wrap("get-environment", |mut store: StoreContextMut<'_, State>, (): ()| {
+        let state = store.data_mut();
+        if state.limits.grants.environment.is_empty() {
+            state.denials.add(Want::Environment, None);
+        }
+        Ok((state.cli().get_environment()?,))
+    })?;
+    // Whoever may ask for any name can tell the world what it knows.
+    let mut names = linker.instance(&format!("wasi:sockets/ip-name-lookup@{VERSION}"))?;
+    names.func_wrap(
+        "resolve-addresses",
+        |mut store: StoreContextMut<'_, State>, (network, name): (Resource<Network>, String)| {
+            let state = store.data_mut();
+            if !state.limits.grants.allows_name(&name) {
+                state.denials.add(Want::Hosts, Some(format!("{name}:PORT")));
+                return Ok((Err(ErrorCode::AccessDenied),));
+            }
+            match state.sockets().resolve_addresses(network, name) {
+                Ok(addresses) => Ok((Ok(addresses),)),
+                Err(error) => Ok((Err(error.downcast()?),)),
+            }
+        },
+    )
 }
 
 /// The version of WASI that this version of wasmtime offers. Plugins may import any 0.2.
@@ -75,6 +126,7 @@ impl Output {
     }
 
     fn add(&self, bytes: &[u8]) {
+        let (_, bytes) = bytes.split_at(bytes.len().saturating_sub(OUTPUT_BYTES));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(bytes);
         let excess = kept.len().saturating_sub(OUTPUT_BYTES);

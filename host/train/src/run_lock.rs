@@ -38,6 +38,10 @@ pub struct LockedPlugin {
     pub origin: String,
     /// The hyper-parameters that it was given.
     pub arguments: serde_json::Map<String, Value>,
+    /// What it was granted outside of its sandbox; of environment variables the names. Not compared: as data files,
+    /// directories may move.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub grants: serde_json::Map<String, Value>,
 }
 
 /// A data file in a [`RunLock`].
@@ -166,6 +170,7 @@ mod tests {
             version: "1".into(),
             origin: "standard".into(),
             arguments: serde_json::Map::new(),
+            grants: serde_json::Map::new(),
         };
         let data =
             LockedData { path: "a.jsonl".into(), digest: "sha256:2".into(), rows: 12, validation: false };
@@ -183,6 +188,7 @@ mod tests {
         let mut moved = lock();
         moved.data[0].path = "elsewhere/a.jsonl".into();
         moved.plugins.get_mut("loss").unwrap().origin = "./loss.wasm".into();
+        moved.plugins.get_mut("loss").unwrap().grants.insert("read".into(), json!(["./data"]));
         moved.versions.insert("swift-host".into(), "2".into());
         assert_eq!(moved.changes(&lock()), [""; 0]);
         assert_eq!(moved.changed_versions(&lock()), ["the version of `swift-host` was `1` and is `2`"]);

@@ -21,7 +21,10 @@ use swift_standard_plugins::STANDARD;
 
 fn registry() -> Registry {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
-    Registry::new(Engine::new(EngineOptions { cache_directory, trace: None }).unwrap(), STANDARD)
+    Registry::new(
+        Engine::new(EngineOptions { cache_directory, ..EngineOptions::default() }).unwrap(),
+        STANDARD,
+    )
 }
 
 fn plugin(name: &str) -> Plugin {

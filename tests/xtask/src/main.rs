@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod plugins;
 mod python;
 mod synthetic;
@@ -30,6 +31,11 @@ const COMMANDS: &[Command] = &[
         name: "python",
         summary: "Check the Python SDK, and plugins written with it",
         run: python::run,
+    },
+    Command {
+        name: "fuzz",
+        summary: "Look for bytes that the loader of plugins panics on: `[--seconds N]`",
+        run: fuzz::run,
     },
     Command { name: "plugins", summary: "Build the plugins into target/plugins", run: plugins::run },
 ];

@@ -24,7 +24,10 @@ fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
         let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
-        Registry::new(Engine::new(EngineOptions { cache_directory, trace: None }).unwrap(), STANDARD)
+        Registry::new(
+            Engine::new(EngineOptions { cache_directory, ..EngineOptions::default() }).unwrap(),
+            STANDARD,
+        )
     })
 }
 

@@ -24,6 +24,12 @@ pub(crate) struct PluginArguments {
     /// The `run.lock.json` of an earlier run, for `--locked`
     #[arg(long, value_name = "FILE", requires = "locked")]
     pub(crate) lock: Option<PathBuf>,
+    /// What a plugin may do outside of its sandbox, or take more than others: `reward.read=./data`, also as
+    /// `./data::/data`, `reward.write=./out`, `reward.env=API_KEY`, `reward.hosts=127.0.0.1:8080`, `reward.memory=1024`,
+    /// `reward.timeout=60`
+    #[arg(long, value_name = "NAME.KEY=VALUE")]
+    #[serde(skip)]
+    pub(crate) grant: Vec<String>,
     /// Seconds that one call of a plugin may take, not counting the work it has the host do
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub(crate) plugin_timeout: f64,

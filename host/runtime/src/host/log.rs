@@ -19,13 +19,16 @@ impl Host for State {
 }
 
 impl State {
-    /// Writes a line, unless the call has written as many as it may.
+    /// Writes a line, unless the call has written as many or as much as it may.
     pub(crate) fn log(&mut self, level: Level, message: &str) {
-        self.lines += 1;
-        if self.lines > self.limits.log_lines {
+        let message = shortened(message);
+        let (lines, bytes) = (self.logged.lines + 1, self.logged.bytes + message.len() as u64);
+        if lines > self.limits.log_lines || bytes > self.limits.log_bytes {
+            self.logged.omitted += 1;
             return;
         }
-        let (plugin, message) = (&*self.plugin, shortened(message));
+        (self.logged.lines, self.logged.bytes) = (lines, bytes);
+        let plugin = &*self.plugin;
         match level {
             Level::Trace => tracing::trace!(target: "plugin", plugin, "{message}"),
             Level::Debug => tracing::debug!(target: "plugin", plugin, "{message}"),
@@ -37,7 +40,7 @@ impl State {
 
     /// Says how many lines of the call were left out.
     pub(crate) fn log_omissions(&self) {
-        let omitted = self.lines.saturating_sub(self.limits.log_lines);
+        let omitted = self.logged.omitted;
         if omitted > 0 {
             tracing::warn!(target: "plugin", plugin = &*self.plugin, "{omitted} more lines of one call were left out");
         }

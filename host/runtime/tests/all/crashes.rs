@@ -80,6 +80,13 @@ fn a_handle_that_is_dropped_twice_is_a_crash() {
 }
 
 #[test]
+fn a_borrow_that_is_kept_is_a_crash() {
+    let keep = Guest::untidy_loss(&format!("(global.set $kept (local.get $batch)) {SCALAR}"));
+    let mut loss = load(&keep.encode()).unwrap().loss(&Map::new(), &Limits::default()).unwrap();
+    assert!(message(compute(&mut loss)).contains("crashed in `compute`: borrow handles still remain"));
+}
+
+#[test]
 fn a_crash_while_a_plugin_is_made_is_reported_like_any_other() {
     let guest = Guest::callback().with("(func $start unreachable) (start $start)");
     let text = message(load(&guest.encode()));

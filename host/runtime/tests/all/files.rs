@@ -194,7 +194,8 @@ fn compiled_plugins_are_kept_in_the_folder_that_is_named() {
     };
     for _ in 0..2 {
         let engine =
-            Engine::new(EngineOptions { cache_directory: Some(cache.clone()), trace: None }).unwrap();
+            Engine::new(EngineOptions { cache_directory: Some(cache.clone()), ..EngineOptions::default() })
+                .unwrap();
         Registry::new(engine, &[]).resolve(file.to_str().unwrap()).unwrap();
         assert!(files().iter().any(|size| *size > 1000), "{:?}", files());
     }
@@ -205,6 +206,7 @@ fn a_cache_that_cannot_be_used_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let occupied = folder.path().join("a file");
     std::fs::write(&occupied, "").unwrap();
-    let engine = Engine::new(EngineOptions { cache_directory: Some(occupied), trace: None }).unwrap();
+    let engine =
+        Engine::new(EngineOptions { cache_directory: Some(occupied), ..EngineOptions::default() }).unwrap();
     assert_eq!(Registry::new(engine, &[]).names().count(), 0);
 }

@@ -5,6 +5,8 @@ mod crashes;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod handles;
 #[cfg(test)]
 mod kinds;

@@ -1,57 +1,14 @@
-//! WASI is there, for runtimes that want it, and grants nothing.
+//! WASI is there, for runtimes that want it, and offers nothing that was not granted.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Map;
 use swift_runtime::{Limits, LossPlugin};
 
-use crate::support::{Guest, SCALAR, compute, load, message, string, value};
-
-/// As much of WASI as the tests use.
-const PACKAGES: &[&str] = &[
-    "package wasi:io@0.2.6;
-     interface error { resource error; }
-     interface poll { resource pollable { block: func(); } }
-     interface streams {
-         use error.{error};
-         variant stream-error { last-operation-failed(error), closed }
-         resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
-     }",
-    "package wasi:cli@0.2.6;
-     interface stderr { use wasi:io/streams@0.2.6.{output-stream}; get-stderr: func() -> output-stream; }
-     interface exit { exit-with-code: func(status-code: u8); }
-     interface environment { get-environment: func() -> list<tuple<string, string>>; }",
-    "package wasi:clocks@0.2.6;
-     interface monotonic-clock { use wasi:io/poll@0.2.6.{pollable}; subscribe-duration: func(when: u64) -> pollable; }",
-    "package wasi:random@0.2.6;
-     interface random { get-random-u64: func() -> u64; }",
-    "package wasi:filesystem@0.2.6;
-     interface types { resource descriptor; }
-     interface preopens {
-         use types.{descriptor};
-         get-directories: func() -> list<tuple<descriptor, string>>;
-     }",
-];
-
-const IMPORTS: &str = "
-    import wasi:cli/stderr@0.2.6; import wasi:cli/exit@0.2.6; import wasi:cli/environment@0.2.6;
-    import wasi:clocks/monotonic-clock@0.2.6; import wasi:random/random@0.2.6; import wasi:filesystem/preopens@0.2.6;";
-
-const CORE: &str = r#"
-  (import "wasi:cli/stderr@0.2.6" "get-stderr" (func $get-stderr (result i32)))
-  (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush" (func $stream-write (param i32 i32 i32 i32)))
-  (import "wasi:cli/exit@0.2.6" "exit-with-code" (func $exit (param i32)))
-  (import "wasi:cli/environment@0.2.6" "get-environment" (func $environment (param i32)))
-  (import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $after (param i64) (result i32)))
-  (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))
-  (import "wasi:random/random@0.2.6" "get-random-u64" (func $random (result i64)))
-  (import "wasi:filesystem/preopens@0.2.6" "get-directories" (func $directories (param i32)))
-  (func $complain (param $text i32) (param $length i32)
-    (call $stream-write (call $get-stderr) (local.get $text) (local.get $length) (i32.const 256)))
-"#;
+use crate::support::{Guest, SCALAR, compute, load, message, string, value, wasi};
 
 fn loss(compute: &str) -> LossPlugin {
-    let guest = Guest::loss(compute).importing(PACKAGES, IMPORTS, CORE);
+    let guest = Guest::loss(compute).importing(wasi::PACKAGES, wasi::IMPORTS, wasi::CORE);
     load(&guest.encode()).unwrap().loss(&Map::new(), &Limits::default()).unwrap()
 }
 

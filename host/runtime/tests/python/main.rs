@@ -30,7 +30,10 @@ fn plugin(name: &str) -> Plugin {
     // An interpreter takes seconds to compile.
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let registry = REGISTRY.get_or_init(|| {
-        Registry::new(Engine::new(EngineOptions { cache_directory, trace: None }).unwrap(), &[])
+        Registry::new(
+            Engine::new(EngineOptions { cache_directory, ..EngineOptions::default() }).unwrap(),
+            &[],
+        )
     });
     registry.resolve(&format!("{folder}/{name}.wasm")).unwrap()
 }

@@ -46,7 +46,8 @@ pub(crate) fn string(text: &str) -> String {
 }
 
 /// Texts that every module has at hand.
-const STRINGS: &str = "hostile 1.0 Misbehaves beta Strength 0.5 boom at lib.rs:1 the state rewards/margin first line\nout of ideas\n";
+const STRINGS: &str = "hostile 1.0 Misbehaves beta Strength 0.5 boom at lib.rs:1 the state rewards/margin first line\nout of ideas\n \
+    inside.txt ../outside.txt /etc/hostname link.txt new.txt localhost example.com";
 
 const TENSOR_IMPORTS: &str = r#"
   (import "swift:plugin/tensor@0.1.0" "full" (func $tensor-full (param f64 i32 i32 i32 i32)))
@@ -109,6 +110,10 @@ const LOSS: &str = r#"
   (func (export "swift:plugin/loss@0.1.0#restore-state") (param i32 i32) (result i32)
     (i32.store (i32.const 320) (i32.const 0))
     (i32.const 320))
+"#;
+
+/// Calls `$compute` and gives back what it borrowed.
+const TIDY_COMPUTE: &str = r#"
   (func (export "swift:plugin/loss@0.1.0#compute") (param $batch i32) (param $policy i32) (param $has i32) (param $reference i32) (result i32)
     (call $compute (local.get $batch) (local.get $policy))
     (call $batch-drop (local.get $batch))
@@ -126,6 +131,16 @@ impl Guest {
     pub(crate) fn loss(compute: &str) -> Self {
         let compute =
             format!("(func $compute (param $batch i32) (param $policy i32) (result i32)\n{compute})");
+        Self::new("loss-plugin", format!("{TENSOR_IMPORTS}\n{LOSS}\n{TIDY_COMPUTE}\n{compute}"))
+    }
+
+    /// A loss whose exported `compute` is this text, so that nothing tidies up after it.
+    pub(crate) fn untidy_loss(compute: &str) -> Self {
+        let compute = format!(
+            r#"(func (export "swift:plugin/loss@0.1.0#compute")
+                 (param $batch i32) (param $policy i32) (param $has i32) (param $reference i32) (result i32)
+                 {compute})"#
+        );
         Self::new("loss-plugin", format!("{TENSOR_IMPORTS}\n{LOSS}\n{compute}"))
     }
 

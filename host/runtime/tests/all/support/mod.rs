@@ -2,6 +2,7 @@
 
 mod guest;
 mod views;
+pub(crate) mod wasi;
 
 use std::sync::{Arc, OnceLock};
 
