@@ -1,6 +1,8 @@
 //! The real executable, run as a user would run it.
 
 #[cfg(test)]
+mod author;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod distribution;

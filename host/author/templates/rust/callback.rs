@@ -27,7 +27,10 @@ impl Callback for PluginName {
         seen.lines += 1;
         Ok(match run.metric("loss") {
             Some(loss) if loss < self.limit => {
-                vec![Action::Stop(format!("the loss {loss} is below {} after {} lines", self.limit, seen.lines))]
+                vec![Action::Stop(format!(
+                    "the loss {loss} is below {} after {} lines",
+                    self.limit, seen.lines
+                ))]
             }
             _ => Vec::new(),
         })

@@ -19,9 +19,10 @@ impl Metric for PluginName {
 
     fn observe(&self, sums: &mut Sums, batch: &Batch, policy: &Outputs) -> Result<()> {
         let total = |tensor: Tensor| -> Result<f64> { Ok(tensor.sum_all().to_list()?.iter().sum()) };
-        let hits = policy.predictions()?.eq(batch.labels()).cast(Dtype::Float32);
-        sums.hits += total(hits * batch.label_mask())?;
-        sums.labels += total(batch.label_mask())?;
+        let mask = batch.label_mask();
+        let hits = policy.predictions()?.eq(batch.labels()).cast(mask.dtype()?);
+        sums.hits += total(hits * &mask)?;
+        sums.labels += total(mask)?;
         Ok(())
     }
 

@@ -8,7 +8,10 @@ use swift_standard_plugins::STANDARD;
 use crate::{plugin, texts};
 
 /// What is noted of standard plugins, by the beginning.
-const NOTES: [(&str, &[&str]); 0] = [];
+const NOTES: [(&str, &[&str]); 1] = [(
+    "chat-templates",
+    &["`qwen3_reranker` does not say", "`bge_reranker` leaves", "`yuan` leaves", "`dummy` leaves"],
+)];
 
 const CONFIG: &str = r#"{"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 8,
     "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
