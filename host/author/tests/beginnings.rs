@@ -1,6 +1,6 @@
 //! The projects to begin with, in Rust: each compiles, and its own tests are run here.
 
-#![allow(missing_docs, dead_code, reason = "these are files of other projects")]
+#![allow(missing_docs, dead_code, unreachable_pub, reason = "these are files of other projects")]
 
 #[path = "../templates/rust/callback.rs"]
 mod callback;

@@ -31,7 +31,8 @@ pub(crate) fn check(bench: &mut Bench) -> Result<()> {
         for (training, trains) in TRAININGS {
             match rendered(&mut first, name, training)? {
                 Ok(rendered) if trains && !rendered.pieces.iter().any(|piece| piece.weight > 0.0) => {
-                    bench.failed(format!("`{name}`, training {training:?}: nothing is trained on"), None);
+                    // Templates for texts that are judged as a whole have no answers.
+                    note.get_or_insert_with(|| format!("has nothing to train on for {training:?}"));
                 }
                 Ok(rendered) if !says_question(&rendered) => {
                     note.get_or_insert_with(|| "does not say the last question as it stands".to_owned());
