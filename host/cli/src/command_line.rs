@@ -8,12 +8,11 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser as _};
-use std::sync::Arc;
-
 use swift_runtime::{EngineOptions, Trace};
 
 use crate::arguments::{Command, CommandLine, PluginCommand, RunArguments, finish, spellings};

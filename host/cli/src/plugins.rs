@@ -1,7 +1,6 @@
 //! Which plugins take part in a run, and with which hyper-parameters.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -130,6 +129,16 @@ impl Selection {
     /// The chosen plugins that are of a kind.
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Plugin> + Clone {
         self.chosen.iter().filter(move |plugin| plugin.kinds().contains(&kind))
+    }
+
+    /// The plugins of a kind that may be asked: the chosen ones, then the standard ones that have not been chosen.
+    pub(crate) fn candidates<'a>(
+        &'a self,
+        kind: Kind,
+        standard: &'a [Plugin],
+    ) -> impl Iterator<Item = &'a Plugin> + Clone {
+        let is_other = move |plugin: &&Plugin| plugin.kinds().contains(&kind) && !self.has(plugin.name());
+        self.of_kind(kind).chain(standard.iter().filter(is_other))
     }
 
     /// The plugins that have a parameter.

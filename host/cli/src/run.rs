@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 use jiff::ZonedDateTime;
-use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Renderer, Template, Tokenizer, Weigher};
+use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Plugin};
 use swift_tensor::Device;
@@ -23,9 +23,8 @@ use crate::lock::{self, Parts};
 use crate::pins::Pins;
 use crate::plugins::{Plugins, Selection};
 use crate::progress::Progress;
-use crate::report::UsageError;
 use crate::settings::{self, Settings};
-use crate::template::{ChatTemplates, LossScaleRule};
+use crate::template::TemplateSource;
 
 /// Files that a whole model needs besides its weights and `config.json`.
 const COMPANIONS: [&str; 9] = [
@@ -86,9 +85,13 @@ pub(crate) fn run(
         kinds.extend([Kind::Template, Kind::LossScale]);
     }
     let standard = plugins.of_kinds(&kinds)?;
-    let candidates = |kind| candidates(kind, &selection, &standard);
-    let template =
-        Source { settings: &settings, selection: &selection, standard: &standard, allowances: &allowances };
+    let candidates = |kind| selection.candidates(kind, &standard);
+    let template = TemplateSource {
+        settings: &settings,
+        selection: &selection,
+        standard: &standard,
+        allowances: &allowances,
+    };
     let mut template = template.template(&Tokenizer::load(config.folder())?, values_of)?;
     let (dataset, validation) =
         datasets(&settings, &mut template, candidates(Kind::Dataset), &allowances, console)?;
@@ -160,57 +163,6 @@ fn start_all<T>(
     start: impl Fn(&Plugin) -> anyhow::Result<T>,
 ) -> anyhow::Result<Vec<T>> {
     selection.of_kind(kind).map(start).collect()
-}
-
-/// Where a template may come from.
-struct Source<'a> {
-    settings: &'a Settings,
-    selection: &'a Selection,
-    standard: &'a [Plugin],
-    allowances: &'a Allowances<'a>,
-}
-
-impl<'a> Source<'a> {
-    /// The template that the user names, with the rules for loss weights; or the model's own.
-    fn template(
-        &self,
-        tokenizer: &Tokenizer,
-        values_of: impl Fn(&'a Plugin) -> &'a serde_json::Map<String, serde_json::Value>,
-    ) -> anyhow::Result<Template> {
-        let Source { settings, selection, standard, allowances } = *self;
-        let options = settings.template.clone();
-        let rules = settings.loss_scale_rules.as_str();
-        let mut candidates = candidates(Kind::LossScale, selection, standard);
-        let chosen = selection.of_kind(Kind::LossScale).next();
-        let weigher = match (chosen, rules) {
-            (Some(plugin), "") => {
-                Some(LossScaleRule::start(plugin, values_of(plugin), &allowances.of(plugin))?)
-            }
-            (None, "") => None,
-            _ => {
-                let mut arguments = serde_json::Map::new();
-                arguments.insert("rules".into(), rules.into());
-                let plugin = candidates.next();
-                plugin
-                    .map(|plugin| LossScaleRule::start(plugin, &arguments, &allowances.of(plugin)))
-                    .transpose()?
-            }
-        };
-        let weigher = weigher.map(|weigher| Box::new(weigher) as Box<dyn Weigher>);
-        let Some(name) = &settings.arguments.data.template else {
-            if weigher.is_some() || !rules.is_empty() {
-                return Err(UsageError::new("Rules for loss weights are for templates by name")
-                    .hint("name the model's template with `--template`")
-                    .into());
-            }
-            return Ok(Template::of_model(tokenizer, options)?);
-        };
-        let renderers = self::candidates(Kind::Template, selection, standard).map(|plugin| {
-            Ok(Box::new(ChatTemplates::start(plugin, &allowances.of(plugin))?) as Box<dyn Renderer>)
-        });
-        let renderers = renderers.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Template::new(name, renderers, weigher, tokenizer, options)?)
-    }
 }
 
 /// The training set and the validation set.
@@ -289,17 +241,6 @@ fn models<'a>(
     let (teacher, teacher_name) = other(settings.arguments.model.teacher_model.as_deref())?;
     let definitions = [name].into_iter().chain(reference_name).chain(teacher_name).collect();
     Ok(Models { model, reference, teacher, definitions })
-}
-
-/// The plugins of a kind that may be asked: the chosen ones, then the standard ones that have not been chosen.
-fn candidates<'a>(
-    kind: Kind,
-    selection: &'a Selection,
-    standard: &'a [Plugin],
-) -> impl Iterator<Item = &'a Plugin> + Clone {
-    let others =
-        standard.iter().filter(move |plugin| plugin.kinds().contains(&kind) && !selection.has(plugin.name()));
-    selection.of_kind(kind).chain(others)
 }
 
 /// The run directory, and the checkpoint that the run goes on from.

@@ -1,12 +1,67 @@
-//! Template plugins and rules for loss weights as the data crate wants them.
+//! The template of a run, and template plugins and rules for loss weights as the data crate wants them.
 
 use swift_data::{
-    AdapterFailure, Message, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, TrainedParts,
-    Unfit, Weigher,
+    AdapterFailure, Message, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, Template,
+    Tokenizer, TrainedParts, Unfit, Weigher,
 };
-use swift_runtime::{Limits, LossScalePlugin, Plugin, RenderedTraining, TemplatePlugin};
+use swift_runtime::{Kind, Limits, LossScalePlugin, Plugin, RenderedTraining, TemplatePlugin};
 
 use crate::dataset_adapter::failure;
+use crate::grants::Allowances;
+use crate::plugins::Selection;
+use crate::report::UsageError;
+use crate::settings::Settings;
+
+/// Where a template may come from.
+pub(crate) struct TemplateSource<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) selection: &'a Selection,
+    pub(crate) standard: &'a [Plugin],
+    pub(crate) allowances: &'a Allowances<'a>,
+}
+
+impl<'a> TemplateSource<'a> {
+    /// The template that the user names, with the rules for loss weights; or the model's own.
+    pub(crate) fn template(
+        &self,
+        tokenizer: &Tokenizer,
+        values_of: impl Fn(&'a Plugin) -> &'a serde_json::Map<String, serde_json::Value>,
+    ) -> anyhow::Result<Template> {
+        let TemplateSource { settings, selection, standard, allowances } = *self;
+        let options = settings.template.clone();
+        let rules = settings.loss_scale_rules.as_str();
+        let mut candidates = selection.candidates(Kind::LossScale, standard);
+        let chosen = selection.of_kind(Kind::LossScale).next();
+        let weigher = match (chosen, rules) {
+            (Some(plugin), "") => {
+                Some(LossScaleRule::start(plugin, values_of(plugin), &allowances.of(plugin))?)
+            }
+            (None, "") => None,
+            _ => {
+                let mut arguments = serde_json::Map::new();
+                arguments.insert("rules".into(), rules.into());
+                let plugin = candidates.next();
+                plugin
+                    .map(|plugin| LossScaleRule::start(plugin, &arguments, &allowances.of(plugin)))
+                    .transpose()?
+            }
+        };
+        let weigher = weigher.map(|weigher| Box::new(weigher) as Box<dyn Weigher>);
+        let Some(name) = &settings.arguments.data.template else {
+            if weigher.is_some() || !rules.is_empty() {
+                return Err(UsageError::new("Rules for loss weights are for templates by name")
+                    .hint("name the model's template with `--template`")
+                    .into());
+            }
+            return Ok(Template::of_model(tokenizer, options)?);
+        };
+        let renderers = selection.candidates(Kind::Template, standard).map(|plugin| {
+            Ok(Box::new(ChatTemplates::start(plugin, &allowances.of(plugin))?) as Box<dyn Renderer>)
+        });
+        let renderers = renderers.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Template::new(name, renderers, weigher, tokenizer, options)?)
+    }
+}
 
 /// A running set of chat templates.
 pub(crate) struct ChatTemplates {
