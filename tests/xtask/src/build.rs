@@ -25,7 +25,10 @@ pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
 }
 
 /// Builds the executable and says where it is. The standard plugins must have been built.
+///
+/// Cargo compiles a dependency with the features that the selected packages ask for. The selection is the one that the
+/// tests have, so that wasmtime and what stands on it are compiled once for both.
 pub(crate) fn swift_host() -> Result<PathBuf> {
-    cargo(&["build", "--locked", "--package", "swift-host"])?;
+    cargo(&["build", "--locked", "--workspace", "--bin", "swift-host"])?;
     Ok(workspace::target().join("debug/swift-host"))
 }
