@@ -13,6 +13,7 @@ mod backend;
 #[doc(hidden)]
 pub mod bindings;
 mod callback;
+mod choice;
 pub mod conversation;
 mod dataset;
 mod errors;
@@ -38,6 +39,7 @@ pub mod testing;
 pub use serde_json::Value;
 
 pub use callback::{Action, Callback, Event, Run, RunState};
+pub use choice::choose;
 pub use dataset::{Dataset, Message, Outcome, Row, Sample};
 pub use errors::{Error, ErrorKind, Result};
 pub use groups::Group;
@@ -64,5 +66,5 @@ pub mod prelude {
         RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState,
         Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,
     };
-    pub use crate::{bail, debug, error, export, info, parameters, trace, warn};
+    pub use crate::{bail, choose, debug, error, export, info, parameters, trace, warn};
 }

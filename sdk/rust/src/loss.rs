@@ -204,6 +204,20 @@ impl Batch<'_> {
     }
 }
 
+impl Batch<'_> {
+    /// What losses of pairs add so that chosen answers stay likely: `weight` times the negative log-likelihood of their
+    /// tokens, the mean over the labelled ones of the micro-batch, and that over the micro-batches of the window. As a share
+    /// of the window's loss, and without weight and window, to be logged as `nll_loss`; both scalars.
+    ///
+    /// The latter is 0 if the weight is, as TRL has it. `token_logps` is that of [`Outputs::token_logps`].
+    #[track_caller]
+    pub fn chosen_nll(&self, token_logps: &Tensor, weight: f64) -> (Tensor, Tensor) {
+        let counts = if weight == 0.0 { 0.0 } else { 1.0 };
+        let nll = -self.split_means(token_logps).0 * counts;
+        (&nll * weight / self.global_batch_count(), nll)
+    }
+}
+
 views! {
     impl Outputs {
         /// `[tokens]` `float32`: log-probability of each label; 0 where no label counts.
@@ -285,5 +299,27 @@ impl Report {
         self.pair_metrics("rewards", rewards)
             .metric("rewards/accuracies", chosen.gt(rejected))
             .metric("rewards/margins", chosen - rejected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dtype;
+    use crate::testing::PackedBatch;
+
+    #[test]
+    fn the_likelihood_of_chosen_answers_is_a_share_of_the_window_and_a_number_to_log() {
+        // Two pairs: chosen answers of two and one token, then rejected ones, in one of four micro-batches.
+        let batch = PackedBatch::new(&[3, 2, 2, 3]).window(100, 8, 4);
+        let batch = Batch(batch.view(Input::PreferencePairs));
+        let values = [-1.0, -2.0, 0.0, -4.0, 0.0, -5.0, 0.0, -3.0, -2.5, 0.0];
+        let token_logps = Tensor::from_list(&values, &[10], Dtype::Float64);
+        let nll = |weight| {
+            let (share, logged) = batch.chosen_nll(&token_logps, weight);
+            [share, logged].map(|tensor| tensor.to_list().unwrap()[0])
+        };
+        assert_eq!(nll(0.6), [7.0 / 3.0 * 0.6 / 4.0, 7.0 / 3.0]);
+        assert_eq!(nll(0.0), [0.0, 0.0]);
     }
 }

@@ -44,10 +44,7 @@ impl Loss for Classification {
         let scores = policy.scores()?;
         let outputs = scores.shape()?.last().copied().unwrap_or_default();
         let problem_type = self.problem_type(outputs, &labels)?;
-        let Some((_, losses)) = VARIANTS.iter().find(|variant| variant.0 == problem_type) else {
-            let known = VARIANTS.iter().map(|variant| format!("`{}`", variant.0)).collect::<Vec<_>>();
-            bail!("there is no problem type `{problem_type}`; there are {}", known.join(", "));
-        };
+        let losses = choose("problem type", problem_type, VARIANTS)?;
         let report = Report::new(losses(&scores, &labels)? / batch.global_row_count());
         Ok(match problem_type {
             "single_label_classification" => {

@@ -19,9 +19,9 @@ parameters! {
 /// A formula: losses `[pairs]` of the differences `[pairs]` of the log-probabilities.
 type Losses = fn(&Cpo, &Tensor) -> Tensor;
 
-/// Name, formula, and whether it takes means over the tokens instead of sums.
-const VARIANTS: &[(&str, Losses, bool)] =
-    &[("sigmoid", Cpo::sigmoid, false), ("hinge", Cpo::hinge, false), ("ipo", Cpo::ipo, true)];
+/// Every loss type: its formula, and whether that takes means over the tokens instead of sums.
+const VARIANTS: &[(&str, (Losses, bool))] =
+    &[("sigmoid", (Cpo::sigmoid, false)), ("hinge", (Cpo::hinge, false)), ("ipo", (Cpo::ipo, true))];
 
 impl Cpo {
     /// `-(1 - s) log sigmoid(beta z) - s log sigmoid(-beta z)`: eq. 3 of the paper, smoothed as DPO is by Mitchell 2023.
@@ -59,21 +59,15 @@ impl Loss for Cpo {
     ///
     /// TRL logs the mean of all logits of a padded batch; here it is that at labelled positions, as in DPO.
     fn compute(&self, batch: &Batch, policy: &Outputs, _reference: Option<&Outputs>) -> Result<Report> {
-        let Some((_, losses, means)) = VARIANTS.iter().find(|variant| variant.0 == self.loss_type) else {
-            let known = VARIANTS.iter().map(|variant| format!("`{}`", variant.0)).collect::<Vec<_>>();
-            bail!("there is no loss type `{}`; there are {}", self.loss_type, known.join(", "));
-        };
+        let (losses, means) = choose("loss type", &self.loss_type, VARIANTS)?;
         let token_logps = policy.token_logps()?;
         let logps = match means {
             true => batch.mean_by_sequence(&token_logps),
             false => batch.sum_by_sequence(&token_logps),
         };
         let logps = batch.split_sequences(&logps);
-        // Logged as 0 if it does not count, as by TRL.
-        let counts = if self.cpo_alpha == 0.0 { 0.0 } else { 1.0 };
-        let nll = -batch.split_means(&token_logps).0 * counts;
+        let (answers, nll) = batch.chosen_nll(&token_logps, self.cpo_alpha);
         let compared = losses(self, &(&logps.0 - &logps.1)).sum_all() / batch.global_pair_count();
-        let answers = &nll * self.cpo_alpha / batch.global_batch_count();
         Ok(Report::new(compared + answers)
             .reward_metrics(&(&logps.0 * self.beta, &logps.1 * self.beta))
             .pair_metrics("logps", &logps)
@@ -123,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_formula_gives_its_share_of_the_window_and_the_gradient_of_finite_differences() {
-        for (name, ..) in VARIANTS {
+        for (name, _) in VARIANTS {
             // Away from the bend of the hinge.
             let cpo = Cpo { beta: 0.3, ..of_type(name) };
             let whole = evaluate(&cpo, &batch(), &policy(), None).unwrap().loss;

@@ -41,11 +41,7 @@ const VARIANTS: &[(&str, Formula)] = &[
 
 /// The formula of a loss type.
 pub(crate) fn variant(name: &str) -> Result<Formula> {
-    let known = || VARIANTS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    match VARIANTS.iter().find(|variant| variant.0 == name) {
-        Some((_, formula)) => Ok(*formula),
-        None => bail!("there is no loss type `{name}`; there are {}", known()),
-    }
+    choose("loss type", name, VARIANTS).copied()
 }
 
 /// The loss types.

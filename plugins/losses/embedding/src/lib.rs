@@ -47,10 +47,7 @@ impl Loss for Embedding {
     }
 
     fn compute(&self, batch: &Batch, policy: &Outputs, _reference: Option<&Outputs>) -> Result<Report> {
-        let Some((_, share)) = VARIANTS.iter().find(|variant| variant.0 == self.loss_type) else {
-            let known = VARIANTS.iter().map(|variant| format!("`{}`", variant.0)).collect::<Vec<_>>();
-            bail!("there is no loss type `{}`; there are {}", self.loss_type, known.join(", "));
-        };
+        let share = choose("loss type", &self.loss_type, VARIANTS)?;
         let hidden = policy.last_hidden()?.at_least_float32();
         let length = hidden.pow(2.0).sum(&[-1], true).maximum(SHORTEST * SHORTEST).sqrt();
         Ok(Report::new(share(self, batch, &(hidden / length))?))

@@ -26,9 +26,8 @@ impl Loss for Orpo {
         let logps = batch.split_sequences(&batch.mean_by_sequence(&token_logps));
         let log_odds = (&logps.0 - &logps.1) - (log_complement(&logps.0) - log_complement(&logps.1));
         let log_ratio = log_odds.log_sigmoid();
-        let nll = -batch.split_means(&token_logps).0;
-        let loss =
-            &nll / batch.global_batch_count() - log_ratio.sum_all() * self.beta / batch.global_pair_count();
+        let (answers, nll) = batch.chosen_nll(&token_logps, 1.0);
+        let loss = answers - log_ratio.sum_all() * self.beta / batch.global_pair_count();
         Ok(Report::new(loss)
             .reward_metrics(&(&logps.0 * self.beta, &logps.1 * self.beta))
             .pair_metrics("logps", &logps)

@@ -29,10 +29,7 @@ impl Loss for Reranker {
     /// The formula of the scores of all positive and negative texts. The score of a row's first sequence, which is the
     /// question alone, does not count.
     fn compute(&self, batch: &Batch, policy: &Outputs, _reference: Option<&Outputs>) -> Result<Report> {
-        let Some((_, share)) = VARIANTS.iter().find(|variant| variant.0 == self.loss_type) else {
-            let known = VARIANTS.iter().map(|variant| format!("`{}`", variant.0)).collect::<Vec<_>>();
-            bail!("there is no loss type `{}`; there are {}", self.loss_type, known.join(", "));
-        };
+        let share = choose("loss type", &self.loss_type, VARIANTS)?;
         let scores = policy.scores()?.reshape(&[-1]);
         Ok(Report::new(share(self, batch, &batch.groups()?, &scores)?))
     }

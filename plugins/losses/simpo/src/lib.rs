@@ -52,10 +52,7 @@ impl Loss for Simpo {
         let agreement = margin.log_sigmoid() * (1.0 - self.label_smoothing);
         let disagreement = (-margin).log_sigmoid() * self.label_smoothing;
         let compared = -(agreement + disagreement).sum_all() / batch.global_pair_count();
-        // Logged as 0 if it does not count, as by TRL.
-        let counts = if self.cpo_alpha == 0.0 { 0.0 } else { 1.0 };
-        let nll = -batch.split_means(&token_logps).0 * counts;
-        let answers = &nll * self.cpo_alpha / batch.global_batch_count();
+        let (answers, nll) = batch.chosen_nll(&token_logps, self.cpo_alpha);
         Ok(Report::new(compared + answers)
             .reward_metrics(&rewards)
             .pair_metrics("logps", &logps)
