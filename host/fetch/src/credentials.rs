@@ -12,7 +12,8 @@ use docker_credential::{CredentialRetrievalError, DockerCredential, get_credenti
 
 use crate::{Error, Result};
 
-/// Where credentials may be given without docker's configuration.
+/// Where credentials may be given without docker's configuration, and the one registry that gets them.
+const REGISTRY: &str = "SWIFT_REGISTRY";
 const USER: &str = "SWIFT_REGISTRY_USER";
 const PASSWORD: &str = "SWIFT_REGISTRY_PASSWORD";
 
@@ -27,13 +28,13 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Those for a registry: of the environment, or else of docker's configuration.
+    /// Those for a registry, `HOST[:PORT]`: of the environment, or else of docker's configuration.
     ///
     /// # Errors
-    /// If docker's configuration has some that can't be used.
+    /// If the environment has some without their registry or in part, or docker's configuration some that can't be used.
     pub(crate) fn find(registry: &str) -> Result<Option<Self>> {
-        if let (Ok(user), Ok(password)) = (env::var(USER), env::var(PASSWORD)) {
-            return Ok(Some(Self { user, password }));
+        if let Some(given) = Self::given(registry, |name| env::var(name).ok())? {
+            return Ok(Some(given));
         }
         let Some(path) = docker_configuration() else { return Ok(None) };
         match File::open(&path) {
@@ -42,6 +43,29 @@ impl Credentials {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(Error::Read { path, cause }),
+        }
+    }
+
+    /// Those that variables give for a registry. What is meant for one is not shown to another.
+    fn given(registry: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>> {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let (user, password) = (variable(USER), variable(PASSWORD));
+        if user.is_none() && password.is_none() {
+            return Ok(None);
+        }
+        let Some(meant) = variable(REGISTRY) else {
+            return Err(Error::CredentialsOfNone { registry: registry.to_owned() });
+        };
+        if !meant.eq_ignore_ascii_case(registry) {
+            return Ok(None);
+        }
+        match (user, password) {
+            (Some(user), Some(password)) => Ok(Some(Self { user, password })),
+            (user, _) => {
+                let missing = if user.is_none() { USER } else { PASSWORD };
+                let message = format!("`{missing}` is not set");
+                Err(Error::Credentials { registry: registry.to_owned(), message })
+            }
         }
     }
 
@@ -107,6 +131,36 @@ mod tests {
         assert_eq!(
             error,
             "The credentials for `ghcr.io` can't be used: docker's `docker-credential-x` failed"
+        );
+    }
+
+    #[test]
+    fn credentials_of_the_environment_are_for_one_registry() {
+        let given = |registry: &str, variables: &[(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            Credentials::given(registry, |name| value(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let all = [(REGISTRY, "ghcr.io"), (USER, "u"), (PASSWORD, "p")];
+        let credentials = Credentials { user: "u".into(), password: "p".into() };
+        assert_eq!(given("ghcr.io", &all).unwrap(), Some(credentials.clone()));
+        assert_eq!(given("GHCR.io", &all).unwrap(), Some(credentials));
+        for other in ["ghcr.io:443", "ghcr.io.example.org", "example.org"] {
+            assert_eq!(given(other, &all).unwrap(), None);
+        }
+        assert_eq!(given("ghcr.io", &all[..1]).unwrap(), None);
+        let error = given("ghcr.io", &all[..2]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "The credentials for `ghcr.io` can't be used: `SWIFT_REGISTRY_PASSWORD` is not set"
+        );
+        let error = given("ghcr.io", &all[1..]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`SWIFT_REGISTRY` does not say which registry `SWIFT_REGISTRY_USER` is for"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "set `SWIFT_REGISTRY=ghcr.io` if it is for this one; no other registry gets it then"
         );
     }
 

@@ -106,6 +106,12 @@ pub enum Error {
         /// Why, without any secret.
         message: String,
     },
+    /// Credentials in the environment that are for no registry.
+    #[error("`SWIFT_REGISTRY` does not say which registry `SWIFT_REGISTRY_USER` is for")]
+    CredentialsOfNone {
+        /// The registry that asks for some.
+        registry: String,
+    },
     /// A file could not be read.
     #[error("Failed to read `{}`: {cause}", .path.display())]
     Read {
@@ -123,6 +129,11 @@ impl Error {
             Self::Reference { .. } => {
                 "write `oci://HOST/REPOSITORY:TAG`, `oci://HOST/REPOSITORY@sha256:…` or `https://…#sha256=…`"
             }
+            Self::CredentialsOfNone { registry } => {
+                return Some(format!(
+                    "set `SWIFT_REGISTRY={registry}` if it is for this one; no other registry gets it then"
+                ));
+            }
             Self::NotPinned { url } => {
                 return Some(format!("write `{url}#sha256=…`, with the digest that its author gives"));
             }
@@ -131,7 +142,7 @@ impl Error {
             Self::TooSlow { .. } => "try again, or download the file by other means and name its path",
             Self::TooLarge { .. } => "if it is the right file, download it by other means and name its path",
             Self::Status { status: 401 | 403, .. } => {
-                "log in with `docker login`, or set `SWIFT_REGISTRY_USER` and `SWIFT_REGISTRY_PASSWORD`"
+                "log in with `docker login`, or set `SWIFT_REGISTRY` to its host, `SWIFT_REGISTRY_USER` and `SWIFT_REGISTRY_PASSWORD`"
             }
             Self::Status { status: 404, .. } => "check the name, the tag and the digest",
             Self::NotComponent { .. } => "`swift-host plugin publish` makes artefacts of the right form",

@@ -28,7 +28,9 @@ fn plugin(folder: &Path, words: &[&str], environment: &[(&str, &str)]) -> Outcom
         .env("SWIFT_HOST_CACHE", folder.join("cache"))
         .env("DOCKER_CONFIG", folder)
         .env("SOURCE_DATE_EPOCH", "0");
-    command.env_remove("SWIFT_REGISTRY_USER").env_remove("SWIFT_REGISTRY_PASSWORD");
+    for variable in ["SWIFT_REGISTRY", "SWIFT_REGISTRY_USER", "SWIFT_REGISTRY_PASSWORD"] {
+        command.env_remove(variable);
+    }
     command.arg("plugin").args(words).envs(environment.iter().copied()).output().unwrap().into()
 }
 

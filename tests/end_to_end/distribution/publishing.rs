@@ -90,15 +90,26 @@ fn a_registry_may_ask_for_a_password() {
         "{}",
         refused.stderr
     );
-    let wrong = plugin(
-        folder.path(),
-        &words,
-        &[("SWIFT_REGISTRY_USER", "user"), ("SWIFT_REGISTRY_PASSWORD", "x1y2")],
-    );
+    let login = |registry, password, rest| {
+        let variables = [
+            ("SWIFT_REGISTRY", registry),
+            ("SWIFT_REGISTRY_USER", "user"),
+            ("SWIFT_REGISTRY_PASSWORD", password),
+            rest,
+        ];
+        plugin(folder.path(), &words, &variables)
+    };
+    let quiet = ("SWIFT_HOST_LOG", "warn");
+    let host = server.host();
+    let of_none = login("", "secret", quiet);
+    assert_eq!(of_none.code, Some(2), "{}", of_none.stderr);
+    assert!(of_none.stderr.contains(&format!("hint: set `SWIFT_REGISTRY={host}`")), "{}", of_none.stderr);
+    let of_another = login("example.org", "secret", quiet);
+    assert!(of_another.stderr.contains("status 401"), "{}", of_another.stderr);
+    assert!(!server.was_trusted());
+    let wrong = login(&host, "x1y2", quiet);
     assert!(wrong.stderr.contains("status 401") && !wrong.stderr.contains("x1y2"), "{}", wrong.stderr);
-    let environment =
-        [("SWIFT_REGISTRY_USER", "user"), ("SWIFT_REGISTRY_PASSWORD", "secret"), ("SWIFT_HOST_LOG", "trace")];
-    let accepted = plugin(folder.path(), &words, &environment);
+    let accepted = login(&host, "secret", ("SWIFT_HOST_LOG", "trace"));
     printed(&accepted);
     // In pieces, as a dump of bytes would have them.
     for secret in ["secret", "dXNlcj", "Bearer.f", "for-this-test"] {
