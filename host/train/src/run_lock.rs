@@ -38,8 +38,7 @@ pub struct LockedPlugin {
     pub origin: String,
     /// The hyper-parameters that it was given.
     pub arguments: serde_json::Map<String, Value>,
-    /// What it was granted outside of its sandbox; of environment variables the names. Not compared: as data files,
-    /// directories may move.
+    /// What it was granted outside of its sandbox; of environment variables the names.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub grants: serde_json::Map<String, Value>,
 }
@@ -82,6 +81,11 @@ impl RunLock {
                 "the plugin `{name}` had the arguments `{}` and has `{}`",
                 Value::Object(before.arguments.clone()),
                 Value::Object(now.arguments.clone())
+            )),
+            (Some(before), Some(now)) if before.grants != now.grants => Some(format!(
+                "the plugin `{name}` had the grants `{}` and has `{}`",
+                Value::Object(before.grants.clone()),
+                Value::Object(now.grants.clone())
             )),
             _ => None,
         });
@@ -188,7 +192,6 @@ mod tests {
         let mut moved = lock();
         moved.data[0].path = "elsewhere/a.jsonl".into();
         moved.plugins.get_mut("loss").unwrap().origin = "./loss.wasm".into();
-        moved.plugins.get_mut("loss").unwrap().grants.insert("read".into(), json!(["./data"]));
         moved.versions.insert("swift-host".into(), "2".into());
         assert_eq!(moved.changes(&lock()), [""; 0]);
         assert_eq!(moved.changed_versions(&lock()), ["the version of `swift-host` was `1` and is `2`"]);
@@ -210,6 +213,10 @@ mod tests {
             "the setting `packing` was not set and is `true`",
         ];
         assert_eq!(now.changes(&lock()), changes);
+        now = lock();
+        now.plugins.get_mut("loss").unwrap().grants.insert("read".into(), json!(["./data"]));
+        let granted = "the plugin `loss` had the grants `{}` and has `{\"read\":[\"./data\"]}`";
+        assert_eq!(now.changes(&lock()), [granted]);
         now.plugins.clear();
         now.data.clear();
         assert!(now.changes(&lock()).contains(&"the plugin `loss` is not there any more".to_owned()));
