@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use swift_tensor::DType;
 
 use crate::{Error, Result};
@@ -27,13 +27,17 @@ impl ModelConfig {
     pub fn read(folder: &Path) -> Result<Self> {
         require_folder(folder)?;
         let path = folder.join(CONFIG_FILE);
-        let entries = read_object(&path)?;
-        let architecture = entries
+        let mut entries = read_object(&path)?;
+        let mut architecture = entries
             .get("architectures")
             .and_then(|names| names.get(0))
             .and_then(Value::as_str)
             .ok_or_else(|| Error::json(&path, "it has no entry `architectures` with a name in it"))?
             .to_owned();
+        if let Some(base) = renamed(&architecture, SCORES, WRITES) {
+            entries.insert("architectures".into(), json!([base]));
+            architecture = base;
+        }
         let text = Value::Object(entries.clone()).to_string();
         Ok(Self { folder: folder.to_owned(), text, entries, architecture })
     }
@@ -43,12 +47,13 @@ impl ModelConfig {
         &self.folder
     }
 
-    /// The JSON text, for a model plugin.
+    /// The JSON text, for a model plugin, with the name of [`Self::architecture`].
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The first entry of `architectures`, such as `LlamaForCausalLM`.
+    /// The first entry of `architectures`, such as `LlamaForCausalLM`. A model with a score head is wired as the one without
+    /// is, and has its name: `LlamaForSequenceClassification` is `LlamaForCausalLM`, too.
     pub fn architecture(&self) -> &str {
         &self.architecture
     }
@@ -65,13 +70,38 @@ impl ModelConfig {
         [DType::F32, DType::BF16, DType::F64].into_iter().find(|&dtype| dtype_name(dtype) == name)
     }
 
-    /// The file's text with the element type replaced by that of the weights beside it.
-    pub(crate) fn text_with_dtype(&self, dtype: DType) -> String {
+    /// The file's text as it belongs to weights beside it: with their element type and, if they have a score head, what
+    /// transformers goes by to make one: the class of the model, and a name for each of the head's outputs.
+    pub(crate) fn text_for(&self, dtype: DType, score_outputs: Option<usize>) -> String {
         let mut entries = self.entries.clone();
         let key = if entries.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
         entries.insert(key.into(), dtype_name(dtype).into());
+        if let Some(outputs) = score_outputs {
+            if let Some(name) = renamed(&self.architecture, WRITES, SCORES) {
+                entries.insert("architectures".into(), json!([name]));
+            }
+            let named = entries.get("id2label").and_then(Value::as_object).map(Map::len);
+            if named != Some(outputs) {
+                let label = |output| format!("LABEL_{output}");
+                let names = (0..outputs).map(|output| (output.to_string(), label(output).into()));
+                let numbers = (0..outputs).map(|output| (label(output), output.into()));
+                entries.insert("id2label".into(), Value::Object(names.collect()));
+                entries.insert("label2id".into(), Value::Object(numbers.collect()));
+            }
+            entries.insert("num_labels".into(), outputs.into());
+        }
         format!("{:#}\n", Value::Object(entries))
     }
+}
+
+/// How transformers ends the names of classes that predict tokens, and of those that have a score head in the place of the
+/// output projection. What comes before is the same.
+const WRITES: &str = "ForCausalLM";
+const SCORES: &str = "ForSequenceClassification";
+
+/// A name with another end, if it has the former one.
+fn renamed(architecture: &str, from: &str, to: &str) -> Option<String> {
+    Some(format!("{}{to}", architecture.strip_suffix(from)?))
 }
 
 /// An element type as PyTorch calls it.

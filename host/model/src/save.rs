@@ -8,7 +8,7 @@ use serde_json::json;
 use swift_tensor::Value;
 
 use crate::config::CONFIG_FILE;
-use crate::score_head::Place;
+use crate::score_head::{Place, ScoreHead};
 use crate::weights::{INDEX_FILE, WEIGHTS_FILE};
 use crate::write::{write_file, write_tensors};
 use crate::{Error, Model, Result};
@@ -55,7 +55,8 @@ impl Model {
         let names = network.architecture.parameters.iter().map(|parameter| parameter.name.clone());
         let head = network.score_head.iter().map(|head| (Place::Model.name(), head.weight.clone()));
         write_shards(folder, names.zip(network.values.iter().cloned()).chain(head), shard_bytes)?;
-        let config = self.config().text_with_dtype(network.dtype);
+        let outputs = network.score_head.as_ref().map(ScoreHead::outputs);
+        let config = self.config().text_for(network.dtype, outputs);
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
         for name in COMPANIONS {
             let (from, to) = (self.config().folder().join(name), folder.join(name));

@@ -57,6 +57,11 @@ impl ScoreHead {
         Ok(Self { weight, id })
     }
 
+    /// How many scores there are.
+    pub(crate) fn outputs(&self) -> usize {
+        self.weight.dims().first().copied().unwrap_or_default()
+    }
+
     /// Scores of the hidden states `[rows, hidden_size]`: `[rows, outputs]`.
     pub(crate) fn forward(&self, hidden: &Tensor) -> swift_tensor::Result<Tensor> {
         let weight = Tensor::parameter(self.weight.clone(), self.id);

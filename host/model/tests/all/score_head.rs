@@ -104,6 +104,37 @@ fn a_head_of_a_whole_model_lies_beside_its_weights() {
 }
 
 #[test]
+fn the_config_of_a_whole_model_with_a_head_is_what_transformers_makes_one_from() {
+    let mut model = golden::load(&path("models/qwen2"), DType::F32);
+    model.train_all().unwrap();
+    model.attach_score_head(2, None, 7).unwrap();
+    let folder = TempDir::new().unwrap();
+    model.save(folder.path()).unwrap();
+    let file = folder.path().join("config.json");
+    let config: Json = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(config["architectures"], json!(["Qwen2ForSequenceClassification"]));
+    assert_eq!(config["num_labels"], json!(2));
+    assert_eq!(config["id2label"], json!({ "0": "LABEL_0", "1": "LABEL_1" }));
+    assert_eq!(config["label2id"], json!({ "LABEL_0": 0, "LABEL_1": 1 }));
+
+    // Names that are there already stay, and the model is wired as before.
+    let named = json!({ "0": "bad", "1": "good" });
+    let mut renamed = config.clone();
+    renamed["id2label"] = named.clone();
+    fs::write(&file, renamed.to_string()).unwrap();
+    let mut again = golden::load(folder.path(), DType::F32);
+    assert_eq!(again.config().architecture(), "Qwen2ForCausalLM");
+    again.train_all().unwrap();
+    again.attach_score_head(2, None, 8).unwrap();
+    let second = TempDir::new().unwrap();
+    again.save(second.path()).unwrap();
+    let config: Json = serde_json::from_slice(&fs::read(second.path().join("config.json")).unwrap()).unwrap();
+    assert_eq!((&config["id2label"], &config["num_labels"]), (&named, &json!(2)));
+    assert_eq!(config["architectures"], json!(["Qwen2ForSequenceClassification"]));
+    assert_eq!(head(&again), head(&model));
+}
+
+#[test]
 fn without_a_head_there_are_no_scores() {
     let error = outputs(&golden::load(&path("models/qwen2"), DType::F32)).scores().unwrap_err();
     assert!(error.to_string().contains("score head"), "{error}");
