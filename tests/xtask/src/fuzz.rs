@@ -1,23 +1,17 @@
 //! `cargo xtask fuzz`: random bytes for the loader of plugins, guided by what it does with them.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::cargo_command;
 use crate::{plugins, workspace};
 
 /// How long it looks, unless told otherwise.
 const SECONDS: u64 = 60;
 
-/// What must be there, how to see that it is, and how to get it.
-const NEEDED: [(&str, &[&str], &str); 2] = [
-    (
-        "rustup",
-        &["run", "nightly", "rustc", "--version"],
-        "rustup toolchain install nightly --profile minimal",
-    ),
-    ("cargo", &["fuzz", "--version"], "cargo install cargo-fuzz --version 0.13.1 --locked"),
-];
+/// What gets cargo-fuzz where it is missing.
+const INSTALL: &str = "cargo install cargo-fuzz --version 0.13.1 --locked";
 
 /// Builds the target `load` and runs it for a while, starting from the plugins. What it learns is kept in
 /// `target/fuzz/corpus`, and an input that ends in a panic in `tests/fuzz/artifacts`.
@@ -29,30 +23,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         }
         _ => bail!("`cargo xtask fuzz` takes `--seconds N`"),
     };
-    for (program, check, remedy) in NEEDED {
-        let mut command = Command::new(program);
-        let checked = command.args(check).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !checked.is_ok_and(|status| status.success()) {
-            bail!("`{program} {}` does not work here; run `{remedy}`", check.join(" "));
-        }
+    let there = cargo_command(&["fuzz", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        bail!("cargo-fuzz is not installed; run `{INSTALL}`");
     }
     plugins::run(&[])?;
     let target = workspace::target();
     let corpus = target.join("fuzz/corpus");
     std::fs::create_dir_all(&corpus)?;
     // Panics are what is looked for, and the address sanitizer would only make it slower: there is no unsafe code here.
-    let status = Command::new("rustup")
-        .current_dir(workspace::root())
-        .args(["run", "nightly", "cargo", "fuzz", "run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
+    // Without it, the stable compiler will do.
+    let status = cargo_command(&["fuzz", "run", "--fuzz-dir", "tests/fuzz", "--sanitizer", "none"])
         .arg("--target-dir")
         .arg(target.join("fuzz"))
         .arg("load")
         .args([&corpus, &target.join("plugins")])
-        .args(["--", "-timeout=60", "-rss_limit_mb=4096"])
+        .args(["--", "-timeout=60", "-rss_limit_mb=4096", "-print_final_stats=1"])
         .arg(format!("-max_total_time={seconds}"))
-        // What the outer cargo set for itself.
-        .env_remove("CARGO")
-        .env_remove("RUSTUP_TOOLCHAIN")
         .status()
         .context("can't run cargo-fuzz")?;
     if !status.success() {
