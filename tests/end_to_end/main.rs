@@ -16,3 +16,5 @@ mod resume;
 mod run_directory;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
+mod wording;

@@ -24,7 +24,7 @@ pub fn executable() -> Result<PathBuf> {
     let executable = test.ancestors().nth(2).context("the test has no build folder")?.join("swift-host");
     anyhow::ensure!(
         executable.is_file(),
-        "`{}` is missing; `cargo build -p swift-host` makes it",
+        "`{}` is missing; `cargo build --workspace --bin swift-host` makes it",
         executable.display()
     );
     Ok(executable)

@@ -22,7 +22,7 @@ pub enum Error {
     #[error("`{}` is there already", .0.display())]
     Exists(PathBuf),
     /// There is no project of this kind in this language to begin with.
-    #[error("There is no {language} project for the kind `{kind}`")]
+    #[error("There is no project in `{language}` for the kind `{kind}`")]
     Kind {
         /// The language.
         language: &'static str,
@@ -59,7 +59,7 @@ impl Error {
         Some(match self {
             Self::Name(_) => "use lower-case letters, digits and `-`, beginning with a letter".into(),
             Self::Exists(_) => "choose another name, or another folder with `--path`".into(),
-            Self::Kind { known, .. } => format!("the kinds are {}", known.join(", ")),
+            Self::Kind { known, .. } => format!("the kinds are `{}`", known.join("`, `")),
             Self::NoProject(_) => "name a folder with a `Cargo.toml`, or a file that ends in `.py`".into(),
             Self::ToolMissing { command, .. } => format!("run `{command}`"),
             Self::Component(_) => "does it call `export!`, and is `cdylib` among its crate types?".into(),

@@ -14,7 +14,8 @@ pub(crate) struct NewArguments {
     /// What it is written in
     #[arg(long, value_name = "NAME", default_value = "rust", value_parser = PossibleValuesParser::new(Language::ALL.map(Language::name)))]
     lang: String,
-    /// What it is: `loss`, `metric`, `callback` …
+    /// What it is: `loss`, `callback`, `schedule` or `reward`, and in Rust also `metric`, `optimizer`, `dataset` or
+    /// `loss-scale`
     #[arg(long, value_name = "KIND", default_value = "loss")]
     kind: String,
     /// The folder to make [default: the name]
@@ -25,7 +26,7 @@ pub(crate) struct NewArguments {
 /// A project to be built.
 #[derive(Debug, Args)]
 pub(crate) struct BuildArguments {
-    /// Folder of the project, or its file
+    /// Folder of the project, or its Python file
     #[arg(default_value = ".")]
     project: PathBuf,
     /// The component to write [default: NAME.wasm in the project]

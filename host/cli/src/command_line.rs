@@ -23,8 +23,9 @@ use crate::migrating::WITHOUT_EFFECT;
 use crate::normalise::{flag_names, normalise};
 use crate::plugins::{Plugins, Selection, Values};
 use crate::recipe::{self, Recipe};
-use crate::report::{UsageError, context};
+use crate::report::UsageError;
 use crate::trace;
+use crate::usage::context;
 
 /// What an existing adapter decides by itself.
 const SETTINGS_OF_ADAPTERS: &[&str] =
@@ -270,8 +271,8 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_named() {
         let refused = |words: &[&str]| refused(&[&NEEDED[..], words].concat());
-        assert_eq!(refused(&["--lora-rnk", "3"]), "Unexpected argument `--lora-rnk` found");
-        assert_eq!(refused(&["--beta", "3"]), "Unexpected argument `--beta` found");
+        assert_eq!(refused(&["--lora-rnk", "3"]), "There is no flag `--lora-rnk`");
+        assert_eq!(refused(&["--beta", "3"]), "There is no flag `--beta`");
         assert_eq!(refused(&["--plugin", "dpo,sft"]), "Both `dpo` and `sft` are of the kind `loss`");
         assert_eq!(refused(&["--plugin", "dpo,dpo"]), "Two plugins are called `dpo`");
         assert_eq!(refused(&["--plugin-arg", "beta"]), "`--plugin-arg beta` has no `=`");

@@ -1,7 +1,7 @@
 //! The `swift-host` executable.
 //!
 //! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`],
-//! [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`].
+//! [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`] and [`usage`].
 
 mod arguments;
 mod author;
@@ -26,6 +26,7 @@ mod run;
 mod settings;
 mod template;
 mod trace;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -37,7 +37,6 @@ const SAID_OTHERWISE: &[(&str, &str)] = &[
     ("early-stop-interval", CALLBACKS),
     ("optimizer", "LoRA+ is chosen with `--lorap-lr-ratio`"),
     ("split-dataset-ratio", "give the validation rows as a file of their own: `--val-dataset PATH`"),
-    ("columns", "a dataset plugin says what columns mean"),
     ("deepspeed", "this build computes on one device"),
     ("fsdp", "this build computes on one device"),
     ("quant-method", "this build trains weights that are not quantised"),

@@ -310,7 +310,16 @@ fn help(parameter: &ParameterInfo) -> String {
     let summary = parameter.summary.trim_end_matches('.');
     match &parameter.default {
         Value::Null => summary.to_owned(),
-        default => format!("{summary} [default: {default}]"),
+        default => format!("{summary} [default: {}]", said(default)),
+    }
+}
+
+/// A value as one would say it on the command line.
+fn said(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(said).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
     }
 }
 

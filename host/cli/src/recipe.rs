@@ -14,7 +14,8 @@ use toml::{Table, Value};
 
 use crate::grants::AS;
 use crate::plugins::is_parameter;
-use crate::report::{UsageError, context};
+use crate::report::UsageError;
+use crate::usage::context;
 
 /// The flag whose value may be a table: `plugin_arg.beta = 0.2`, `plugin_arg.dpo.beta = 0.2`.
 const PLUGIN_ARGUMENT: &str = "plugin-arg";
@@ -36,14 +37,18 @@ pub(crate) struct Recipe {
 impl Recipe {
     pub(crate) fn read(path: &Path) -> Result<Self, UsageError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            UsageError::new(format!("Failed to read the recipe `{}`", path.display())).caused_by(error)
+            UsageError::new(format!("Failed to read the recipe `{}`", path.display()))
+                .hint("a word after `run` that belongs to no flag is the path of a recipe")
+                .caused_by(error)
         })?;
         Self::parse(path, &text)
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, UsageError> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
-            UsageError::new(format!("`{}` is not a TOML file", path.display())).caused_by(error)
+            UsageError::new(format!("`{}` is not a TOML file", path.display()))
+                .hint("a recipe has lines such as `lora_rank = 16` and `dataset = [\"pairs.jsonl\"]`")
+                .caused_by(error)
         })?;
         let flags = table.into_iter().map(|(key, value)| match (key.replace('_', "-"), value) {
             (flag, value) if flag == PLUGIN_ARGUMENT => (flag, plugin_arguments("", value)),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 
 /// Exit code of a run that failed.
 const FAILED: u8 = 1;
@@ -54,68 +54,6 @@ impl std::error::Error for UsageError {
     }
 }
 
-impl From<clap::Error> for UsageError {
-    /// clap's sentence without its layout; its tips become hints, and flags that are said otherwise here are explained.
-    fn from(error: clap::Error) -> Self {
-        let text = error.render().to_string();
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let mut message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let mut hints: Vec<String> = Vec::new();
-        for line in
-            lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        {
-            match line.strip_prefix("tip: ") {
-                Some(tip) => hints.push(tip.to_owned()),
-                None => message = format!("{message} {line}"),
-            }
-        }
-        if let Some(instead) = context(&error, ContextKind::InvalidArg).and_then(|flag| {
-            let flag = flag.split_whitespace().next()?;
-            crate::migrating::said_otherwise(flag.trim_start_matches('-'))
-        }) {
-            hints = vec![instead.to_owned()];
-        }
-        if hints.is_empty() {
-            hints.push("`swift-host run --help` lists all flags".to_owned());
-        }
-        Self {
-            message: sentence(&backticks(&message)),
-            hints: hints.iter().map(|hint| backticks(hint)).collect(),
-            source: None,
-        }
-    }
-}
-
-/// A piece of what clap knows about an error.
-pub(crate) fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
-    match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text),
-        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
-        _ => None,
-    }
-}
-
-/// Begins with a capital letter.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
-}
-
-/// clap quotes with `'`, everything else here with backticks.
-fn backticks(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
-    let mut previous = ' ';
-    while let Some(character) = characters.next() {
-        // An apostrophe inside a word is not a quote.
-        let inside =
-            previous.is_alphanumeric() && characters.peek().is_some_and(|next| next.is_alphanumeric());
-        quoted.push(if character == '\'' && !inside { '`' } else { character });
-        previous = character;
-    }
-    quoted
-}
-
 /// Prints an error to stderr, or the help text that clap hands over as an error to stdout, and gives the exit code.
 pub(crate) fn report(error: anyhow::Error) -> ExitCode {
     let error = match error.downcast::<clap::Error>() {
@@ -145,7 +83,12 @@ fn is_usage(error: &(dyn std::error::Error + 'static)) -> bool {
         || matches!(error.downcast_ref(), Some(Train::Setting { .. }))
         || matches!(
             error.downcast_ref(),
-            Some(Fetch::Reference { .. } | Fetch::NotPinned { .. } | Fetch::NotEncrypted { .. })
+            Some(
+                Fetch::Reference { .. }
+                    | Fetch::NotPinned { .. }
+                    | Fetch::NotEncrypted { .. }
+                    | Fetch::CredentialsOfNone { .. }
+            )
         )
         || matches!(
             error.downcast_ref(),
@@ -162,7 +105,8 @@ fn describe(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}\n");
     let mut previous = error.to_string();
     for cause in error.chain().skip(1) {
-        let message = cause.to_string();
+        // Some end with a line break.
+        let message = cause.to_string().trim_end().to_owned();
         // Many errors repeat their cause, or are nothing but a wrapper around it.
         if !previous.contains(&message) {
             text.push_str(&format!("caused by: {message}\n"));
@@ -212,10 +156,5 @@ mod tests {
         let error =
             anyhow::Error::new(UsageError::new("no file `x`")).context("Failed to start: no file `x`");
         assert_eq!(describe(&error), "error: Failed to start: no file `x`\n");
-    }
-
-    #[test]
-    fn quotes_become_backticks_and_apostrophes_stay() {
-        assert_eq!(backticks("the flag '--a-b' doesn't exist"), "the flag `--a-b` doesn't exist");
     }
 }

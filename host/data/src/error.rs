@@ -166,33 +166,33 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::SourceMissing(_) => "`--dataset` takes paths of JSON, JSONL, CSV or text files, `PATH#N` for N of its rows".into(),
-            Self::SourceNotAFile(_) => "Name the files in it one by one".into(),
-            Self::SourceEmpty(_) => "It must have one JSON object a line, be a JSON array of objects, or have lines below its column names".into(),
-            Self::RowCount { .. } => "Write `PATH#500` for 500 rows; more than the file has repeats them".into(),
+            Self::SourceNotAFile(_) => "name the files in it one by one".into(),
+            Self::SourceEmpty(_) => "it must have one JSON object a line, be a JSON array of objects, or have lines below its column names".into(),
+            Self::RowCount { .. } => "write `PATH#500` for 500 rows; more than the file has repeats them".into(),
             Self::RowNotJson { .. } | Self::RowNotObject { .. } => {
-                "Each line must be one JSON object such as {\"messages\": [..]}, or the file one JSON array of objects"
+                "each line must be one JSON object such as {\"messages\": [..]}, or the file one JSON array of objects"
                     .into()
             }
             Self::RowNotCsv { .. } => {
-                "The first line names the columns, and each row has a cell for each of them: in double quotes if there is a comma, a quote or a line break in it".into()
+                "the first line names the columns, and each row has a cell for each of them: in double quotes if there is a comma, a quote or a line break in it".into()
             }
             Self::NoAdapter { asked, .. } => format!(
-                "The plugins asked were {}; rename the columns to what one of them reads with `--columns`, or pass a dataset plugin of your own",
+                "the plugins asked were {}; rename the columns to what one of them reads with `--columns`, or pass a dataset plugin of your own",
                 quoted(asked)
             ),
             Self::Adapter { failure, .. } | Self::Template { failure, .. } => return failure.hint.clone(),
             Self::NothingLeft { details, .. } => details.join("\n"),
             Self::TokenizerMissing(_) => {
-                "Save the model with its fast tokeniser: `AutoTokenizer.from_pretrained(..).save_pretrained(..)`".into()
+                "save the model with its fast tokeniser: `AutoTokenizer.from_pretrained(..).save_pretrained(..)`".into()
             }
             Self::TemplateUnknown { name, known } => {
                 nearest(name, known).map_or_else(
-                    || format!("The templates are {}", quoted(known)),
-                    |near| format!("Did you mean `{near}`?"),
+                    || format!("the templates are {}", quoted(known)),
+                    |near| format!("did you mean `{near}`?"),
                 )
             }
-            Self::TemplateMissing => "Name its template with `--template`: `qwen`, `llama3`, `chatml` for instance".into(),
-            Self::TemplateInvalid(_) => "Pass `--template` to use another one".into(),
+            Self::TemplateMissing => "name its template with `--template`: `qwen`, `llama3`, `chatml` for instance".into(),
+            Self::TemplateInvalid(_) => "pass `--template` to use another one".into(),
             _ => return None,
         })
     }

@@ -191,12 +191,11 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { name, standard } => {
-                let nearest = match nearest::nearest(name, standard) {
-                    Some(nearest) => format!("did you mean `{nearest}`? "),
-                    None => String::new(),
-                };
+                if let Some(nearest) = nearest::nearest(name, standard) {
+                    return Some(format!("did you mean `{nearest}`?"));
+                }
                 let standard = standard.join("`, `");
-                Some(format!("{nearest}the standard plugins are `{standard}`; a file is named by its path"))
+                Some(format!("the standard plugins are `{standard}`; a file is named by its path"))
             }
             Self::Read { .. } => Some("check the path and who may read the file".into()),
             Self::NotWasm { .. } => {

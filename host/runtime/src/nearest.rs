@@ -13,20 +13,29 @@ pub(crate) fn sorted<'a>(written: &str, names: &'a [String]) -> Vec<&'a str> {
     names
 }
 
-/// Insertions, deletions and substitutions from one word to the other (Levenshtein 1966).
+/// Insertions, deletions, substitutions and swaps of neighbours from one word to the other (Damerau 1964), no letter being
+/// changed twice.
 fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    let to: Vec<char> = to.chars().collect();
+    // The costs from the letters read so far to each beginning of `to`; one row, and two rows before.
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut previous = None;
     for (i, a) in from.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(to.chars()) {
-            let cost = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, cost);
-            left = cost;
+        let mut next = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let at = |row: &[usize], place: usize| row.get(place).copied().unwrap_or(usize::MAX - 1);
+            let mut cost =
+                (at(&row, j) + usize::from(a != *b)).min(at(&next, j) + 1).min(at(&row, j + 1) + 1);
+            let swapped =
+                previous == Some(*b) && j.checked_sub(1).is_some_and(|last| to.get(last) == Some(&a));
+            if swapped {
+                cost = cost.min(at(&before, j - 1) + 1);
+            }
+            next.push(cost);
         }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+        before = std::mem::replace(&mut row, next);
+        previous = Some(a);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -41,6 +50,8 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", ""), 3);
         assert_eq!(distance("same", "same"), 0);
+        assert_eq!(distance("dop", "dpo"), 1);
+        assert_eq!(distance("ab", "bac"), 2);
     }
 
     #[test]
@@ -48,6 +59,7 @@ mod tests {
         let names = ["beta".to_owned(), "label_smoothing".into()];
         assert_eq!(nearest("label_smothing", &names), Some("label_smoothing"));
         assert_eq!(nearest("bta", &names), Some("beta"));
+        assert_eq!(nearest("beat", &names), Some("beta"));
         assert_eq!(nearest("gamma_ray", &names), None);
         assert_eq!(sorted("smoothing", &names), ["label_smoothing", "beta"]);
     }

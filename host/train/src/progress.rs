@@ -202,7 +202,10 @@ impl Plan {
             Some(steps) => steps.get(),
             None if epochs.is_finite() && epochs > 0.0 => (epochs * windows as f64).ceil() as u64,
             None => {
-                return Err(Error::setting("num-train-epochs", format!("is {epochs}, but must be above 0")));
+                return Err(Error::setting(
+                    "num-train-epochs",
+                    format!("is `{epochs}`, but must be above 0"),
+                ));
             }
         };
         Ok(Self { max_steps, epochs: max_steps.div_ceil(windows) })

@@ -151,7 +151,7 @@ impl Schedule {
             Warmup::Ratio(ratio) => {
                 return Err(Error::setting(
                     "warmup-ratio",
-                    format!("is {ratio}, but must be at least 0 and below 1"),
+                    format!("is `{ratio}`, but must be at least 0 and below 1"),
                 ));
             }
         };

@@ -27,7 +27,7 @@ pub(crate) use training::TrainingArguments;
 use crate::check::CheckArguments;
 
 /// Fine-tunes and aligns large language models. What a loss is, how a model is wired, how rows become samples and what
-/// happens between steps is decided by plugins: WebAssembly components that see tensors and nothing else.
+/// happens between steps is decided by plugins: WebAssembly components that see what they are handed and nothing else.
 #[derive(Debug, Parser)]
 #[command(name = "swift-host", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct CommandLine {
@@ -39,7 +39,7 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Train a model with the loss of a plugin
     Run(Box<RunArguments>),
-    /// Look at plugins
+    /// Find, make, check and publish plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }

@@ -8,8 +8,8 @@ use clap::Args;
 #[derive(Debug, Clone, Args, serde::Serialize)]
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct PluginArguments {
-    /// Plugins by name, path or reference (`oci://…`, `https://…#sha256=…`): one loss, and any number of callbacks, dataset
-    /// adapters and model definitions [default: supervised fine-tuning]
+    /// Plugins by name, path or reference (`oci://…`, `https://…#sha256=…`): one loss, one schedule and one optimiser, and
+    /// any number of the others; `swift-host plugin list` shows the standard ones [default: sft]
     #[arg(long, value_name = "NAME|PATH|REFERENCE", value_delimiter = ',')]
     pub(crate) plugin: Vec<String>,
     /// A hyper-parameter of a plugin. VALUE is JSON, or else text. One that belongs to a single plugin can also be a flag of

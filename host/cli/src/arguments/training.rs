@@ -50,7 +50,7 @@ pub(crate) struct TrainingArguments {
     #[arg(long, value_name = "X", default_value_t = 0.95)]
     pub(crate) adam_beta2: f64,
     /// AdamW's guard against a division by zero
-    #[arg(long, value_name = "X", default_value_t = 1e-8)]
+    #[arg(long, value_name = "X", default_value = "1e-8")]
     pub(crate) adam_epsilon: f64,
     /// Norm that gradients are clipped to; 0 for no clipping
     #[arg(long, value_name = "X", default_value_t = 1.0)]

@@ -50,7 +50,7 @@ fn bad_files_are_errors_that_name_the_place() {
 fn a_file_that_no_adapter_reads_is_an_error_that_names_its_columns() {
     let (message, hint) = error_of("a.jsonl", "{\"q\": 1}\n{\"q\": 2, \"r\": 3}\n");
     assert_eq!(message, "No dataset plugin reads `DIR/a.jsonl`, whose columns are `q`, `r`");
-    assert!(hint.unwrap().starts_with("The plugins asked were `messages`;"));
+    assert!(hint.unwrap().starts_with("the plugins asked were `messages`;"));
 }
 
 #[test]
@@ -257,6 +257,6 @@ fn a_folder_without_a_tokeniser_or_a_chat_template_says_so() {
     assert_eq!(error.to_string(), "The model has no chat template of its own");
     assert_eq!(
         error.hint().unwrap(),
-        "Name its template with `--template`: `qwen`, `llama3`, `chatml` for instance"
+        "name its template with `--template`: `qwen`, `llama3`, `chatml` for instance"
     );
 }

@@ -142,9 +142,9 @@ fn an_answer_that_ends_with_a_stop_word_gets_no_suffix() {
 fn an_unknown_template_is_an_error_that_names_the_nearest() {
     let error = template_with("Qwen2.5", &tokenizer(), TemplateOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), "There is no template `Qwen2.5`");
-    assert_eq!(error.hint().unwrap(), "Did you mean `qwen2_5`?");
+    assert_eq!(error.hint().unwrap(), "did you mean `qwen2_5`?");
     let error = template_with("§", &tokenizer(), TemplateOptions::default()).unwrap_err();
-    assert!(error.hint().unwrap().starts_with("The templates are `chatml`, "));
+    assert!(error.hint().unwrap().starts_with("the templates are `chatml`, "));
 }
 
 #[test]

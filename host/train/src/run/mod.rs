@@ -172,11 +172,11 @@ fn check(options: &TrainerOptions) -> Result<()> {
     if let Some((flag, value)) =
         not_negative.into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0)
     {
-        return Err(Error::setting(flag, format!("is {value}, but must be 0 or more")));
+        return Err(Error::setting(flag, format!("is `{value}`, but must be 0 or more")));
     }
     let betas = [("adam-beta1", options.adam.beta1), ("adam-beta2", options.adam.beta2)];
     if let Some((flag, value)) = betas.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
-        return Err(Error::setting(flag, format!("is {value}, but must be at least 0 and below 1")));
+        return Err(Error::setting(flag, format!("is `{value}`, but must be at least 0 and below 1")));
     }
     match (options.save, options.save_total_limit) {
         (When::Never, Some(_)) => {

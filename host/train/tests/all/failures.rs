@@ -58,7 +58,7 @@ fn what_can_be_known_before_is_refused_before_anything_is_written() {
     let mut setup = Setup::new();
     setup.options.learning_rate = -1.0;
     let error = setup.run_with(NegativeLogLikelihood, Vec::new(), None).0.unwrap_err();
-    assert_eq!(error.to_string(), "`--learning-rate` is -1, but must be 0 or more");
+    assert_eq!(error.to_string(), "`--learning-rate` is `-1`, but must be 0 or more");
     assert!(!setup.run.exists());
 }
 
