@@ -183,6 +183,7 @@ impl Settings {
                 enable_thinking: data.enable_thinking,
                 response_prefix: data.response_prefix.clone(),
                 agent_template: data.agent_template.clone(),
+                chat_template_kwargs: data.chat_template_kwargs.clone().unwrap_or_default(),
                 preserve_thinking: data.preserve_thinking,
                 add_non_thinking_prefix: data.add_non_thinking_prefix,
                 now: Some(data.template_date.into()),

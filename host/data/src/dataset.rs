@@ -18,7 +18,7 @@ use crate::truncate::Truncation;
 const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
-const ENCODING_VERSION: u32 = 3;
+const ENCODING_VERSION: u32 = 4;
 
 /// Tokenised examples, in the order of their files and rows.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use serde_json::Value;
 use crate::dataset::{LoadOptions, RowShape};
 use crate::error::Result;
 use crate::rows::{Example, Field, Message, Outcome, Sample};
-use crate::template::{Draft, Finisher, Template, TrainedParts, Unfit, ends_with_answer};
+use crate::template::{Draft, Finisher, RowColumns, Template, TrainedParts, Unfit, ends_with_answer};
 
-/// The column with the tools that a conversation may call.
-const TOOLS: &str = "tools";
+/// The columns that the template sees: the tools that a conversation may call, and variables.
+const OF_THE_TEMPLATE: [&str; 2] = ["tools", "chat_template_kwargs"];
 
 /// Columns that change what a conversation means and that nothing here reads, with what is said of rows that have them.
 const UNREAD: [(&str, &str); 6] = [
@@ -17,7 +17,7 @@ const UNREAD: [(&str, &str); 6] = [
     ("audios", "sound is not read by this build"),
     ("objects", "boxes in images are not read by this build"),
     ("tools", "tools of one answer only are not read"),
-    ("chat_template_kwargs", "the template does not read `chat_template_kwargs`"),
+    ("chat_template_kwargs", "`chat_template_kwargs` of one answer only are not read"),
 ];
 
 impl RowShape {
@@ -53,17 +53,21 @@ pub(crate) fn draft(
 ) -> Result<Result<Row, Unfit>> {
     let taken = match outcome {
         Outcome::Sample(sample) => {
-            let tools = sample.columns.iter().find(|(name, tools)| name == TOOLS && is_filled(tools));
-            let tools = tools.map(|(_, tools)| tools.clone());
+            let column = |wanted: &str| {
+                let found = sample.columns.iter().find(|(name, value)| name == wanted && is_filled(value));
+                found.map(|(_, value)| value.clone())
+            };
+            let columns = OF_THE_TEMPLATE.map(column);
             let refused = refuse_unread(&sample.columns, options.shape);
-            refused.and_then(|()| Ok((taken(sample, options.shape)?, tools)))
+            refused.and_then(|()| Ok((taken(sample, options.shape)?, columns)))
         }
         Outcome::Skipped(reason) => Err(Unfit::new(reason, "")),
     };
-    let ((conversations, fields), tools) = match taken {
+    let ((conversations, fields), [tools, chat_template_kwargs]) = match taken {
         Ok(taken) => taken,
         Err(unfit) => return Ok(Err(unfit)),
     };
+    let columns = RowColumns { tools: tools.as_ref(), chat_template_kwargs: chat_template_kwargs.as_ref() };
     let mut drafts = Vec::with_capacity(conversations.len());
     for messages in &conversations {
         // Of a text that is judged as a whole, nothing is trained on; it may be a question alone.
@@ -72,7 +76,7 @@ pub(crate) fn draft(
             false => TrainedParts::Answers,
             true => options.trained_parts,
         };
-        match template.draft(messages, tools.as_ref(), parts)? {
+        match template.draft(messages, columns, parts)? {
             Ok(draft) => drafts.push(draft),
             Err(unfit) => return Ok(Err(unfit)),
         }
@@ -166,7 +170,9 @@ fn refuse_unread(columns: &[(String, Value)], shape: RowShape) -> Result<(), Unf
         for prefix in shape.prefixes() {
             // Those of the row itself go to the template.
             let name = format!("{prefix}{name}");
-            if name != TOOLS && columns.iter().any(|(column, value)| *column == name && is_filled(value)) {
+            if !OF_THE_TEMPLATE.contains(&name.as_str())
+                && columns.iter().any(|(column, value)| *column == name && is_filled(value))
+            {
                 return Err(Unfit::new(reason, ""));
             }
         }

@@ -39,7 +39,7 @@ pub use report::{Dropped, DroppedRow, Lengths, Report, SourceReport};
 pub use rows::{Encoded, Example, Field, IGNORED, Message, Outcome, Sample};
 pub use source::DatasetSpec;
 pub use template::{
-    Draft, Finisher, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, Template,
+    Draft, Finisher, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, RowColumns, Template,
     TemplateOptions, TrainedParts, Unfit, Weigher,
 };
 pub use tokenizer::Tokenizer;

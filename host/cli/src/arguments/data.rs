@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
+use super::training::{JsonObject, json_object};
+
 /// What the model is trained on, and how rows become tokens.
 #[derive(Debug, Clone, Args, serde::Serialize)]
 #[command(next_help_heading = "Data")]
@@ -41,6 +43,9 @@ pub(crate) struct DataArguments {
     /// Ask for thoughts before answers, where the template has a form for it [default: as the template does it]
     #[arg(long, action = clap::ArgAction::Set)]
     pub(crate) enable_thinking: Option<bool>,
+    /// Variables for the chat template, as a JSON object: `{"enable_thinking": false}`. A row's own column of this name wins
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    pub(crate) chat_template_kwargs: Option<JsonObject>,
     /// The date that a chat template takes for today's, so that the same run gives the same model on every day
     #[arg(long, value_name = "YYYY-MM-DD", default_value = "2024-07-26")]
     pub(crate) template_date: jiff::civil::Date,

@@ -69,6 +69,6 @@ pub(crate) struct TrainingArguments {
 /// A JSON object.
 pub(crate) type JsonObject = serde_json::Map<String, serde_json::Value>;
 
-fn json_object(text: &str) -> Result<JsonObject, String> {
+pub(crate) fn json_object(text: &str) -> Result<JsonObject, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
 }

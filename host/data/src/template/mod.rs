@@ -1,6 +1,6 @@
 //! From a conversation to tokens, with what is trained on.
 
-mod chat;
+mod columns;
 mod jinja;
 mod options;
 mod pieces;
@@ -11,9 +11,9 @@ use crate::encode::tokenize;
 use crate::error::{Error, Result};
 use crate::rows::{Encoded, Message};
 use crate::tokenizer::Tokenizer;
-use chat::Conversation;
 use jinja::JinjaTemplate;
 
+pub use columns::RowColumns;
 pub use options::{TemplateOptions, TrainedParts};
 pub use pieces::{PieceContent, Rendered, RenderedPiece};
 pub use renderer::{RenderOptions, Renderer, Weigher};
@@ -48,7 +48,15 @@ pub struct Draft(Stage);
 enum Stage {
     Rendered(Rendered),
     /// For the model's own chat template, which renders in any thread.
-    Conversation(Vec<Message>, TrainedParts),
+    Conversation(Box<Conversation>),
+}
+
+/// A row's conversation as it stands, and what the row says of it.
+struct Conversation {
+    messages: Vec<Message>,
+    tools: Option<serde_json::Value>,
+    chat_template_kwargs: Option<serde_json::Value>,
+    parts: TrainedParts,
 }
 
 /// Why a row cannot be used.
@@ -84,8 +92,16 @@ impl Template {
     /// The model's own chat template.
     ///
     /// # Errors
-    /// There is none, or it is not valid.
+    /// There is none, it is not valid, or an option is for templates by name.
     pub fn of_model(tokenizer: &Tokenizer, options: TemplateOptions) -> Result<Self> {
+        let foreign = [
+            ("agent-template", options.agent_template.is_some()),
+            ("response-prefix", options.response_prefix.is_some()),
+        ];
+        if let Some((option, _)) = foreign.into_iter().find(|(_, is_given)| *is_given) {
+            let message = "is for templates by name and not for the model's own".into();
+            return Err(Error::InvalidOption { option, message });
+        }
         let source = tokenizer.chat_template().ok_or(Error::TemplateMissing)?;
         let jinja = Some(JinjaTemplate::new(source, tokenizer, &options)?);
         let finisher = Finisher { tokenizer: tokenizer.clone(), jinja };
@@ -117,6 +133,9 @@ impl Template {
         for mut renderer in renderers {
             let names = renderer.names().map_err(Error::template(renderer.name()))?;
             if names.iter().any(|known| known == name) {
+                let set = RenderOptions::new(&options, tokenizer, TrainedParts::None)
+                    .set(&options.chat_template_kwargs);
+                set.map_err(|message| Error::InvalidOption { option: "chat-template-kwargs", message })?;
                 let plugins = Some(Plugins { renderer, weigher });
                 let finisher = Finisher { tokenizer: tokenizer.clone(), jinja: None };
                 return Ok(Self { name: name.into(), plugins, options, finisher });
@@ -171,15 +190,15 @@ impl Template {
         ])
     }
 
-    /// Begins to make tokens of a conversation, of which `parts` are trained on; nothing makes it a prompt. The inner error
-    /// says why it cannot be used.
+    /// Begins to make tokens of a conversation, of which `parts` are trained on; nothing makes it a prompt. `columns` are what
+    /// its row says besides. The inner error says why it cannot be used.
     ///
     /// # Errors
     /// A plugin fails.
     pub fn draft(
         &mut self,
         messages: &[Message],
-        tools: Option<&serde_json::Value>,
+        columns: RowColumns<'_>,
         parts: TrainedParts,
     ) -> Result<Result<Draft, Unfit>> {
         if messages.is_empty() {
@@ -189,13 +208,25 @@ impl Template {
             return Ok(Err(Unfit::new("the conversation does not end with an answer", "")));
         }
         let Some(Plugins { renderer, weigher }) = &mut self.plugins else {
-            return Ok(match tools {
-                None => Ok(Draft(Stage::Conversation(messages.to_vec(), parts))),
-                Some(_) => Err(Unfit::new("the model's own chat template is not given tools", "")),
-            });
+            let conversation = Conversation {
+                messages: messages.to_vec(),
+                tools: columns.tools.cloned(),
+                chat_template_kwargs: columns.chat_template_kwargs.cloned(),
+                parts,
+            };
+            return Ok(Ok(Draft(Stage::Conversation(Box::new(conversation)))));
         };
-        let options = RenderOptions::new(&self.options, &self.finisher.tokenizer, parts);
-        let rendered = renderer.render(&self.name, messages, tools, &options);
+        let mut options = RenderOptions::new(&self.options, &self.finisher.tokenizer, parts);
+        let given = columns.chat_template_kwargs().and_then(|given| match given {
+            Some(given) => options.set(given).map_err(|detail| {
+                Unfit::new("the template does not read all of `chat_template_kwargs`", detail)
+            }),
+            None => Ok(()),
+        });
+        if let Err(unfit) = given {
+            return Ok(Err(unfit));
+        }
+        let rendered = renderer.render(&self.name, messages, columns.tools, &options);
         let mut rendered = match rendered.map_err(Error::template(renderer.name()))? {
             Ok(rendered) => rendered,
             Err(unfit) => return Ok(Err(unfit)),
@@ -214,19 +245,22 @@ impl Finisher {
     /// # Errors
     /// Why the conversation cannot be used.
     pub fn finish(&self, draft: Draft) -> Result<Encoded, Unfit> {
-        let (messages, parts, jinja) = match (draft.0, &self.jinja) {
+        let (conversation, jinja) = match (draft.0, &self.jinja) {
             (Stage::Rendered(rendered), _) => return rendered.tokenize(&self.tokenizer),
-            (Stage::Conversation(messages, parts), Some(jinja)) => (messages, parts, jinja),
-            (Stage::Conversation(..), None) => {
+            (Stage::Conversation(conversation), Some(jinja)) => (conversation, jinja),
+            (Stage::Conversation(_), None) => {
                 return Err(Unfit::new("the draft is of another template", ""));
             }
         };
-        let conversation = Conversation::new(&messages)?;
+        let Conversation { messages, tools, chat_template_kwargs, parts } = *conversation;
+        let columns =
+            RowColumns { tools: tools.as_ref(), chat_template_kwargs: chat_template_kwargs.as_ref() };
+        let scene = jinja.scene(&messages, columns)?;
         if parts == TrainedParts::None {
-            let input_ids = self.tokenizer.encode(&jinja.prompt(&conversation)?)?;
+            let input_ids = self.tokenizer.encode(&scene.prompt()?)?;
             return Ok(Encoded { weights: vec![0.0; input_ids.len()], input_ids });
         }
-        Ok(tokenize(&self.tokenizer, jinja.pieces(&conversation, parts)?, &[])?)
+        Ok(tokenize(&self.tokenizer, scene.pieces(parts)?, &[])?)
     }
 }
 

@@ -1,4 +1,5 @@
 use jiff::civil::DateTime;
+use serde_json::{Map, Value};
 
 /// What the user may say about a template.
 #[derive(Clone, Debug)]
@@ -15,6 +16,9 @@ pub struct TemplateOptions {
     pub response_prefix: Option<String>,
     /// How tools are described and called; by default as the template has it.
     pub agent_template: Option<String>,
+    /// Variables that the model's own chat template sees. A template by name knows some of them:
+    /// [`RenderOptions::set`](crate::RenderOptions::set).
+    pub chat_template_kwargs: Map<String, Value>,
     /// The time that a template sees as now. Fixed by the caller, so that a run can be repeated.
     pub now: Option<DateTime>,
 }
@@ -28,6 +32,7 @@ impl Default for TemplateOptions {
             add_non_thinking_prefix: true,
             response_prefix: None,
             agent_template: None,
+            chat_template_kwargs: Map::new(),
             now: None,
         }
     }

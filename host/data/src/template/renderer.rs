@@ -1,6 +1,6 @@
 //! What template plugins and rules for loss weights do for the host.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Rendered, TemplateOptions, TrainedParts, Unfit};
 use crate::error::AdapterFailure;
@@ -31,7 +31,7 @@ pub struct RenderOptions {
 }
 
 impl RenderOptions {
-    /// What the user says, with the words of `tokenizer`.
+    /// What the user says, with the words of `tokenizer`. Of `chat_template_kwargs` that is what [`Self::set`] knows.
     pub fn new(options: &TemplateOptions, tokenizer: &Tokenizer, training: TrainedParts) -> Self {
         let TemplateOptions {
             system,
@@ -42,7 +42,7 @@ impl RenderOptions {
             ..
         } = options.clone();
         let special_tokens = tokenizer.special_tokens();
-        Self {
+        let mut given = Self {
             training,
             system,
             enable_thinking,
@@ -52,7 +52,27 @@ impl RenderOptions {
             agent_template,
             date: options.now.unwrap_or_default().date().to_string(),
             special_tokens: special_tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).collect(),
+        };
+        // A template refuses what is not known before it is asked to render.
+        let _ = given.set(&options.chat_template_kwargs);
+        given
+    }
+
+    /// Takes over what templates by name know of `chat_template_kwargs`: `enable_thinking`, `preserve_thinking` and
+    /// `response_prefix`, as ms-swift does.
+    ///
+    /// # Errors
+    /// What else there is, or is not of the right kind.
+    pub fn set(&mut self, chat_template_kwargs: &Map<String, Value>) -> Result<(), String> {
+        for (name, value) in chat_template_kwargs {
+            match (name.as_str(), value) {
+                ("enable_thinking", Value::Bool(value)) => self.enable_thinking = Some(*value),
+                ("preserve_thinking", Value::Bool(value)) => self.preserve_thinking = Some(*value),
+                ("response_prefix", Value::String(value)) => self.response_prefix = Some(value.clone()),
+                _ => return Err(format!("has `{name}` as `{value}`, which templates by name do not know")),
+            }
         }
+        Ok(())
     }
 }
 

@@ -203,7 +203,7 @@ fn what_is_not_read_is_never_left_out_of_a_row_in_silence() {
         r#""video": "a.mp4""#,
         r#""audios": ["a.wav"]"#,
         r#""objects": {"ref": [], "bbox": [[1, 2]]}"#,
-        r#""chat_template_kwargs": {"enable_thinking": false}"#,
+        r#""chat_template_kwargs": {"voice": "low"}"#,
         r#""rejected_response": "c", "rejected_images": ["a.jpg"]"#,
         r#""rejected_response": "c", "images": [], "tools": "[]""#,
     ];
@@ -214,7 +214,7 @@ fn what_is_not_read_is_never_left_out_of_a_row_in_silence() {
         "videos are not read by this build",
         "sound is not read by this build",
         "boxes in images are not read by this build",
-        "the template does not read `chat_template_kwargs`",
+        "the template does not read all of `chat_template_kwargs`",
     ];
     let dataset = load(&path, &LoadOptions { shape: RowShape::Pair, ..LoadOptions::default() }).0.unwrap();
     assert_eq!((reasons(&dataset), dataset.len()), (expected.clone(), 1));

@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod chat_templates;
 mod files;
 mod jinja;
 mod loading;

@@ -7,8 +7,8 @@ use plugin_chat_templates::ChatTemplates;
 use serde_json::Value;
 use swift_data::{
     Adapter, AdapterFailure, BatchPlan, Dataset, DatasetSpec, Encoded, Error, IGNORED, LoadOptions, Message,
-    Outcome, PieceContent, PlanOptions, RenderOptions, Rendered, RenderedPiece, Renderer, Sample, Template,
-    TemplateOptions, Tokenizer, TrainedParts, Unfit,
+    Outcome, PieceContent, PlanOptions, RenderOptions, Rendered, RenderedPiece, Renderer, RowColumns, Sample,
+    Template, TemplateOptions, Tokenizer, TrainedParts, Unfit,
 };
 use swift_plugin::Template as _;
 
@@ -48,7 +48,7 @@ pub(crate) trait Encode {
 
 impl Encode for Template {
     fn encode(&mut self, messages: &[Message], parts: TrainedParts) -> Result<Encoded, Unfit> {
-        let draft = self.draft(messages, None, parts).unwrap()?;
+        let draft = self.draft(messages, RowColumns::default(), parts).unwrap()?;
         self.finisher().finish(draft)
     }
 }
