@@ -13,5 +13,6 @@ mod files;
 mod jinja;
 mod loading;
 mod support;
+mod template_options;
 mod templates;
 mod traces;

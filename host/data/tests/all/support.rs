@@ -55,7 +55,7 @@ impl Encode for Template {
 
 /// The standard templates, compiled into the test instead of a component.
 #[derive(Default)]
-struct NativeTemplates(ChatTemplates);
+pub(crate) struct NativeTemplates(ChatTemplates);
 
 impl Renderer for NativeTemplates {
     fn name(&self) -> &str {
@@ -133,7 +133,7 @@ pub(crate) fn messages(rows: &Value) -> Vec<Message> {
         role: text(row, "role"),
         content: text(row, "content"),
         train: row.get("loss").and_then(Value::as_bool),
-        loss_scale: None,
+        loss_scale: row.get("loss_scale").and_then(Value::as_f64),
     };
     rows.as_array().unwrap().iter().map(message).collect()
 }
@@ -198,17 +198,21 @@ fn convert(row: &Value) -> Outcome {
     }
     let messages = messages(&row["messages"]);
     let rejected = match (row.get("rejected_response"), row.get("rejected_messages")) {
-        (Some(text), _) => {
-            let mut rejected = messages.clone();
-            rejected.pop();
-            rejected.push(Message::new("assistant", text.as_str().unwrap()));
-            Some(rejected)
+        (Some(answer), _) => {
+            // The answer is everything after the last question.
+            let question = messages.iter().rposition(|message| message.role == "user").unwrap();
+            let answer = match answer.as_str() {
+                Some(text) => vec![Message::new("assistant", text)],
+                None => self::messages(answer),
+            };
+            Some([&messages[..=question], &answer].concat())
         }
         (None, Some(rows)) => Some(self::messages(rows)),
         (None, None) => None,
     };
-    let margin = row.get("margin").map(|value| ("margin".to_owned(), value.clone()));
-    Outcome::Sample(Sample { rejected, columns: margin.into_iter().collect(), ..Sample::new(messages) })
+    let column = |name: &str| Some((name.to_owned(), row.get(name)?.clone()));
+    let columns = ["margin", "tools"].into_iter().filter_map(column).collect();
+    Outcome::Sample(Sample { rejected, columns, ..Sample::new(messages) })
 }
 
 /// Loads files with [`MessagesAdapter`].
