@@ -232,11 +232,14 @@ mod tests {
                      --model tiny --dataset a.jsonl b.jsonl#3 --lr_scheduler_type cosine_with_min_lr";
         let mut words: Vec<&str> = words.split_whitespace().collect();
         words.extend(["--lr_scheduler_kwargs", "{\"min_lr\": 1e-5}", "--columns", "{\"frage\": \"query\"}"]);
+        words.extend(["--chat_template_kwargs", "{\"enable_thinking\": false}"]);
         let Run { arguments, notes, .. } = understood(&words).unwrap();
         assert_eq!(arguments.data.dataset, ["a.jsonl", "b.jsonl#3"]);
         assert_eq!(arguments.model.dtype, Some(Dtype::Float32));
         assert_eq!(arguments.data.loss_scale, Some("last_round".to_owned()));
         assert_eq!(arguments.training.lr_scheduler_kwargs, json!({ "min_lr": 1e-5 }).as_object().cloned());
+        let variables = json!({ "enable_thinking": false });
+        assert_eq!(arguments.data.chat_template_kwargs, variables.as_object().cloned());
         assert_eq!(arguments.data.columns, Some([("frage".to_owned(), "query".to_owned())].into()));
         assert!(arguments.data.packing && !arguments.data.train_dataloader_shuffle);
         assert_eq!(notes.len(), 2);

@@ -203,7 +203,7 @@ fn what_is_not_read_is_never_left_out_of_a_row_in_silence() {
         r#""video": "a.mp4""#,
         r#""audios": ["a.wav"]"#,
         r#""objects": {"ref": [], "bbox": [[1, 2]]}"#,
-        r#""chat_template_kwargs": {"voice": "low"}"#,
+        r#""rejected_response": "c", "chat_template_kwargs": {"voice": "low"}"#,
         r#""rejected_response": "c", "rejected_images": ["a.jpg"]"#,
         r#""rejected_response": "c", "images": [], "tools": "[]""#,
     ];

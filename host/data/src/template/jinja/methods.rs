@@ -72,13 +72,11 @@ fn of_string(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, 
         "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<String>) = from_args(args)?;
             let fill = fill.unwrap_or_else(|| " ".to_owned());
+            if method == "center" {
+                return Ok(Some(Value::from(python::centred(text, width, &fill))));
+            }
             let missing = width.saturating_sub(text.chars().count());
-            let left = match method {
-                "ljust" => 0,
-                "rjust" => missing,
-                // As CPython's `str.center`: the odd one goes left where the width is odd.
-                _ => missing / 2 + (missing & width & 1),
-            };
+            let left = if method == "ljust" { 0 } else { missing };
             Value::from(format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left)))
         }
         "swapcase" => {

@@ -2,6 +2,7 @@
 
 mod conversation;
 mod environment;
+mod filters;
 mod json;
 mod methods;
 mod python;

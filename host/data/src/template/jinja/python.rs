@@ -80,21 +80,14 @@ fn quoted(text: &str) -> String {
     result
 }
 
-/// Whether Python shows a letter as it is. Rust knows the same letters as printable, but for quotes, the backslash and marks
-/// that combine with the letter before.
+/// Whether Python shows a letter as it is. Rust knows the same of letters, but for those that it escapes for other reasons:
+/// quotes, the backslash, and marks that combine with the letter before, which it shows behind one.
 fn is_printable(letter: char) -> bool {
-    let is_separator = letter.is_whitespace() && letter != ' ';
-    let escaped = letter.escape_debug().len() > 1;
-    !is_separator
-        && (!escaped
-            || ['\'', '"', '\\'].contains(&letter)
-            || letter.escape_default().len() > 1 && !letter.is_control() && combines(letter))
-}
-
-/// Whether a letter is only escaped by Rust because it combines with the one before.
-fn combines(letter: char) -> bool {
-    // Behind another letter, such a mark is not escaped.
-    format!("{:?}", format!("a{letter}")).contains(letter)
+    match letter {
+        ' ' | '\'' | '"' | '\\' => true,
+        letter if letter.is_whitespace() => false,
+        letter => format!("{:?}", format!("a{letter}")).contains(letter),
+    }
 }
 
 /// `str.strip()`: what Python knows as white space is what Unicode does, and four separators among the control codes.
@@ -111,4 +104,11 @@ pub(super) fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     first + &letters.as_str().to_lowercase()
+}
+
+/// `str.center()`: the odd one goes left where the width is odd.
+pub(super) fn centred(text: &str, width: usize, fill: &str) -> String {
+    let missing = width.saturating_sub(text.chars().count());
+    let left = missing / 2 + (missing & width & 1);
+    format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left))
 }
