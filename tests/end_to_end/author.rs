@@ -61,8 +61,8 @@ fn what_can_not_be_begun_or_built_is_said_with_a_hint() {
         text.contains("`Mine` is no name for a plugin") && text.contains("hint: use lower-case"),
         "{text}"
     );
-    let text = refused(&["plugin", "new", "mine", "--lang", "python", "--kind", "model"]);
-    assert!(text.contains("hint: the kinds are loss"), "{text}");
+    let text = refused(&["plugin", "new", "mine", "--lang", "python", "--kind", "sampler"]);
+    assert!(text.contains("hint: the kinds are loss, model, "), "{text}");
     let text = refused(&["plugin", "build", "."]);
     assert!(text.contains("`.` is no plugin project") && text.contains("hint: name a folder"), "{text}");
 }

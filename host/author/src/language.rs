@@ -28,6 +28,13 @@ macro_rules! python {
     };
 }
 
+/// Beginnings for every kind that there is.
+macro_rules! every_kind {
+    ($language:ident) => {
+        $language!("loss" "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale")
+    };
+}
+
 /// What is known of a language.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
@@ -42,13 +49,13 @@ const RUST: Entry = Entry {
         ("Cargo.toml", include_str!("../templates/rust/Cargo.toml.template")),
         (".gitignore", "/target\n*.wasm\n"),
     ],
-    beginnings: rust!("loss" "metric" "callback" "schedule" "optimizer" "reward" "dataset" "loss-scale"),
+    beginnings: every_kind!(rust),
 };
 
 const PYTHON: Entry = Entry {
     name: "python",
     common: &[("requirements.txt", "SWIFT_PLUGIN\n"), (".gitignore", "__pycache__\n.venv\n*.wasm\n")],
-    beginnings: python!("loss" "callback" "schedule" "reward"),
+    beginnings: every_kind!(python),
 };
 
 impl Language {

@@ -12,9 +12,13 @@ mod loss;
 mod loss_scale;
 #[path = "../templates/rust/metric.rs"]
 mod metric;
+#[path = "../templates/rust/model.rs"]
+mod model;
 #[path = "../templates/rust/optimizer.rs"]
 mod optimizer;
 #[path = "../templates/rust/reward.rs"]
 mod reward;
 #[path = "../templates/rust/schedule.rs"]
 mod schedule;
+#[path = "../templates/rust/template.rs"]
+mod template;

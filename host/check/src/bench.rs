@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use swift_runtime::{Kind, Plugin, Result, Usage};
+use swift_runtime::{HeldConstants, Kind, Plugin, Result, Usage};
 
 use crate::recorder::Recorder;
 use crate::report::{Outcome, Report};
@@ -17,6 +17,8 @@ pub(crate) struct Bench<'a> {
     /// Its operations go to the recorder.
     pub(crate) plugin: Plugin,
     pub(crate) recorder: Arc<Recorder>,
+    /// Keeps what the plugin detaches when it is told to.
+    pub(crate) held: Arc<HeldConstants>,
     pub(crate) options: &'a Options,
     kind: Kind,
     report: &'a mut Report,
@@ -25,7 +27,9 @@ pub(crate) struct Bench<'a> {
 impl<'a> Bench<'a> {
     pub(crate) fn new(plugin: &Plugin, options: &'a Options, kind: Kind, report: &'a mut Report) -> Self {
         let recorder = Arc::new(Recorder::default());
-        Self { plugin: plugin.with_trace(recorder.clone()), recorder, options, kind, report }
+        let held = Arc::new(HeldConstants::default());
+        let plugin = plugin.with_trace(recorder.clone()).with_held_constants(held.clone());
+        Self { plugin, recorder, held, options, kind, report }
     }
 
     pub(crate) fn passed(&mut self, text: impl Into<String>) {

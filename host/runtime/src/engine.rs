@@ -11,6 +11,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::bindings::imports::Imports;
+use crate::held::HeldConstants;
 use crate::limits::Limits;
 use crate::store::State;
 use crate::{Error, Result, Trace, wasi};
@@ -46,6 +47,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     inner: Arc<Inner>,
     trace: Option<Arc<dyn Trace>>,
+    held: Option<Arc<HeldConstants>>,
 }
 
 struct Inner {
@@ -101,16 +103,25 @@ impl Engine {
             }
         })?;
         let inner = Arc::new(Inner { wasmtime, linker, ticks, loading: options.loading, _ticker: ticker });
-        Ok(Self { inner, trace: options.trace })
+        Ok(Self { inner, trace: options.trace, held: None })
     }
 
     /// The same engine with someone who watches.
     pub(crate) fn with_trace(&self, trace: Arc<dyn Trace>) -> Self {
-        Self { inner: self.inner.clone(), trace: Some(trace) }
+        Self { trace: Some(trace), ..self.clone() }
     }
 
     pub(crate) fn trace(&self) -> Option<Arc<dyn Trace>> {
         self.trace.clone()
+    }
+
+    /// The same engine, whose plugins get what they hold constant from `held`.
+    pub(crate) fn with_held_constants(&self, held: Arc<HeldConstants>) -> Self {
+        Self { held: Some(held), ..self.clone() }
+    }
+
+    pub(crate) fn held_constants(&self) -> Option<Arc<HeldConstants>> {
+        self.held.clone()
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

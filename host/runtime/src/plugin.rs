@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::exports::{self, Exports};
 use crate::grants::Want;
 use crate::guest::Guest;
+use crate::held::HeldConstants;
 use crate::instance::{self, Rejection};
 use crate::limits::Limits;
 use crate::store::{State, Views};
@@ -140,6 +141,12 @@ impl Plugin {
     /// The same plugin, whose operations `trace` is told of from now on.
     pub fn with_trace(&self, trace: Arc<dyn Trace>) -> Self {
         let engine = self.0.engine.with_trace(trace);
+        Self(Arc::new(Inner { engine, ..(*self.0).clone() }))
+    }
+
+    /// The same plugin, which gets what it holds constant from `held` from now on.
+    pub fn with_held_constants(&self, held: Arc<HeldConstants>) -> Self {
+        let engine = self.0.engine.with_held_constants(held);
         Self(Arc::new(Inner { engine, ..(*self.0).clone() }))
     }
 

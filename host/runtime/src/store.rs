@@ -11,6 +11,7 @@ use wasmtime_wasi::WasiCtx;
 use crate::Result;
 use crate::engine::{Engine, TICK};
 use crate::grants::Denials;
+use crate::held::HeldConstants;
 use crate::limits::{Breach, Limits, Memory};
 use crate::scope::Scope;
 use crate::trace::Trace;
@@ -55,6 +56,8 @@ pub(crate) struct State {
     pub(crate) plugin: Arc<str>,
     /// Who is told of operations.
     pub(crate) trace: Option<Arc<dyn Trace>>,
+    /// Where what is detached is kept.
+    pub(crate) held: Option<Arc<HeldConstants>>,
     /// The function that was called.
     pub(crate) function: &'static str,
     pub(crate) limits: Limits,
@@ -93,6 +96,7 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Result<
     let state = State {
         plugin,
         trace: engine.trace(),
+        held: engine.held_constants(),
         function: "",
         limits: limits.clone(),
         wasi,

@@ -19,15 +19,17 @@ fn sum_and(text: &str) -> Report {
     report(&format!("{text} (call $report (call $sum (call $token-logps (local.get $policy))))"))
 }
 
+/// The sum of a tensor that is made of the values of another.
+const READ_VALUES: &str = "
+    (call $tensor-to-list (call $token-logps (local.get $policy)) (i32.const 256))
+    (i64.store (i32.const 400) (i64.extend_i32_u (i32.load (i32.const 264))))
+    (call $tensor-from-list (i32.load (i32.const 260)) (i32.load (i32.const 264))
+        (i32.const 400) (i32.const 1) (i32.const 0) (i32.const 256))
+    (call $report (call $sum (call $handle)))";
+
 #[test]
 fn a_loss_that_reads_values_and_builds_a_tensor_of_them_has_a_wrong_gradient() {
-    let report = report(
-        "(call $tensor-to-list (call $token-logps (local.get $policy)) (i32.const 256))
-         (i64.store (i32.const 400) (i64.extend_i32_u (i32.load (i32.const 264))))
-         (call $tensor-from-list (i32.load (i32.const 260)) (i32.load (i32.const 264))
-            (i32.const 400) (i32.const 1) (i32.const 0) (i32.const 256))
-         (call $report (call $sum (call $handle)))",
-    );
+    let report = report(READ_VALUES);
     let [one, several] = texts(&report, Outcome::Failed)[..] else { panic!("{report}") };
     assert!(one.starts_with("One row: the gradient by `token_logps` is not that of finite"), "{one}");
     assert!(one.ends_with("it is 0.000000e0, and the difference 1.000000e0"), "{one}");
@@ -90,12 +92,24 @@ fn what_a_loss_says_of_its_failure_is_a_finding() {
 }
 
 #[test]
-fn a_loss_that_holds_something_constant_is_noted() {
+fn a_loss_that_holds_something_constant_has_the_gradient_of_what_it_does_not() {
     let report = checked("sft", json!({"enable_dft_loss": true}));
-    assert_eq!(report.count(Outcome::Failed), 0, "{report}");
-    let noted = texts(&report, Outcome::Noted);
-    assert_eq!(noted.len(), 2, "{report}");
-    assert!(noted[0].starts_with("One row: the gradient by `token_logps` is not that of finite"), "{report}");
+    assert_eq!((report.count(Outcome::Failed), report.count(Outcome::Noted)), (0, 0), "{report}");
+    let passed = texts(&report, Outcome::Passed);
+    let right = "Several ragged rows: the gradient by `token_logps` is that of finite differences";
+    assert!(passed.contains(&right), "{report}");
+}
+
+#[test]
+fn a_wrong_gradient_is_wrong_whatever_else_is_detached() {
+    let detach = "(call $tensor-detach (call $token-logps (local.get $policy)) (i32.const 256))";
+    let report = report(&format!("{detach} (drop (call $handle)) {READ_VALUES}"));
+    let failed = texts(&report, Outcome::Failed);
+    assert!(
+        failed[0].starts_with("One row: the gradient by `token_logps` is not that of finite"),
+        "{report}"
+    );
+    assert!(report.to_string().contains("hint: no gradient flows through values that were read"), "{report}");
 }
 
 #[test]

@@ -151,7 +151,8 @@ impl HostTensor for State {
     }
 
     fn detach(&mut self, x: Resource<Handle>) -> Result<Resource<Handle>> {
-        self.unary("detach", x, |x| Ok(x.detach()))
+        let held = self.held.clone();
+        self.unary("detach", x, |x| Ok(held.map_or_else(|| x.detach(), |held| held.detach(x))))
     }
 
     fn gather(&mut self, x: Resource<Handle>, dim: i32, index: Resource<Handle>) -> Result<Resource<Handle>> {

@@ -56,6 +56,7 @@ const TENSOR_IMPORTS: &str = r#"
   (import "swift:plugin/tensor@0.1.0" "[method]tensor.to-list" (func $tensor-to-list (param i32 i32)))
   (import "swift:plugin/tensor@0.1.0" "[method]tensor.add" (func $tensor-add (param i32 i32 i32)))
   (import "swift:plugin/tensor@0.1.0" "[method]tensor.log" (func $tensor-log (param i32 i32)))
+  (import "swift:plugin/tensor@0.1.0" "[method]tensor.detach" (func $tensor-detach (param i32 i32)))
   (import "swift:plugin/tensor@0.1.0" "[method]tensor.sum" (func $tensor-sum (param i32 i32 i32 i32 i32)))
   (import "swift:plugin/tensor@0.1.0" "[resource-drop]tensor" (func $tensor-drop (param i32)))
 
