@@ -1,9 +1,28 @@
 //! A third party's way: a new project, its component, a check, a run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use swift_tests::{Outcome, golden, swift_host};
+
+/// Every kind of plugin.
+const KINDS: [&str; 10] = [
+    "loss",
+    "model",
+    "callback",
+    "dataset",
+    "metric",
+    "schedule",
+    "optimizer",
+    "reward",
+    "template",
+    "loss-scale",
+];
+
+/// The versions that the workspace has are there already, so that nothing is downloaded.
+fn lock() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")
+}
 
 fn succeed(folder: &Path, words: &[&str]) -> Outcome {
     let outcome = Outcome::from(swift_host(folder).unwrap().args(words).output().unwrap());
@@ -23,9 +42,7 @@ fn a_new_loss_is_built_checked_and_trained_with() {
     let text = fs::read_to_string(&source).unwrap();
     fs::write(&source, text.replace("pub scale: f64 = 1.0", "pub scale: f64 = 0.5")).unwrap();
 
-    // The versions that the workspace has are there already, so that nothing is downloaded.
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
-    fs::copy(lock, project.join("Cargo.lock")).unwrap();
+    fs::copy(lock(), project.join("Cargo.lock")).unwrap();
     let mut build = swift_host(&project).unwrap();
     let built = build.args(["plugin", "build"]).env("CARGO_NET_OFFLINE", "true").output().unwrap();
     let built = Outcome::from(built);
@@ -46,6 +63,33 @@ fn a_new_loss_is_built_checked_and_trained_with() {
         line["loss"].as_f64().unwrap()
     });
     assert!((losses[1] / losses[0] - 0.5).abs() < 1e-6, "{losses:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_project_of_every_kind_is_built_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    // What they depend on is built once.
+    let shared = folder.path().join("target");
+    fs::create_dir(&shared).unwrap();
+    let config = r#"{"architectures": ["MineForCausalLM"], "model_type": "my_model", "hidden_size": 8, "vocab_size": 10,
+        "num_hidden_layers": 2, "num_attention_heads": 2}"#;
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    for kind in KINDS {
+        let name = format!("my-{kind}");
+        succeed(folder.path(), &["plugin", "new", &name, "--kind", kind]);
+        let project = folder.path().join(&name);
+        std::os::unix::fs::symlink(&shared, project.join("target")).unwrap();
+        fs::copy(lock(), project.join("Cargo.lock")).unwrap();
+        let mut build = swift_host(&project).unwrap();
+        let built = build.args(["plugin", "build"]).env("CARGO_NET_OFFLINE", "true").output().unwrap();
+        let built = Outcome::from(built);
+        assert_eq!(built.code, Some(0), "{kind}: {}", built.stderr);
+        let component = format!("./{name}/{name}.wasm");
+        let checked = succeed(folder.path(), &["plugin", "check", &component, "--config", "config.json"]);
+        assert!(checked.stdout.contains(&format!("passed  {kind} ")), "{}", checked.stdout);
+        assert!(checked.stdout.ends_with(" 0 failed\n"), "{}", checked.stdout);
+    }
 }
 
 #[test]

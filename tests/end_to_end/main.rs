@@ -9,6 +9,8 @@ mod distribution;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod guides;
+#[cfg(test)]
 mod plugin_check;
 #[cfg(test)]
 mod resume;

@@ -4,10 +4,13 @@
 
 mod executable;
 mod golden;
+mod guide;
 mod run_folder;
 mod server;
+mod shown;
 
 pub use executable::{Outcome, executable, plugin, swift_host};
 pub use golden::{golden, read_json, read_json_lines};
+pub use guide::{Guide, Timed, workplace};
 pub use run_folder::{Run, Weights, last_checkpoint, read_weights};
 pub use server::{Reply, Server};

@@ -14,6 +14,9 @@ const PLUGINS: [(&str, &str); 2] =
 /// Packages with tests of plugins in Python.
 const PACKAGES: [&str; 2] = ["swift-runtime", "swift-tests"];
 
+/// What an author installs: with it, the guide to a first loss is followed without a network.
+const AUTHORS: [&str; 2] = [".[build,testing]", "setuptools>=77"];
+
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(argument) = arguments.first() {
         bail!("`cargo xtask python` takes no arguments, and was given `{argument}`");
@@ -44,7 +47,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         let mut tests = build::cargo_command(&["test", "--locked", "--package", package, "--test", "python"]);
         call(tests.env("SWIFT_PYTHON_PLUGINS", &plugins), &workspace::root())?;
     }
-    Ok(())
+    let wheels = folder.join("wheels");
+    call(module("pip").args(["download", "--quiet", "--dest"]).arg(&wheels).args(AUTHORS), &sdk)?;
+    let mut guide =
+        build::cargo_command(&["test", "--locked", "--package", "swift-tests", "--test", "python_guide"]);
+    call(guide.args(["--", "--nocapture"]).env("SWIFT_PYTHON_WHEELS", &wheels), &workspace::root())
 }
 
 fn call(command: &mut Command, folder: &Path) -> Result<()> {
