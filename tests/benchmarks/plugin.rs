@@ -1,11 +1,13 @@
 //! What the plugin boundary costs: the DPO loss and the llama model as components against the same operations called
-//! natively, in one process. `cargo xtask bench plugin` prepares the models and runs this.
+//! natively, in one process; and a loss in several languages. `cargo xtask bench plugin` prepares all this and runs it.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first surprise, as a test does")]
 
 #[path = "../../host/model/tests/all/native.rs"]
 #[expect(clippy::indexing_slicing, reason = "shared with the tests of the model crate")]
 mod native;
+
+mod languages;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,14 +21,21 @@ use swift_runtime::{BatchView, Engine, EngineOptions, Limits, OutputsView, Regis
 use swift_tensor::{DType, Device, Tensor, arange, from_list, full, no_grad, normal};
 
 fn main() -> Result<()> {
-    let folders: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Components in several languages, or folders of models.
+    if arguments.iter().any(|argument| argument.contains('=')) {
+        return languages::compare(&arguments);
+    }
+    let folders: Vec<PathBuf> = arguments.into_iter().map(PathBuf::from).collect();
     let engine = Engine::new(EngineOptions::default())?;
     let registry = Registry::new(engine, swift_standard_plugins::STANDARD);
     println!("{:48} {:>12} {:>12} {:>9}", "", "native", "component", "overhead");
     for pairs in [2, 64] {
         loss(&registry, pairs, 60)?;
     }
-    let [wiring, small, large] = folders.as_slice() else { bail!("usage: bench-plugin WIRING SMALL LARGE") };
+    let [wiring, small, large] = folders.as_slice() else {
+        bail!("usage: bench-plugin WIRING SMALL LARGE | LANGUAGE=COMPONENT…")
+    };
     // Arithmetic varies by more than the boundary costs; next to none of it is left in this model of as many layers.
     let [native, component] = forward(&registry, wiring, &tokens(1, 4))?;
     let overhead = component.saturating_sub(native);

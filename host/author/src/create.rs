@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::language::Entry;
 use crate::{Error, Language, Result};
 
 /// A project to be made.
@@ -36,13 +37,13 @@ pub fn create(project: &Project<'_>) -> Result<Vec<PathBuf>> {
         return Err(Error::Kind {
             language: entry.name,
             kind: (*kind).to_owned(),
-            known: entry.beginnings.iter().map(|(known, _)| *known).collect(),
+            known: language.kinds().collect(),
         });
     };
     let replaced = |text: &str| {
         let text =
             text.replace("PluginName", &type_name(name)).replace("plugin_name", &name.replace('-', "_"));
-        text.replace("plugin-name", name).replace("SWIFT_PLUGIN", &sdk(*language))
+        text.replace("plugin-name", name).replace("SWIFT_PLUGIN", &sdk(entry))
     };
     let mut made = Vec::new();
     for (path, text) in entry.common.iter().chain(*files) {
@@ -75,17 +76,10 @@ fn type_name(name: &str) -> String {
 }
 
 /// What a project says of the SDK that it depends on.
-fn sdk(language: Language) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk").join(language.name());
-    match (language, source.canonicalize().ok().filter(|source| source.is_dir())) {
-        (Language::Rust, Some(source)) => format!("{{ path = {:?} }}", source.display().to_string()),
-        (Language::Rust, None) => format!("{version:?}"),
-        (Language::Python, Some(source)) => {
-            format!("swift-plugin[build,testing] @ file://{}", source.display())
-        }
-        (Language::Python, None) => format!("swift-plugin[build,testing]=={version}"),
-    }
+fn sdk(entry: &Entry) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk").join(entry.sdk);
+    let source = source.canonicalize().ok().filter(|source| source.is_dir());
+    (entry.dependency)(source.as_deref(), env!("CARGO_PKG_VERSION"))
 }
 
 #[cfg(test)]

@@ -45,6 +45,9 @@ pub enum Error {
     /// A tool failed; it has said why.
     #[error("`{0}` failed")]
     Failed(String),
+    /// There are no bindings of the contract.
+    #[error("The bindings of the contract can't be made: {0}")]
+    Bindings(String),
     /// A module is not one of a plugin.
     #[error("The module can't be made a component: {0}")]
     Component(String),
@@ -60,7 +63,9 @@ impl Error {
             Self::Name(_) => "use lower-case letters, digits and `-`, beginning with a letter".into(),
             Self::Exists(_) => "choose another name, or another folder with `--path`".into(),
             Self::Kind { known, .. } => format!("the kinds are `{}`", known.join("`, `")),
-            Self::NoProject(_) => "name a folder with a `Cargo.toml`, or a file that ends in `.py`".into(),
+            Self::NoProject(_) => {
+                "name a folder with a `Cargo.toml`, or a file that ends in `.py`, `.js`, `.ts` or `.c`".into()
+            }
             Self::ToolMissing { command, .. } => format!("run `{command}`"),
             Self::Component(_) => "does it call `export!`, and is `cdylib` among its crate types?".into(),
             _ => return None,

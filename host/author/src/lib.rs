@@ -4,6 +4,7 @@
 //! compile and pass their own tests; `PluginName`, `plugin_name` and `plugin-name` in them stand for the name.
 
 mod build;
+mod c;
 mod component;
 mod create;
 mod error;

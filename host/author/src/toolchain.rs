@@ -121,7 +121,7 @@ fn sysroot(rustc: &Path) -> Option<PathBuf> {
 }
 
 /// A linker for WebAssembly on the search path; Debian adds the version to its name.
-fn wasm_linker() -> Option<PathBuf> {
+pub(crate) fn wasm_linker() -> Option<PathBuf> {
     let names = std::iter::once("wasm-ld".to_owned())
         .chain((17..30).rev().map(|version| format!("wasm-ld-{version}")));
     let path = std::env::var_os("PATH")?;

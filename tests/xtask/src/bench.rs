@@ -1,4 +1,4 @@
-//! `cargo xtask bench plugin` and `cargo xtask bench train [--peer ms-swift]`: figures with a ratio, measured in one run.
+//! `cargo xtask bench plugin`, `cargo xtask bench languages` and `cargo xtask bench train [--peer ms-swift]`: figures with a ratio, measured in one run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::synthetic::{Random, Shape, write_model, write_rows};
-use crate::{build, plugins, workspace};
+use crate::{build, c, javascript, plugins, python, sdk, workspace};
 
 /// Optimiser steps of a training benchmark; the first is left out of the speed.
 const STEPS: usize = 3;
@@ -19,10 +19,11 @@ const PEER_PYTHON: &str = "PEER_PYTHON";
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["plugin"] => plugin(),
+        ["plugin"] => plugin().and_then(|()| languages()),
+        ["languages"] => plugins::run(&[]).and_then(|()| languages()),
         ["train"] => train(false),
         ["train", "--peer", "ms-swift"] => train(true),
-        _ => bail!("usage: cargo xtask bench plugin | train [--peer ms-swift]"),
+        _ => bail!("usage: cargo xtask bench plugin | languages | train [--peer ms-swift]"),
     }
 }
 
@@ -49,20 +50,28 @@ fn plugin() -> Result<()> {
     write_model(&wiring, &Shape::WIRING, 1)?;
     write_model(&small, &Shape::DEMO, 1)?;
     let models = [wiring, small, large_model()?].map(|model| model.display().to_string());
-    let [wiring, small, large] = &models;
-    build::cargo(&[
-        "run",
-        "--locked",
-        "--quiet",
-        "--package",
-        "swift-tests",
-        "--bin",
-        "bench-plugin",
-        "--",
-        wiring,
-        small,
-        large,
-    ])
+    run_plugin(models.each_ref().map(String::as_str).as_slice())
+}
+
+/// The worked example in every language that there is an SDK for; the plugins in Rust must have been built.
+fn languages() -> Result<()> {
+    let folders = [
+        ("Rust", workspace::target().join("plugins")),
+        ("C", c::components()?),
+        ("JavaScript", javascript::example()?),
+        ("Python", python::example()?),
+    ];
+    let components =
+        folders.map(|(language, folder)| format!("{language}={}", folder.join("focal.wasm").display()));
+    run_plugin(components.each_ref().map(String::as_str).as_slice())
+}
+
+fn run_plugin(arguments: &[&str]) -> Result<()> {
+    build::cargo(&["build", "--locked", "--workspace", "--bin", "bench-plugin"])?;
+    sdk::call(
+        Command::new(workspace::target().join("debug/bench-plugin")).args(arguments),
+        &workspace::root(),
+    )
 }
 
 /// What one training run showed.

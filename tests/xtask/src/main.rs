@@ -2,10 +2,13 @@
 
 mod bench;
 mod build;
+mod c;
 mod demo;
 mod fuzz;
+mod javascript;
 mod plugins;
 mod python;
+mod sdk;
 mod synthetic;
 mod test;
 mod workspace;
@@ -26,7 +29,11 @@ const COMMANDS: &[Command] = &[
         run: demo::run,
     },
     Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
-    Command { name: "bench", summary: "Measure: `plugin`, or `train [--peer ms-swift]`", run: bench::run },
+    Command {
+        name: "bench",
+        summary: "Measure: `plugin`, `languages`, or `train [--peer ms-swift]`",
+        run: bench::run,
+    },
     Command {
         name: "python",
         summary: "Check the Python SDK, and plugins written with it",
@@ -37,6 +44,12 @@ const COMMANDS: &[Command] = &[
         summary: "Look for bytes that the loader of plugins panics on: `[--seconds N]`",
         run: fuzz::run,
     },
+    Command {
+        name: "javascript",
+        summary: "Check the JavaScript SDK, and plugins written with it",
+        run: javascript::run,
+    },
+    Command { name: "c", summary: "Check the C SDK, and a loss written with it", run: c::run },
     Command { name: "plugins", summary: "Build the plugins into target/plugins", run: plugins::run },
 ];
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{build, plugins, python};
+use crate::{build, c, javascript, plugins, python};
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(argument) = arguments.first() {
@@ -13,6 +13,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     build::swift_host()?;
     build::cargo(&["test", "--locked", "--workspace"])?;
     python::run(&[])?;
+    javascript::run(&[])?;
+    c::run(&[])?;
     // Clippy shares what was built of the dependencies only in part, so it comes last: a broken test shows sooner.
     build::cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])
 }

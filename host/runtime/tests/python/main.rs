@@ -1,6 +1,5 @@
-//! Plugins written in Python, run by the host. `SWIFT_PYTHON_PLUGINS` names the folder of `everything.wasm` and `focal.wasm`,
-//! which `python -m swift_plugin.build` makes of the files of those names in `sdk/python`; the sibling in Rust is made by
-//! `cargo xtask plugins`.
+//! What the host makes of a plugin written in Python. `SWIFT_SDK_PLUGINS` names the folder of `everything.wasm`, which
+//! `python -m swift_plugin.build` makes of the file of that name in `sdk/python`.
 
 #![allow(
     clippy::indexing_slicing,
@@ -9,57 +8,28 @@
     reason = "tests may stop at the first surprise; helpers outside of test functions are not recognised"
 )]
 
+#[path = "../sdk/plugins.rs"]
+mod plugins;
+#[path = "../sdk/views.rs"]
 mod views;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use plugins::{arguments, compute, loss, plugin, values};
+use serde_json::{Map, json};
 use swift_runtime::{
-    Action, Completion, Engine, EngineOptions, Event, Input, Kind, Limits, LossPlugin, LossReport, Message,
-    OptimizedParameter, Outcome, PieceContent, Plugin, Registry, RenderOptions, RenderedTraining,
-    Requirements, RunState,
+    Action, Completion, Event, Input, Kind, Limits, Message, OptimizedParameter, Outcome, PieceContent,
+    RenderOptions, RenderedTraining, Requirements, RunState,
 };
-use swift_tensor::{DType, GradientSink, ParameterId, from_list};
+use swift_tensor::{DType, from_list};
 use views::{Batch, Context, Outputs, Run};
 
-fn plugin(name: &str) -> Plugin {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    let folder = std::env::var("SWIFT_PYTHON_PLUGINS").unwrap_or_else(|_| {
-        panic!("SWIFT_PYTHON_PLUGINS is not set to a folder with components of `sdk/python`")
-    });
-    // An interpreter takes seconds to compile.
-    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
-    let registry = REGISTRY.get_or_init(|| {
-        Registry::new(
-            Engine::new(EngineOptions { cache_directory, ..EngineOptions::default() }).unwrap(),
-            &[],
-        )
-    });
-    registry.resolve(&format!("{folder}/{name}.wasm")).unwrap()
-}
-
-fn arguments(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
-}
-
-fn loss(name: &str, value: Value) -> LossPlugin {
-    plugin(name).loss(&arguments(value), &Limits::default()).unwrap()
-}
-
-fn compute(loss: &mut LossPlugin) -> swift_runtime::Result<LossReport> {
-    loss.compute(Arc::new(Batch), Arc::new(Outputs), Some(Arc::new(Outputs)))
-}
-
 fn failure(mode: &str) -> String {
-    let mut loss = loss("everything", json!({ "mode": mode }));
+    let mut loss = loss("everything", &json!({ "mode": mode }));
     let first = compute(&mut loss).unwrap_err().to_string();
     // What the exception held on to does not disturb the next call.
     assert_eq!(compute(&mut loss).unwrap_err().to_string(), first);
     first
-}
-
-fn values(tensor: &swift_tensor::Tensor) -> Vec<f64> {
-    tensor.to_list().unwrap()
 }
 
 #[test]
@@ -81,7 +51,7 @@ fn a_plugin_describes_itself_and_imports_the_contract_and_wasi_alone() {
 
 #[test]
 fn a_loss_has_requirements_a_value_metrics_and_a_gradient() {
-    let mut loss = loss("everything", json!({}));
+    let mut loss = loss("everything", &json!({}));
     let requirements = Requirements {
         input: Input::Groups,
         reference: true,
@@ -102,14 +72,14 @@ fn a_loss_has_requirements_a_value_metrics_and_a_gradient() {
 
 #[test]
 fn handles_are_dropped_while_a_call_goes_on() {
-    let mut loss = loss("everything", json!({ "mode": "loop" }));
+    let mut loss = loss("everything", &json!({ "mode": "loop" }));
     assert_eq!(values(&compute(&mut loss).unwrap().loss), [998.0]);
     assert_eq!(loss.usage().left_handles, 0);
 }
 
 #[test]
 fn a_tensor_that_the_plugin_keeps_does_not_disturb_the_next_call() {
-    let mut loss = loss("everything", json!({ "mode": "kept" }));
+    let mut loss = loss("everything", &json!({ "mode": "kept" }));
     for _ in 0..3 {
         let report = compute(&mut loss).unwrap();
         assert_eq!((values(&report.loss), values(&report.metrics[0].values)), (vec![-6.0], vec![-6.0]));
@@ -124,7 +94,7 @@ fn an_error_names_the_line_of_the_plugin() {
     assert!(crash.contains("KeyError: 'missing', at everything.py:"), "{crash}");
     let error = failure("error");
     assert!(error.contains("this is not to be had, at everything.py:"), "{error}");
-    let bound = plugin("everything").loss(&arguments(json!({ "mode": "median" })), &Limits::default());
+    let bound = plugin("everything").loss(&arguments(&json!({ "mode": "median" })), &Limits::default());
     let bound = bound.map(drop).unwrap_err().to_string();
     assert!(bound.contains(r#"parameter `mode` is "median", and must be one of "mean", "loop""#), "{bound}");
 }
@@ -270,52 +240,4 @@ fn a_model_is_loaded_and_computed_stage_by_stage() {
     let embedded = model.forward(0, None, Arc::new(Context)).unwrap();
     let hidden = model.forward(1, Some(&embedded), Arc::new(Context)).unwrap();
     assert_eq!(values(&hidden), [1.0; 6]);
-}
-
-/// The gradient of a loss by the log-probabilities.
-fn gradient(report: &LossReport) -> Vec<f64> {
-    struct Sink(Vec<f64>);
-    impl GradientSink for Sink {
-        fn accumulate(&mut self, _: ParameterId, gradient: &swift_tensor::Value) -> swift_tensor::Result<()> {
-            self.0 = gradient.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
-            Ok(())
-        }
-    }
-    let mut sink = Sink(Vec::new());
-    swift_tensor::backward(&report.loss, &mut sink).unwrap();
-    sink.0
-}
-
-/// The plugin `tests/plugins/focal`, which `cargo xtask plugins` has built.
-fn focal_in_rust() -> LossPlugin {
-    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/../plugins/focal.wasm");
-    let registry = Registry::new(Engine::new(EngineOptions::default()).unwrap(), &[]);
-    registry.resolve(path).unwrap().loss(&arguments(json!({ "gamma": 1.5 })), &Limits::default()).unwrap()
-}
-
-#[test]
-fn a_loss_in_python_and_its_sibling_in_rust_are_the_same_to_the_last_bit() {
-    let (mut python, mut rust) = (loss("focal", json!({ "gamma": 1.5 })), focal_in_rust());
-    let (first, second) = (compute(&mut python).unwrap(), compute(&mut rust).unwrap());
-    assert_eq!(values(&first.loss), values(&second.loss));
-    let shown = |report: &LossReport| -> Vec<_> {
-        let metrics = report.metrics.iter();
-        metrics
-            .map(|metric| {
-                (metric.name.clone(), values(&metric.values), values(metric.weights.as_ref().unwrap()))
-            })
-            .collect()
-    };
-    assert_eq!(shown(&first), shown(&second));
-    let slopes = gradient(&first);
-    assert!(slopes[0] < 0.0 && slopes[2] == 0.0, "{slopes:?}");
-    assert_eq!(slopes, gradient(&second));
-}
-
-#[test]
-fn the_focal_loss_follows_its_formula() {
-    let share = |logp: f64, weight: f64| -weight * (1.0 - logp.exp()).powi(2) * logp;
-    let expected = (share(-1.0, 1.0) + share(-2.0, 0.5)) / 6.0;
-    let report = compute(&mut loss("focal", json!({}))).unwrap();
-    assert!((values(&report.loss)[0] - expected).abs() < 1e-6, "{report:?}");
 }

@@ -1,4 +1,4 @@
-//! Plugins in Python through the command line: `cargo xtask python` builds them and runs this.
+//! The worked example of an SDK through the command line: `cargo xtask python`, `javascript` and `c` build it and run this.
 
 #[cfg(test)]
 mod tests {
@@ -7,10 +7,10 @@ mod tests {
     use serde_json::Value;
     use swift_tests::{Run, golden, plugin};
 
-    /// The folder of components that were written in Python.
+    /// The folder of components that were written in another language.
     fn plugins() -> PathBuf {
-        let folder = std::env::var_os("SWIFT_PYTHON_PLUGINS");
-        folder.expect("`SWIFT_PYTHON_PLUGINS` is the folder that `cargo xtask python` makes").into()
+        let folder = std::env::var_os("SWIFT_SDK_PLUGINS");
+        folder.expect("`SWIFT_SDK_PLUGINS` is the folder that `cargo xtask LANGUAGE` makes").into()
     }
 
     fn arguments(plugin: &Path) -> Vec<String> {
@@ -44,13 +44,13 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_in_python_and_its_sibling_in_rust_train_alike() {
-        let python = trace(&plugins().join("focal.wasm"));
+    fn the_example_and_its_sibling_in_rust_train_alike() {
+        let other = trace(&plugins().join("focal.wasm"));
         let rust = trace(&plugin("focal").unwrap());
-        assert_eq!((python.len(), rust.len()), (6, 6));
-        for (step, (python, rust)) in python.iter().zip(&rust).enumerate() {
-            for (python, rust) in python.iter().zip(rust) {
-                assert!((python - rust).abs() <= 1e-6 * rust.abs(), "step {}: {python} {rust}", step + 1);
+        assert_eq!((other.len(), rust.len()), (6, 6));
+        for (step, (other, rust)) in other.iter().zip(&rust).enumerate() {
+            for (other, rust) in other.iter().zip(rust) {
+                assert!((other - rust).abs() <= 1e-6 * rust.abs(), "step {}: {other} {rust}", step + 1);
             }
         }
         assert!(rust.last().unwrap()[0] < rust[0][0], "{rust:?}");

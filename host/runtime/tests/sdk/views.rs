@@ -1,5 +1,7 @@
 //! Views with fixed content.
 
+#![allow(dead_code, reason = "each test has use for some of them")]
+
 use swift_runtime::{AttentionOptions, BatchView, NnContext, OutputsView, RunView};
 use swift_tensor::{DType, ParameterId, Result, Tensor, arange, from_list, full};
 

@@ -1,0 +1,7 @@
+import { test } from "node:test";
+
+import { check } from "swift-plugin/testing";
+
+// In the host, for tensors are the host's. What the loss must be is in `plugin-name.golden.json`, which
+// `swift-host plugin check ./plugin-name.wasm --write-golden` writes when the formula is another.
+test("the loss is what it was, and its gradient that of finite differences", () => check("plugin_name.ts"));

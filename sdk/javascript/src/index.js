@@ -1,0 +1,34 @@
+/** Plugins for swift-host. */
+
+export { Batch, Outputs } from "./batch.js";
+export { DtypeMismatch, InvalidArgument, OutOfMemory, PluginError, ShapeMismatch, Unsupported } from "./errors.js";
+export { Callback, Dataset, LossScale, Metric, Reward, Run, Schedule, action } from "./kinds.js";
+export { log } from "./log.js";
+export { Loss, Report } from "./loss.js";
+export { Context, Model } from "./model.js";
+export { Optimizer } from "./optimizer.js";
+export { Plugin, parameter, remembered } from "./plugin.js";
+export { Template, content } from "./template.js";
+export { Tensor } from "./tensor.js";
+
+/** @typedef {import("./kinds.js").Action} Action */
+/** @typedef {import("./kinds.js").Completion} Completion */
+/** @typedef {import("./kinds.js").Event} Event */
+/** @typedef {import("./kinds.js").Message} Message */
+/** @typedef {import("./kinds.js").Sample} Sample */
+/** @typedef {import("./loss.js").Input} Input */
+/** @typedef {import("./loss.js").Requirements} Requirements */
+/** @typedef {import("./model.js").Architecture} Architecture */
+/** @typedef {import("./model.js").AttentionOptions} AttentionOptions */
+/** @typedef {import("./model.js").ModelParameter} ModelParameter */
+/** @typedef {import("./model.js").Role} Role */
+/** @typedef {import("./optimizer.js").OptimizedParameter} OptimizedParameter */
+/** @typedef {import("./optimizer.js").Slot} Slot */
+/** @typedef {import("./optimizer.js").Step} Step */
+/** @typedef {import("./optimizer.js").Update} Update */
+/** @typedef {import("./template.js").Answer} Answer */
+/** @typedef {import("./template.js").Content} Content */
+/** @typedef {import("./template.js").Piece} Piece */
+/** @typedef {import("./template.js").RenderOptions} RenderOptions */
+/** @typedef {import("./template.js").Rendered} Rendered */
+/** @typedef {import("./tensor.js").Dtype} Dtype */

@@ -1,0 +1,190 @@
+/** Model definitions. */
+
+import { call } from "./errors.js";
+import { missing } from "./missing.js";
+import { Plugin } from "./plugin.js";
+import { Tensor } from "./tensor.js";
+
+/**
+ * What a parameter is, which decides its place in adapters, weight decay and sharding.
+ *
+ * - `embedding`: a table of rows looked up by token id; rows are sharded.
+ * - `column`: a linear layer whose outputs are sharded.
+ * - `row`: a linear layer whose inputs are sharded.
+ * - `head`: the output projection; not a target of adapters unless named.
+ * - `norm`: a norm's weight.
+ * - `bias`: a bias.
+ *
+ * @typedef {"embedding" | "column" | "row" | "head" | "norm" | "bias"} Role
+ */
+
+/**
+ * A tensor of the checkpoint.
+ *
+ * @typedef {object} ModelParameter
+ * @property {string} name As in the safetensors files: `model.layers.0.self_attn.q_proj.weight`.
+ * @property {number[]} shape Its shape, linear weights as `[out, in]`.
+ * @property {Role} role Its role.
+ * @property {number} stage The stage that uses it.
+ */
+
+/**
+ * A table of rotary position embeddings. Angles are `position * inverseFrequencies[i]`.
+ *
+ * @typedef {object} RotaryTable
+ * @property {number[]} inverseFrequencies One for each rotated pair; twice as many components of each head are rotated, the rest
+ *   passes through.
+ * @property {number} [scale] Factor on cosine and sine (yarn); by default 1.
+ * @property {boolean} [interleaved] Pairs are `(2i, 2i + 1)` if true, by default `(i, i + half)`.
+ */
+
+/**
+ * The output projection, which the host applies itself so that logits need never exist as a whole.
+ *
+ * @typedef {object} Head
+ * @property {number} weight The weight `[vocab, hidden_size]`; the embedding's index if they are tied.
+ * @property {number | null} [bias] A bias `[vocab]`.
+ */
+
+/**
+ * The whole model.
+ *
+ * @typedef {object} Architecture
+ * @property {string} name For messages: `qwen2`.
+ * @property {number} hiddenSize Width of the hidden states.
+ * @property {number} vocabSize Number of token ids.
+ * @property {number} stages Number of stages. Stage 0 takes no input and embeds; the last gives what the head projects. Each is a
+ *   unit of recomputation, sharding and offload.
+ * @property {ModelParameter[]} parameters All parameters; their order gives their indices.
+ * @property {string[]} [ignored] Names in the checkpoint that may be there and are not used, with `*` for any run of characters.
+ * @property {RotaryTable[]} [rotaryTables] Rotary tables.
+ * @property {Head} head The output projection.
+ * @property {number} cacheLayers Number of layers with a key-value cache.
+ * @property {number} kvHeads Key-value heads of each.
+ * @property {number} headDim Components of each head.
+ */
+
+/**
+ * Options of `attention`.
+ *
+ * @typedef {object} AttentionOptions
+ * @property {number} scale Factor on the scores, usually `1 / sqrt(head_dim)`.
+ * @property {number | null} [window] A position sees itself and the `window - 1` before it; all before it when null.
+ * @property {number | null} [softCap] Scores become `cap * tanh(score / cap)`.
+ */
+
+/** The batch that a stage is computed for, and what a model computes with. Parameters are named by their number. */
+export class Context {
+  /** For this package. @param {any} handle */
+  constructor(handle) {
+    /** @internal */
+    this.handle = handle;
+  }
+
+  /** Number of positions in the packed batch. */
+  tokenCount() {
+    return Number(this.handle.tokenCount());
+  }
+
+  /**
+   * Rows of the parameter `[vocab, hidden_size]` for the batch's token ids: `[tokens, hidden_size]`.
+   *
+   * @param {number} parameter
+   */
+  embedding(parameter) {
+    return new Tensor(call(() => this.handle.embedding(parameter)));
+  }
+
+  /**
+   * `x W^T + b` with `W` `[out, in]` and `b` `[out]`: `[.., in]` to `[.., out]`.
+   *
+   * @param {number} weight
+   * @param {number | null} bias
+   * @param {Tensor} x
+   */
+  linear(weight, bias, x) {
+    return new Tensor(call(() => this.handle.linear(weight, bias ?? undefined, x.handle)));
+  }
+
+  /**
+   * `x / sqrt(mean(x^2) + epsilon) * w` over the last dimension.
+   *
+   * @param {number} weight
+   * @param {Tensor} x
+   * @param {number} epsilon
+   */
+  rmsNorm(weight, x, epsilon) {
+    return new Tensor(call(() => this.handle.rmsNorm(weight, x.handle, epsilon)));
+  }
+
+  /**
+   * Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.
+   *
+   * @param {number} table
+   * @param {Tensor} x
+   */
+  rope(table, x) {
+    return new Tensor(call(() => this.handle.rope(table, x.handle)));
+  }
+
+  /**
+   * Causal attention inside each sequence. `q` `[tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`; `heads`
+   * is a multiple of `kv_heads`. `layer` names the key-value cache.
+   *
+   * @param {number} layer
+   * @param {Tensor} q
+   * @param {Tensor} k
+   * @param {Tensor} v
+   * @param {AttentionOptions} options
+   */
+  attention(layer, q, k, v, { scale, window, softCap }) {
+    const options = { scale, window: window ?? undefined, softCap: softCap ?? undefined };
+    return new Tensor(call(() => this.handle.attention(layer, q.handle, k.handle, v.handle, options)));
+  }
+
+  /** `silu(gate) * up`. @param {Tensor} gate @param {Tensor} up */
+  swiglu(gate, up) {
+    return new Tensor(call(() => this.handle.swiglu(gate.handle, up.handle)));
+  }
+}
+
+/**
+ * How a family of models is wired. The host drives a model stage by stage, which is why one definition serves full training,
+ * adapters, recomputation and the reference model.
+ *
+ * @abstract
+ */
+export class Model extends Plugin {
+  /**
+   * Whether this plugin knows the model: the `architectures` entry and `model_type` of a `config.json`.
+   *
+   * @param {string} architecture
+   * @param {string} modelType
+   * @returns {boolean}
+   */
+  supports(architecture, modelType) {
+    return missing("supports", architecture, modelType);
+  }
+
+  /**
+   * The model that a `config.json` describes. Called once, before `forward`, which finds on `this` what is kept here.
+   *
+   * @param {Record<string, any>} config
+   * @returns {Architecture}
+   */
+  load(config) {
+    return missing("load", config);
+  }
+
+  /**
+   * Computes one stage: `[tokens, hidden_size]` in (null for stage 0) and out.
+   *
+   * @param {number} stage
+   * @param {Tensor | null} input
+   * @param {Context} context
+   * @returns {Tensor}
+   */
+  forward(stage, input, context) {
+    return missing("forward", stage, input, context);
+  }
+}
