@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::vectorised::vectorised;
 use crate::{CHUNK, Element, Float, KernelError, check};
 
 /// The numbers of one step.
@@ -59,24 +60,45 @@ pub fn step<T: Element>(
         check::length(OPERATION, "master", master, &sizes)?;
         tasks.zip(master.par_chunks_mut(CHUNK)).for_each(
             |((parameter, ((gradient, first), second)), master)| {
-                let state = gradient.iter().zip(first).zip(second);
-                for ((parameter, master), ((&gradient, first), second)) in
-                    parameter.iter_mut().zip(master).zip(state)
-                {
-                    *master = factors.update(*master, gradient, first, second);
-                    *parameter = T::store(*master);
-                }
+                step_master(&factors, parameter, master, gradient, first, second);
             },
         );
     } else {
         tasks.for_each(|(parameter, ((gradient, first), second))| {
-            let state = gradient.iter().zip(first).zip(second);
-            for (parameter, ((&gradient, first), second)) in parameter.iter_mut().zip(state) {
-                *parameter = T::store(factors.update(parameter.load(), gradient, first, second));
-            }
+            step_alone(&factors, parameter, gradient, first, second);
         });
     }
     Ok(())
+}
+
+vectorised! {
+    fn step_master<T: Element>(
+        factors: &Factors<T::Compute>,
+        parameter: &mut [T],
+        master: &mut [T::Compute],
+        gradient: &[T::Compute],
+        first: &mut [T::Compute],
+        second: &mut [T::Compute],
+    ) {
+        let state = gradient.iter().zip(first).zip(second);
+        for ((parameter, master), ((&gradient, first), second)) in parameter.iter_mut().zip(master).zip(state) {
+            *master = factors.update(*master, gradient, first, second);
+            *parameter = T::store(*master);
+        }
+    }
+
+    fn step_alone<T: Element>(
+        factors: &Factors<T::Compute>,
+        parameter: &mut [T],
+        gradient: &[T::Compute],
+        first: &mut [T::Compute],
+        second: &mut [T::Compute],
+    ) {
+        let state = gradient.iter().zip(first).zip(second);
+        for (parameter, ((&gradient, first), second)) in parameter.iter_mut().zip(state) {
+            *parameter = T::store(factors.update(parameter.load(), gradient, first, second));
+        }
+    }
 }
 
 /// What [`AdamWStep`] comes to for each element. Computed in `f64` and rounded once, as PyTorch does.

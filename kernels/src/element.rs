@@ -4,6 +4,8 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use half::bf16;
 
+use crate::vectorised::vectorised;
+
 /// Keeps the set of types closed: the matrix products know `f32` and `f64` only.
 mod closed {
     pub trait Closed {}
@@ -47,10 +49,18 @@ pub trait Float:
     fn exponential(self) -> Self;
 
     /// `1 / (1 + exp(-self))`, which never overflows.
+    #[inline(always)]
     fn sigmoid(self) -> Self {
+        self.sigmoids().0
+    }
+
+    /// The sigmoid, and that of the opposite number.
+    #[inline(always)]
+    fn sigmoids(self) -> (Self, Self) {
         let tail = (-self.magnitude()).exponential();
-        let numerator = if self >= Self::ZERO { Self::ONE } else { tail };
-        numerator / (Self::ONE + tail)
+        let sum = Self::ONE + tail;
+        let (numerator, opposite) = if self >= Self::ZERO { (Self::ONE, tail) } else { (tail, Self::ONE) };
+        (numerator / sum, opposite / sum)
     }
 }
 
@@ -67,6 +77,8 @@ pub trait Element: Copy + Send + Sync + 'static + closed::Closed {
     fn as_compute(elements: &[Self]) -> Option<&[Self::Compute]>;
     /// As [`Element::as_compute`], to be written.
     fn as_compute_mut(elements: &mut [Self]) -> Option<&mut [Self::Compute]>;
+    /// Numbers as stored elements, if they can be stored as they are.
+    fn from_compute(numbers: &[Self::Compute]) -> Option<&[Self]>;
 }
 
 macro_rules! compute_in_itself {
@@ -87,6 +99,9 @@ macro_rules! compute_in_itself {
             }
             fn as_compute_mut(elements: &mut [Self]) -> Option<&mut [Self]> {
                 Some(elements)
+            }
+            fn from_compute(numbers: &[Self]) -> Option<&[Self]> {
+                Some(numbers)
             }
         }
     };
@@ -113,6 +128,9 @@ impl Element for bf16 {
         None
     }
     fn as_compute_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+    fn from_compute(_: &[f32]) -> Option<&[Self]> {
         None
     }
 }
@@ -201,16 +219,18 @@ impl Float for f64 {
     }
 }
 
-/// Copies `from` into `into` as numbers to compute with.
-pub(crate) fn load_into<T: Element>(from: &[T], into: &mut [T::Compute]) {
-    for (into, &from) in into.iter_mut().zip(from) {
-        *into = from.load();
+vectorised! {
+    /// Copies `from` into `into` as numbers to compute with.
+    pub(crate) fn load_into<T: Element>(from: &[T], into: &mut [T::Compute]) {
+        for (into, &from) in into.iter_mut().zip(from) {
+            *into = from.load();
+        }
     }
-}
 
-/// Copies `from` into `into`, rounding.
-pub(crate) fn store_into<T: Element>(from: &[T::Compute], into: &mut [T]) {
-    for (into, &from) in into.iter_mut().zip(from) {
-        *into = T::store(from);
+    /// Copies `from` into `into`, rounding.
+    pub(crate) fn store_into<T: Element>(from: &[T::Compute], into: &mut [T]) {
+        for (into, &from) in into.iter_mut().zip(from) {
+            *into = T::store(from);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::sums::{sum, sum_of_triples};
+use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
 /// Rows that one task works on, and whose contributions to the gradient of the weight make one partial sum.
@@ -30,10 +31,7 @@ pub fn forward<T: Element>(
     let tasks = x.par_chunks(ROWS * width).zip(y.par_chunks_mut(ROWS * width)).zip(rstd.par_chunks_mut(ROWS));
     tasks.for_each(|((x, y), rstd)| {
         for ((x, y), rstd) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(rstd) {
-            *rstd = T::Compute::ONE / (sum(x, |x| x * x) / count + epsilon).root();
-            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                *y = T::store(x.load() * *rstd * weight.load());
-            }
+            *rstd = normalise(x, weight, count, epsilon, y);
         }
     });
     Ok(())
@@ -68,11 +66,7 @@ pub fn backward<T: Element>(
             let rows =
                 x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(rstd).zip(dx.chunks_exact_mut(width));
             for (((x, dy), &rstd), dx) in rows {
-                let mean = sum_of_triples((x, dy, weight), |x, dy, weight| weight * dy * x) / count;
-                let pull = mean * rstd * rstd * rstd;
-                for (((dx, x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
-                    *dx = T::store(weight.load() * dy.load() * rstd - x.load() * pull);
-                }
+                row_slope(dy, x, weight, rstd, count, dx);
             }
         });
     }
@@ -80,9 +74,7 @@ pub fn backward<T: Element>(
         let partial_sums = rows.map(|((x, dy), rstd)| {
             let mut partial_sum = vec![T::Compute::ZERO; width];
             for ((x, dy), &rstd) in x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(rstd) {
-                for ((sum, x), dy) in partial_sum.iter_mut().zip(x).zip(dy) {
-                    *sum += dy.load() * x.load() * rstd;
-                }
+                add_weight_slope(dy, x, rstd, &mut partial_sum);
             }
             partial_sum
         });
@@ -93,4 +85,44 @@ pub fn backward<T: Element>(
         }
     }
     Ok(())
+}
+
+vectorised! {
+    /// A row; returns its `rstd`.
+    fn normalise<T: Element>(
+        x: &[T],
+        weight: &[T],
+        count: T::Compute,
+        epsilon: T::Compute,
+        y: &mut [T],
+    ) -> T::Compute {
+        let rstd = T::Compute::ONE / (sum(x, |x| x * x) / count + epsilon).root();
+        for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+            *y = T::store(x.load() * rstd * weight.load());
+        }
+        rstd
+    }
+
+    /// The gradient of a row.
+    fn row_slope<T: Element>(
+        dy: &[T],
+        x: &[T],
+        weight: &[T],
+        rstd: T::Compute,
+        count: T::Compute,
+        dx: &mut [T],
+    ) {
+        let mean = sum_of_triples((x, dy, weight), |x, dy, weight| weight * dy * x) / count;
+        let pull = mean * rstd * rstd * rstd;
+        for (((dx, x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+            *dx = T::store(weight.load() * dy.load() * rstd - x.load() * pull);
+        }
+    }
+
+    /// Adds a row's part of the gradient of the weight.
+    fn add_weight_slope<T: Element>(dy: &[T], x: &[T], rstd: T::Compute, sums: &mut [T::Compute]) {
+        for ((sum, x), dy) in sums.iter_mut().zip(x).zip(dy) {
+            *sum += dy.load() * x.load() * rstd;
+        }
+    }
 }

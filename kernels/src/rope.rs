@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
 /// Tokens that one task works on.
@@ -51,42 +52,55 @@ pub fn rotate<T: Element>(
         return Ok(());
     }
     let direction = if inverse { -T::Compute::ONE } else { T::Compute::ONE };
-    let turn = |a: T, b: T, cos: T::Compute, sin: T::Compute| {
-        let (a, b, sin) = (a.load(), b.load(), sin * direction);
-        (T::store(a * cos - b * sin), T::store(a * sin + b * cos))
-    };
-    let head = |x: &[T], y: &mut [T], cos: &[T::Compute], sin: &[T::Compute]| {
-        let (Some((x, x_rest)), Some((y, y_rest))) =
-            (x.split_at_checked(2 * pairs), y.split_at_mut_checked(2 * pairs))
-        else {
-            return;
-        };
-        y_rest.copy_from_slice(x_rest);
-        if interleaved {
-            let (x, _) = x.as_chunks::<2>();
-            let (y, _) = y.as_chunks_mut::<2>();
-            for (((&[a, b], y), &cos), &sin) in x.iter().zip(y).zip(cos).zip(sin) {
-                *y = turn(a, b, cos, sin).into();
-            }
-        } else {
-            let ((a, b), (y_a, y_b)) = (x.split_at(pairs), y.split_at_mut(pairs));
-            for (((((&a, &b), y_a), y_b), &cos), &sin) in a.iter().zip(b).zip(y_a).zip(y_b).zip(cos).zip(sin)
-            {
-                (*y_a, *y_b) = turn(a, b, cos, sin);
-            }
-        }
-    };
     let tables = cos.par_chunks(TOKENS * pairs).zip(sin.par_chunks(TOKENS * pairs));
     let tasks = x.par_chunks(TOKENS * width).zip(y.par_chunks_mut(TOKENS * width)).zip(tables);
     tasks.for_each(|((x, y), (cos, sin))| {
         let tables = cos.chunks_exact(pairs).zip(sin.chunks_exact(pairs));
         for ((x, y), (cos, sin)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(tables) {
-            for (x, y) in x.chunks_exact(head_dim).zip(y.chunks_exact_mut(head_dim)) {
-                head(x, y, cos, sin);
-            }
+            turn(x, y, head_dim, cos, sin, interleaved, direction);
         }
     });
     Ok(())
+}
+
+vectorised! {
+    /// Rotates the heads of one token.
+    fn turn<T: Element>(
+        x: &[T],
+        y: &mut [T],
+        head_dim: usize,
+        cos: &[T::Compute],
+        sin: &[T::Compute],
+        interleaved: bool,
+        direction: T::Compute,
+    ) {
+        let pairs = cos.len();
+        let turn = |a: T, b: T, cos: T::Compute, sin: T::Compute| {
+            let (a, b, sin) = (a.load(), b.load(), sin * direction);
+            (T::store(a * cos - b * sin), T::store(a * sin + b * cos))
+        };
+        for (x, y) in x.chunks_exact(head_dim).zip(y.chunks_exact_mut(head_dim)) {
+            let (Some((x, x_rest)), Some((y, y_rest))) =
+                (x.split_at_checked(2 * pairs), y.split_at_mut_checked(2 * pairs))
+            else {
+                return;
+            };
+            y_rest.copy_from_slice(x_rest);
+            if interleaved {
+                let (x, _) = x.as_chunks::<2>();
+                let (y, _) = y.as_chunks_mut::<2>();
+                for (((&[a, b], y), &cos), &sin) in x.iter().zip(y).zip(cos).zip(sin) {
+                    *y = turn(a, b, cos, sin).into();
+                }
+            } else {
+                let ((a, b), (y_a, y_b)) = (x.split_at(pairs), y.split_at_mut(pairs));
+                let pairs = a.iter().zip(b).zip(y_a).zip(y_b).zip(cos).zip(sin);
+                for (((((&a, &b), y_a), y_b), &cos), &sin) in pairs {
+                    (*y_a, *y_b) = turn(a, b, cos, sin);
+                }
+            }
+        }
+    }
 }
 
 /// Cosines and sines `[tokens, pairs]` of the angles `position * inverse_frequency`, times `scale`.

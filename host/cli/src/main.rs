@@ -3,6 +3,7 @@
 //! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`],
 //! [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`] and [`usage`].
 
+mod allocator;
 mod arguments;
 mod author;
 mod check;
@@ -35,14 +36,12 @@ use swift_train::Ending;
 use crate::command_line::Invocation;
 use crate::console::Console;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     start().unwrap_or_else(report::report)
 }
 
 fn start() -> anyhow::Result<ExitCode> {
+    allocator::keep_freed_memory();
     let console = Console::start()?;
     let (invocation, plugins) = command_line::parse(std::env::args_os(), &console)?;
     match invocation {

@@ -39,6 +39,8 @@ mod tensor;
 
 pub use candle_core::{DType, Device, Tensor as Value};
 
+pub use swift_kernels::elementwise::sum_of_squares;
+
 pub use checkpoint::{Segment, checkpoint};
 pub use checks::{DEFAULT_ELEMENT_LIMIT, with_element_limit};
 pub use error::{Error, Result};

@@ -5,9 +5,9 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor as Value, WithDType
 use crate::{Error, Result};
 
 /// An element type that kernels compute with.
-pub(crate) trait Real: WithDType + swift_kernels::Element {}
+pub(crate) trait Real: WithDType + Zeroed + swift_kernels::Element {}
 
-impl<T: WithDType + swift_kernels::Element> Real for T {}
+impl<T: WithDType + Zeroed + swift_kernels::Element> Real for T {}
 
 /// Runs `$body` with `$T` bound to the floating-point type of `$dtype`.
 macro_rules! with_real {
@@ -48,8 +48,33 @@ pub(crate) fn make<T: WithDType>(elements: Vec<T>, shape: &[usize]) -> Result<Va
 }
 
 /// Zeros to be overwritten.
-pub(crate) fn zeros<T: WithDType>(count: usize) -> Vec<T> {
-    vec![T::zero(); count]
+pub(crate) fn zeros<T: Zeroed>(count: usize) -> Vec<T> {
+    T::zeros(count)
+}
+
+/// An element type of which the allocator can give zeros without anybody writing them.
+pub(crate) trait Zeroed: Sized {
+    fn zeros(count: usize) -> Vec<Self>;
+}
+
+impl Zeroed for f32 {
+    fn zeros(count: usize) -> Vec<Self> {
+        vec![0.0; count]
+    }
+}
+
+impl Zeroed for f64 {
+    fn zeros(count: usize) -> Vec<Self> {
+        vec![0.0; count]
+    }
+}
+
+impl Zeroed for half::bf16 {
+    /// The standard library knows of integers alone that their zeros are all bits zero.
+    fn zeros(count: usize) -> Vec<Self> {
+        use half::vec::HalfBitsVecExt;
+        vec![0u16; count].reinterpret_into()
+    }
 }
 
 /// Elements as `i64`, from any integer type.

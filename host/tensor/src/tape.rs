@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor as Value;
 
+use crate::ops::sum;
 use crate::storage::all_finite;
 use crate::{Error, Result, Tensor};
 
@@ -226,7 +227,7 @@ pub(crate) fn run(root: &Tensor, seed: Value, sink: &mut dyn GradientSink) -> Re
                         let (Some(input), Some(result)) = (input, result) else { continue };
                         checked(node.op, &result, true)?;
                         let total = match gradients.remove(&input.number) {
-                            Some(sum) => (sum + result)?,
+                            Some(total) => sum(&total, &result)?,
                             None => {
                                 waiting.push(Visit(input.clone()));
                                 result

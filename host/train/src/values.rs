@@ -1,12 +1,8 @@
 //! The elements of values, as slices.
 
 use candle_core::{CpuStorage, DType, Storage, Tensor as Value};
-use rayon::prelude::*;
 
 use crate::Result;
-
-/// Elements that one task works on. Fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 1 << 15;
 
 /// Lends the elements of a `float32` value on the CPU in row-major order.
 pub(crate) fn with_f32<R>(value: &Value, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
@@ -24,10 +20,7 @@ pub(crate) fn with_f32<R>(value: &Value, f: impl FnOnce(&[f32]) -> R) -> Result<
 
 /// The sum of squares, in `f64` and in a fixed order.
 pub(crate) fn sum_of_squares(value: &Value) -> Result<f64> {
-    let partial = |chunk: &[f32]| chunk.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
-    with_f32(value, |elements| {
-        elements.par_chunks(CHUNK).map(partial).collect::<Vec<f64>>().into_iter().sum()
-    })
+    with_f32(value, swift_tensor::sum_of_squares)
 }
 
 /// `sum(values * weights)` and `sum(weights)` in `f64`; each value weighs 1 without weights. What weighs nothing does not

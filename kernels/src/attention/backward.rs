@@ -5,8 +5,10 @@ use rayon::prelude::*;
 use super::scores::{Scores, cut_by_token, gather};
 use super::{AttentionInputs, AttentionOptions, AttentionShape, KEYS};
 use crate::element::store_into;
-use crate::matrix::{Matrix, Workers, multiply};
+use crate::matrix::Workers;
+use crate::stored::{Stored, multiply_stored, rounded};
 use crate::sums::sum_of_triples;
+use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
 /// Where the gradients of [`AttentionInputs`] go; same shapes.
@@ -79,11 +81,9 @@ struct Task<'a, T: Element> {
     kv_head: usize,
     start: usize,
     length: usize,
-    scale: T::Compute,
     scores: Scores<T::Compute>,
-    /// Queries times the scale.
-    queries: Vec<T::Compute>,
-    dout: Vec<T::Compute>,
+    queries: Vec<T>,
+    dout: Vec<T>,
     /// For each row the log-sum-exp of its scores, and `D`.
     rows: Vec<(T::Compute, T::Compute)>,
 }
@@ -105,9 +105,7 @@ impl<'a, T: Element> Task<'a, T> {
     ) -> Self {
         let heads = kv_head * shape.group()..(kv_head + 1) * shape.group();
         let of_heads = |x: &[T]| gather(x, shape.heads, start..start + length, heads.clone(), shape);
-        let (mut queries, dout, out) = (of_heads(inputs.q), of_heads(dout), of_heads(out));
-        let scale = T::Compute::of(options.scale);
-        queries.iter_mut().for_each(|q| *q *= scale);
+        let (queries, dout, out) = (of_heads(inputs.q), of_heads(dout), of_heads(out));
         let positions =
             (start..start + length).flat_map(|token| heads.clone().map(move |head| (head, token)));
         let lse = positions.map(|(head, token)| lse.get(head * shape.tokens() + token).copied());
@@ -119,7 +117,7 @@ impl<'a, T: Element> Task<'a, T> {
             })
             .collect();
         let scores = Scores::new(options);
-        Self { inputs, shape, kv_head, start, length, scale, scores, queries, dout, rows }
+        Self { inputs, shape, kv_head, start, length, scores, queries, dout, rows }
     }
 
     fn run(
@@ -133,6 +131,7 @@ impl<'a, T: Element> Task<'a, T> {
         let (tile_tokens, width) = (self.shape.tile_tokens(), group * head_dim);
         let (mut weights, mut slopes) =
             (zeros(tile_tokens * group * KEYS), zeros(tile_tokens * group * KEYS));
+        let (mut weights_buffer, mut slopes_buffer) = (Vec::new(), Vec::new());
         let mut dq = zeros(self.length * width);
         let (mut dk_rows, mut dv_rows) = (dk_rows.into_iter(), dv_rows.into_iter());
         for first_key in (0..self.length).step_by(KEYS) {
@@ -141,28 +140,33 @@ impl<'a, T: Element> Task<'a, T> {
             let kv_head = self.kv_head..self.kv_head + 1;
             let keys = gather(self.inputs.k, self.shape.kv_heads, range.clone(), kv_head.clone(), self.shape);
             let values = gather(self.inputs.v, self.shape.kv_heads, range, kv_head, self.shape);
-            let (keys, values) =
-                (Matrix::new(&keys, keys_count, head_dim)?, Matrix::new(&values, keys_count, head_dim)?);
             let (mut dk, mut dv) = (zeros(keys_count * head_dim), zeros(keys_count * head_dim));
             let end = self.scores.end_of_queries(first_key + keys_count - 1, self.length);
             for first in (first_key..end).step_by(tile_tokens) {
                 let last = end.min(first + tile_tokens);
+                // Later keys are hidden from all of these queries.
+                let count = keys_count.min(last - first_key);
                 let (components, rows) = (first * width..last * width, (last - first) * group);
-                let queries = self.queries.get(components.clone()).unwrap_or_default();
-                let queries = Matrix::new(queries, rows, head_dim)?;
-                let dout =
-                    Matrix::new(self.dout.get(components.clone()).unwrap_or_default(), rows, head_dim)?;
-                let weights = weights.get_mut(..rows * keys_count).unwrap_or_default();
-                let slopes = slopes.get_mut(..rows * keys_count).unwrap_or_default();
-                multiply(queries, keys.transposed(), weights, false, Workers::Caller)?;
-                multiply(dout, values.transposed(), slopes, false, Workers::Caller)?;
-                self.weigh(first, first_key, keys_count, weights, slopes);
-                let weights = Matrix::new(weights, rows, keys_count)?;
-                let slopes = Matrix::new(slopes, rows, keys_count)?;
-                multiply(weights.transposed(), dout, &mut dv, true, Workers::Caller)?;
-                multiply(slopes.transposed(), queries, &mut dk, true, Workers::Caller)?;
-                multiply(slopes, keys, dq.get_mut(components).unwrap_or_default(), true, Workers::Caller)?;
+                let queries = Stored::part(&self.queries, components.clone(), rows, head_dim);
+                let dout = Stored::part(&self.dout, components.clone(), rows, head_dim);
+                let keys = Stored::part(&keys, 0..count * head_dim, count, head_dim);
+                let values = Stored::part(&values, 0..count * head_dim, count, head_dim);
+                let weights = weights.get_mut(..rows * count).unwrap_or_default();
+                let slopes = slopes.get_mut(..rows * count).unwrap_or_default();
+                multiply_stored(queries, keys.transposed(), weights, false, Workers::Caller)?;
+                multiply_stored(dout, values.transposed(), slopes, false, Workers::Caller)?;
+                self.weigh(first, first_key, count, weights, slopes);
+                let weights =
+                    Stored::new(rounded(weights, &mut weights_buffer, Workers::Caller), rows, count);
+                let slopes = Stored::new(rounded(slopes, &mut slopes_buffer, Workers::Caller), rows, count);
+                let dk = dk.get_mut(..count * head_dim).unwrap_or_default();
+                let dv = dv.get_mut(..count * head_dim).unwrap_or_default();
+                multiply_stored(weights.transposed(), dout, dv, true, Workers::Caller)?;
+                multiply_stored(slopes.transposed(), queries, dk, true, Workers::Caller)?;
+                let dq = dq.get_mut(components).unwrap_or_default();
+                multiply_stored(slopes, keys, dq, true, Workers::Caller)?;
             }
+            dk.iter_mut().for_each(|dk| *dk *= self.scores.scale);
             for (dk, row) in dk.chunks_exact(head_dim).zip(dk_rows.by_ref()) {
                 store_into(dk, row);
             }
@@ -170,7 +174,7 @@ impl<'a, T: Element> Task<'a, T> {
                 store_into(dv, row);
             }
         }
-        dq.iter_mut().for_each(|dq| *dq *= self.scale);
+        dq.iter_mut().for_each(|dq| *dq *= self.scores.scale);
         for (dq, row) in dq.chunks_exact(width).zip(dq_rows) {
             store_into(dq, row);
         }
@@ -178,7 +182,7 @@ impl<'a, T: Element> Task<'a, T> {
     }
 
     /// From products of queries and keys to attention weights in `weights`, and from products of `dout` and values to
-    /// gradients of the products of (scaled) queries and keys in `slopes`.
+    /// gradients of the scores before the soft cap in `slopes`.
     fn weigh(
         &self,
         first: usize,
@@ -195,12 +199,19 @@ impl<'a, T: Element> Task<'a, T> {
             let position = first + row / group;
             let weights = self.scores.visible(weights, position, first_key);
             let slopes = self.scores.visible(slopes, position, first_key);
-            self.scores.cap(weights);
-            for (weight, slope) in weights.iter_mut().zip(slopes) {
-                let score = *weight;
-                *weight = (score - lse).exponential();
-                *slope = *weight * (*slope - mean) * self.scores.slope(score);
-            }
+            weigh(weights, slopes, lse, mean, &self.scores);
+        }
+    }
+}
+
+vectorised! {
+    /// A row: products become weights, gradients of weights become gradients of scores.
+    fn weigh<C: Float>(weights: &mut [C], slopes: &mut [C], lse: C, mean: C, scores: &Scores<C>) {
+        scores.finish(weights);
+        for (weight, slope) in weights.iter_mut().zip(slopes) {
+            let score = *weight;
+            *weight = (score - lse).exponential();
+            *slope = *weight * (*slope - mean) * scores.slope(score);
         }
     }
 }

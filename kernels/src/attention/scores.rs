@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::{AttentionOptions, AttentionShape};
-use crate::element::load_into;
 use crate::{Element, Float};
 
-/// From products of queries and keys to scores: the mask and the soft cap. The scale is in the queries already.
+/// From products of queries and keys to scores: the mask, the scale and the soft cap.
 pub(super) struct Scores<C> {
     window: Option<usize>,
+    /// Factor on the products.
+    pub(super) scale: C,
     /// The soft cap and its inverse.
     soft_cap: Option<(C, C)>,
 }
@@ -16,7 +17,7 @@ pub(super) struct Scores<C> {
 impl<C: Float> Scores<C> {
     pub(super) fn new(options: &AttentionOptions) -> Self {
         let soft_cap = options.soft_cap.map(|cap| (C::of(cap), C::of(1.0 / cap)));
-        Self { window: options.window, soft_cap }
+        Self { window: options.window, scale: C::of(options.scale), soft_cap }
     }
 
     /// The first key that the query at `position` sees.
@@ -41,8 +42,10 @@ impl<C: Float> Scores<C> {
         row
     }
 
-    /// Applies the soft cap.
-    pub(super) fn cap(&self, row: &mut [C]) {
+    /// Applies the scale and the soft cap.
+    #[inline(always)]
+    pub(super) fn finish(&self, row: &mut [C]) {
+        row.iter_mut().for_each(|score| *score *= self.scale);
         if let Some((cap, inverse)) = self.soft_cap {
             for score in row {
                 *score = cap * (*score * inverse).hyperbolic_tangent();
@@ -67,13 +70,12 @@ pub(super) fn gather<T: Element>(
     tokens: Range<usize>,
     chosen: Range<usize>,
     shape: &AttentionShape<'_>,
-) -> Vec<T::Compute> {
+) -> Vec<T> {
     let width = heads * shape.head_dim;
     let (start, end) = (chosen.start * shape.head_dim, chosen.end * shape.head_dim);
-    let mut gathered = vec![T::Compute::ZERO; tokens.len() * (end - start)];
-    let rows = x.get(tokens.start * width..tokens.end * width).unwrap_or_default().chunks_exact(width);
-    for (into, row) in gathered.chunks_exact_mut(end - start).zip(rows) {
-        load_into(row.get(start..end).unwrap_or_default(), into);
+    let mut gathered = Vec::with_capacity(tokens.len() * (end - start));
+    for row in x.get(tokens.start * width..tokens.end * width).unwrap_or_default().chunks_exact(width) {
+        gathered.extend_from_slice(row.get(start..end).unwrap_or_default());
     }
     gathered
 }

@@ -1,11 +1,15 @@
 //! Token log-probabilities, backward: computes the logits again, tile by tile.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use super::TokenLogpsInputs;
 use super::tiles::{TOKENS, logits, rows, tiles};
 use crate::element::store_into;
-use crate::matrix::{Matrix, Workers, multiply};
+use crate::matrix::Workers;
+use crate::stored::{Stored, multiply_stored, rounded};
+use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
 /// Where the gradients go. What is not asked for is not computed.
@@ -46,36 +50,40 @@ pub fn backward<T: Element>(
     }
     let mut dhiddens = dhidden.map(|dhidden| dhidden.chunks_mut(TOKENS * width));
     let chunks = dlogp.chunks(TOKENS).zip(log_sum_exp.chunks(TOKENS)).zip(inputs.labels.chunks(TOKENS));
-    let mut tile = Vec::new();
+    let (mut tile, mut buffer) = (Vec::new(), Vec::new());
     for (first, ((dlogp, log_sum_exp), labels)) in (0..).step_by(TOKENS).zip(chunks) {
         let count = labels.len();
         let hidden = rows(inputs.hidden, &(first..first + count), width);
-        let hidden = Matrix::new(&hidden, count, width)?;
+        let wide_hidden = match dweight {
+            Some(_) => hidden.converted(Workers::Pool),
+            None => Cow::default(),
+        };
         let dhidden = dhiddens.as_mut().and_then(Iterator::next);
         let mut sums = dhidden.as_ref().map(|_| vec![T::Compute::ZERO; count * width]);
         for entries in tiles(inputs) {
             let weight = rows(inputs.weight, &entries, width);
-            let weight = Matrix::new(&weight, entries.len(), width)?;
             tile.resize(count * entries.len(), T::Compute::ZERO);
             logits(hidden, weight, inputs.bias, &entries, &mut tile)?;
             let rows = tile.par_chunks_exact_mut(entries.len()).zip(dlogp).zip(log_sum_exp).zip(labels);
             rows.for_each(|(((logits, &dlogp), &log_sum_exp), &label)| {
-                for logit in logits.iter_mut() {
-                    *logit = -dlogp * (*logit - log_sum_exp).exponential();
-                }
+                pull(logits, dlogp, log_sum_exp);
                 let label =
                     (label as usize).checked_sub(entries.start).and_then(|index| logits.get_mut(index));
                 if let Some(logit) = label {
                     *logit += dlogp;
                 }
             });
-            let dlogits = Matrix::new(&tile, count, entries.len())?;
             if let Some(sums) = &mut sums {
-                multiply(dlogits, weight, sums, true, Workers::Pool)?;
+                let dlogits = rounded(&tile, &mut buffer, Workers::Pool);
+                let dlogits = Stored::new(dlogits, count, entries.len());
+                multiply_stored(dlogits, weight, sums, true, Workers::Pool)?;
             }
             let rows_of_weight = entries.start * width..entries.end * width;
             if let Some(dweight) = dweight.as_mut().and_then(|dweight| dweight.get_mut(rows_of_weight)) {
-                multiply(dlogits.transposed(), hidden, dweight, true, Workers::Pool)?;
+                // Rounding errors would add up over the tokens, so nothing is rounded.
+                let dlogits = Stored::new(&tile, count, entries.len());
+                let hidden = Stored::new(&wide_hidden, count, width);
+                multiply_stored(dlogits.transposed(), hidden, dweight, true, Workers::Pool)?;
             }
             if let Some(dbias) = dbias.as_mut().and_then(|dbias| dbias.get_mut(entries.clone())) {
                 for dlogits in tile.chunks_exact(entries.len()) {
@@ -91,4 +99,13 @@ pub fn backward<T: Element>(
         }
     }
     Ok(())
+}
+
+vectorised! {
+    /// From logits to the part of their gradients that all entries of the vocabulary have.
+    fn pull<C: Float>(logits: &mut [C], dlogp: C, log_sum_exp: C) {
+        for logit in logits {
+            *logit = -dlogp * (*logit - log_sum_exp).exponential();
+        }
+    }
 }

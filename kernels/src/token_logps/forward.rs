@@ -4,8 +4,9 @@ use rayon::prelude::*;
 
 use super::TokenLogpsInputs;
 use super::softmax::Running;
-use super::tiles::{TOKENS, logits, rows, tiles};
-use crate::matrix::{Matrix, Workers, multiply};
+use super::tiles::{TOKENS, logits, rows, shrink, tiles};
+use crate::matrix::Workers;
+use crate::stored::{Stored, multiply_stored, rounded};
 use crate::{Element, Float, KernelError, check};
 
 /// Where the results go, each `[tokens]`.
@@ -81,15 +82,13 @@ fn chunk<T: Element>(
 ) -> Result<Vec<Running>, KernelError> {
     let (count, width) = (tokens.len(), inputs.width);
     let hidden = rows(inputs.hidden, &tokens, width);
-    let hidden = Matrix::new(&hidden, count, width)?;
     let labels = inputs.labels.get(tokens).unwrap_or_default();
     let mut states = vec![Running::NEW; count];
     let mut shrinks = vec![T::Compute::ONE; count];
     let mut means = direction.as_ref().map(|_| vec![T::Compute::ZERO; count * width]);
-    let mut tile = Vec::new();
+    let (mut tile, mut buffer) = (Vec::new(), Vec::new());
     for entries in tiles(inputs) {
         let weight = rows(inputs.weight, &entries, width);
-        let weight = Matrix::new(&weight, entries.len(), width)?;
         tile.resize(count * entries.len(), T::Compute::ZERO);
         logits(hidden, weight, inputs.bias, &entries, &mut tile)?;
         let rows = tile.par_chunks_exact_mut(entries.len()).zip(&mut states).zip(&mut shrinks).zip(labels);
@@ -97,10 +96,10 @@ fn chunk<T: Element>(
             *shrink = state.take(logits, entries.start, label)
         });
         if let Some(means) = &mut means {
-            means.par_chunks_exact_mut(width).zip(&shrinks).for_each(|(mean, &shrink)| {
-                mean.iter_mut().for_each(|mean| *mean *= shrink);
-            });
-            multiply(Matrix::new(&tile, count, entries.len())?, weight, means, true, Workers::Pool)?;
+            let means_of_tokens = means.par_chunks_exact_mut(width).zip(&shrinks);
+            means_of_tokens.for_each(|(mean, &factor)| shrink(mean, factor));
+            let weights = Stored::new(rounded(&tile, &mut buffer, Workers::Pool), count, entries.len());
+            multiply_stored(weights, weight, means, true, Workers::Pool)?;
         }
     }
     if let (Some(direction), Some(means)) = (direction, means) {

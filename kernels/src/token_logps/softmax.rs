@@ -2,6 +2,7 @@
 
 use crate::Float;
 use crate::sums::{greatest, sum, sum_replacing};
+use crate::vectorised::vectorised;
 
 /// What is known about a token's logits after some tiles of the vocabulary. Kept in `f64`: there are few, and sums over
 /// a vocabulary of 10^5 stay exact to `f32`.
@@ -33,31 +34,7 @@ impl Running {
     /// Takes in the logits of the entries from `first`, and leaves `exp(logit - greatest)` in their place. Returns the
     /// factor that brings exponentials of earlier tiles to the new `greatest`.
     pub(super) fn take<C: Float>(&mut self, logits: &mut [C], first: usize, label: i64) -> C {
-        let label = (label as usize).checked_sub(first).and_then(|index| logits.get(index));
-        if let Some(label) = label {
-            self.label = label.widen();
-        }
-        self.total += sum(logits, |logit| logit).widen();
-        let highest = greatest(logits);
-        let mut shrink = 1.0;
-        if highest.widen() > self.greatest {
-            let step = self.greatest - highest.widen();
-            shrink = step.exp();
-            if self.weight > 0.0 {
-                self.weighted = shrink * (self.weighted + step * self.weight);
-            }
-            self.weight *= shrink;
-            self.greatest = highest.widen();
-            let position = logits.iter().position(|&logit| logit == highest);
-            self.prediction = first + position.unwrap_or_default();
-        }
-        let greatest = C::of(self.greatest);
-        // A logit of minus infinity has no weight, and takes no part in the mean.
-        let product =
-            |logit: C, weight: C| if weight > C::ZERO { weight * (logit - greatest) } else { C::ZERO };
-        self.weighted += sum_replacing(logits, |logit| (logit - greatest).exponential(), product).widen();
-        self.weight += sum(logits, |weight| weight).widen();
-        C::of(shrink)
+        take(self, logits, first, label)
     }
 
     pub(super) fn log_sum_exp(&self) -> f64 {
@@ -67,5 +44,35 @@ impl Running {
     /// `-sum of p ln p`.
     pub(super) fn entropy(&self) -> f64 {
         self.weight.ln() - self.weighted / self.weight
+    }
+}
+
+vectorised! {
+    fn take<C: Float>(state: &mut Running, logits: &mut [C], first: usize, label: i64) -> C {
+        let label = (label as usize).checked_sub(first).and_then(|index| logits.get(index));
+        if let Some(label) = label {
+            state.label = label.widen();
+        }
+        state.total += sum(logits, |logit| logit).widen();
+        let highest = greatest(logits);
+        let mut shrink = 1.0;
+        if highest.widen() > state.greatest {
+            let step = state.greatest - highest.widen();
+            shrink = step.exp();
+            if state.weight > 0.0 {
+                state.weighted = shrink * (state.weighted + step * state.weight);
+            }
+            state.weight *= shrink;
+            state.greatest = highest.widen();
+            let position = logits.iter().position(|&logit| logit == highest);
+            state.prediction = first + position.unwrap_or_default();
+        }
+        let greatest = C::of(state.greatest);
+        // A logit of minus infinity has no weight, and takes no part in the mean.
+        let product =
+            |logit: C, weight: C| if weight > C::ZERO { weight * (logit - greatest) } else { C::ZERO };
+        state.weighted += sum_replacing(logits, |logit| (logit - greatest).exponential(), product).widen();
+        state.weight += sum(logits, |weight| weight).widen();
+        C::of(shrink)
     }
 }

@@ -1,14 +1,14 @@
 //! Tiles of logits.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::TokenLogpsInputs;
-use crate::element::load_into;
-use crate::matrix::{Matrix, Workers, multiply};
-use crate::{CHUNK, Element, Float, KernelError};
+use crate::matrix::Workers;
+use crate::stored::{Stored, multiply_stored};
+use crate::vectorised::vectorised;
+use crate::{Element, Float, KernelError};
 
 /// Tokens of a chunk.
 pub(super) const TOKENS: usize = 512;
@@ -27,32 +27,35 @@ pub(super) fn tiles<T: Element>(
     (0..vocab).step_by(size).map(move |first| first..vocab.min(first + size))
 }
 
-/// The rows `range` of `x`, each of `width`, to compute with; converted only if they need to be.
-pub(super) fn rows<'a, T: Element>(x: &'a [T], range: &Range<usize>, width: usize) -> Cow<'a, [T::Compute]> {
-    let x = x.get(range.start * width..range.end * width).unwrap_or_default();
-    if let Some(x) = T::as_compute(x) {
-        return Cow::Borrowed(x);
-    }
-    let mut converted = vec![T::Compute::ZERO; x.len()];
-    converted.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(into, from)| load_into(from, into));
-    Cow::Owned(converted)
+/// The rows `range` of `x`, each of `width`.
+pub(super) fn rows<'a, T: Element>(x: &'a [T], range: &Range<usize>, width: usize) -> Stored<'a, T> {
+    Stored::part(x, range.start * width..range.end * width, range.len(), width)
 }
 
 /// Writes `logits` `[tokens, entries]` `= hidden weight^T + bias` for a chunk of tokens and a tile of the vocabulary.
 pub(super) fn logits<T: Element>(
-    hidden: Matrix<'_, T::Compute>,
-    weight: Matrix<'_, T::Compute>,
+    hidden: Stored<'_, T>,
+    weight: Stored<'_, T>,
     bias: Option<&[T]>,
     entries: &Range<usize>,
     logits: &mut [T::Compute],
 ) -> Result<(), KernelError> {
-    multiply(hidden, weight.transposed(), logits, false, Workers::Pool)?;
+    multiply_stored(hidden, weight.transposed(), logits, false, Workers::Pool)?;
     if let Some(bias) = bias.and_then(|bias| bias.get(entries.clone())) {
-        logits.par_chunks_exact_mut(entries.len()).for_each(|logits| {
-            for (logit, bias) in logits.iter_mut().zip(bias) {
-                *logit += bias.load();
-            }
-        });
+        logits.par_chunks_exact_mut(entries.len()).for_each(|logits| add_bias(logits, bias));
     }
     Ok(())
+}
+
+vectorised! {
+    fn add_bias<T: Element>(logits: &mut [T::Compute], bias: &[T]) {
+        for (logit, bias) in logits.iter_mut().zip(bias) {
+            *logit += bias.load();
+        }
+    }
+
+    /// `x *= factor`.
+    pub(super) fn shrink<C: Float>(x: &mut [C], factor: C) {
+        x.iter_mut().for_each(|x| *x *= factor);
+    }
 }

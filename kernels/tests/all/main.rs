@@ -8,6 +8,10 @@ mod attention;
 #[cfg(test)]
 mod elements;
 #[cfg(test)]
+mod elementwise;
+#[cfg(test)]
+mod low_rank;
+#[cfg(test)]
 mod matmul;
 #[cfg(test)]
 mod rms_norm;

@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::synthetic::{Random, Shape, write_model, write_rows};
-use crate::{build, c, javascript, plugins, python, sdk, workspace};
+use crate::{bench_attention, build, c, javascript, plugins, python, sdk, workspace};
 
 /// Optimiser steps of a training benchmark; the first is left out of the speed.
 const STEPS: usize = 3;
 /// The peer's Python, with ms-swift installed.
-const PEER_PYTHON: &str = "PEER_PYTHON";
+pub(crate) const PEER_PYTHON: &str = "PEER_PYTHON";
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -23,7 +23,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["languages"] => plugins::run(&[]).and_then(|()| languages()),
         ["train"] => train(false),
         ["train", "--peer", "ms-swift"] => train(true),
-        _ => bail!("usage: cargo xtask bench plugin | languages | train [--peer ms-swift]"),
+        ["attention"] => bench_attention::run(false),
+        ["attention", "--peer", "torch"] => bench_attention::run(true),
+        _ => bail!("usage: cargo xtask bench plugin | languages | train [--peer ms-swift] | attention [--peer torch]"),
     }
 }
 

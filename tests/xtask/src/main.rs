@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask COMMAND`.
 
 mod bench;
+mod bench_attention;
 mod build;
 mod c;
 mod demo;
@@ -31,7 +32,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
     Command {
         name: "bench",
-        summary: "Measure: `plugin`, `languages`, or `train [--peer ms-swift]`",
+        summary: "Measure: `plugin`, `languages`, `train [--peer ms-swift]` or `attention [--peer torch]`",
         run: bench::run,
     },
     Command {

@@ -1,7 +1,8 @@
-use candle_core::{DType, Tensor as Value};
+use candle_core::{DType, Tensor as Value, WithDType};
+use swift_kernels::{elementwise, low_rank, matmul};
 
 use crate::ops::product;
-use crate::storage::{make, read, with_real, zeros};
+use crate::storage::{Real, make, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -58,51 +59,74 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
     let rows: usize = lead.iter().product();
     checks::admit(OP, &[rows, outputs])?;
     let flat = x.value().reshape((rows, inputs))?;
-    let mut y = product(&flat, false, layer.weight.value(), true)?;
-    if let Some(bias) = &layer.bias {
-        if bias.dims() != [outputs] {
-            return Err(Error::shapes(OP, layer.weight.dims(), bias.dims()));
-        }
-        y = y.broadcast_add(bias.value())?;
+    if let Some(bias) = layer.bias.as_ref().filter(|bias| bias.dims() != [outputs]) {
+        return Err(Error::shapes(OP, layer.weight.dims(), bias.dims()));
     }
-    let branch = layer.adapter.as_ref().map(|adapter| Branch::new(&flat, adapter, outputs)).transpose()?;
-    if let Some(branch) = &branch {
-        y = (y + branch.forward()?)?;
-    }
+    layer.bias.as_ref().map_or(Ok(()), |bias| checks::same_dtype(OP, x, bias))?;
+    let bias = layer.bias.as_ref().map(Tensor::value);
+    let weight = layer.weight.value().clone();
     let shape_y = [lead, &[outputs]].concat();
     let shape_x = x.dims().to_vec();
-    let weight = layer.weight.value().clone();
     let mut operands = vec![x, &layer.weight];
     operands.extend(&layer.bias);
     operands.extend(layer.adapter.iter().flat_map(|adapter| [&adapter.a, &adapter.b]));
     let has_bias = layer.bias.is_some();
     // The input is only kept for what needs it: the gradients of trained matrices.
     let kept = layer.weight.requires_grad().then(|| flat.clone());
-    let bias_dtype = layer.bias.as_ref().map_or(DType::F32, Tensor::dtype);
-    record(OP, y.reshape(shape_y)?, &operands, move |gradient, wanted| {
-        let dy = gradient.reshape((rows, outputs))?;
-        let mut wanted = wanted.iter().copied();
-        let mut want = || wanted.next().unwrap_or(false);
-        let (want_x, want_weight) = (want(), want());
-        let mut dx = if want_x { Some(product(&dy, false, &weight, false)?) } else { None };
-        let dweight = match (&kept, want_weight) {
-            (Some(x), true) => Some(product(&dy, true, x, false)?),
-            _ => None,
-        };
-        let mut results = Vec::with_capacity(5);
-        if has_bias {
-            results.push(if want() { Some(column_sums(&dy, bias_dtype)?) } else { None });
+    with_real!(OP, x.dtype(), T => {
+        let mut y = base::<T>(&flat, layer.weight.value(), bias)?;
+        let branch = layer.adapter.as_ref().map(|adapter| Branch::<T>::new(&flat, adapter, outputs)).transpose()?;
+        if let Some(branch) = &branch {
+            low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), &mut y)?;
         }
-        if let Some(branch) = branch {
-            let (da, db, dx_branch) = branch.backward(&dy, want_x, want(), want())?;
-            if let Some(addition) = dx_branch {
-                dx = dx.map(|dx| dx + addition).transpose()?;
+        record(OP, make(y, &shape_y)?, &operands, move |gradient, wanted| {
+            let dy = gradient.reshape((rows, outputs))?;
+            let mut wanted = wanted.iter().copied();
+            let mut want = || wanted.next().unwrap_or(false);
+            let (want_x, want_weight) = (want(), want());
+            let mut dx = if want_x { Some(input_gradient::<T>(&dy, &weight)?) } else { None };
+            let dweight = match (&kept, want_weight) {
+                (Some(x), true) => Some(product(&dy, true, x, false)?),
+                _ => None,
+            };
+            let mut results = Vec::with_capacity(5);
+            if has_bias {
+                results.push(if want() { Some(column_sums(&dy, T::DTYPE)?) } else { None });
             }
-            results.extend([da, db]);
-        }
-        let dx = dx.map(|dx| dx.reshape(shape_x)).transpose()?;
-        Ok([vec![dx, dweight], results].concat())
+            if let Some(branch) = branch {
+                results.extend(branch.backward(&dy, dx.as_deref_mut(), want(), want())?);
+            }
+            let dx = dx.map(|dx| make(dx, &shape_x)).transpose()?;
+            Ok([vec![dx, dweight], results].concat())
+        })
     })
+}
+
+/// `x W^T + b`.
+fn base<T: Real>(x: &Value, weight: &Value, bias: Option<&Value>) -> Result<Vec<T>> {
+    let ((rows, inputs), outputs) = (x.dims2()?, weight.dim(0)?);
+    let mut y = zeros::<T>(rows * outputs);
+    if let Some(bias) = bias.filter(|_| outputs > 0) {
+        read::<T, _>(bias, |bias| Ok(elementwise::repeat_row(bias, &mut y)?))?;
+    }
+    read::<T, _>(x, |x| {
+        read::<T, _>(weight, |weight| {
+            Ok(matmul::product(x, weight, &mut y, rows, inputs, outputs, false, true, bias.is_some())?)
+        })
+    })?;
+    Ok(y)
+}
+
+/// `dy W`.
+fn input_gradient<T: Real>(dy: &Value, weight: &Value) -> Result<Vec<T>> {
+    let ((rows, outputs), inputs) = (dy.dims2()?, weight.dim(1)?);
+    let mut dx = zeros::<T>(rows * inputs);
+    read::<T, _>(dy, |dy| {
+        read::<T, _>(weight, |weight| {
+            Ok(matmul::product(dy, weight, &mut dx, rows, outputs, inputs, false, false, false)?)
+        })
+    })?;
+    Ok(dx)
 }
 
 fn column_sums(dy: &Value, dtype: DType) -> Result<Value> {
@@ -110,19 +134,23 @@ fn column_sums(dy: &Value, dtype: DType) -> Result<Value> {
     Ok(wide.sum(0)?.to_dtype(dtype)?)
 }
 
-/// What the adapter's branch keeps between the ways there and back.
-struct Branch {
+/// What the adapter's branch keeps between the ways there and back. All that is of low rank is in the precision that `T`
+/// computes in.
+struct Branch<T: Real> {
     x: Value,
-    a: Value,
-    b: Value,
+    /// `A`, `[rank, in]`.
+    a: Vec<T::Compute>,
+    /// `B^T`, `[rank, out]`.
+    b: Vec<T::Compute>,
     dtypes: (DType, DType),
-    /// `x A^T`, `[rows, rank]`.
-    low: Value,
-    scale: f64,
+    rank: usize,
+    /// `scale * dropout(x) A^T`, `[rows, rank]`.
+    low: Vec<T::Compute>,
+    scale: T::Compute,
     dropout: Option<Dropout>,
 }
 
-impl Branch {
+impl<T: Real<Compute: WithDType>> Branch<T> {
     fn new(x: &Value, adapter: &LowRank, outputs: usize) -> Result<Self> {
         let (a, b) = (adapter.a.value(), adapter.b.value());
         let fits =
@@ -130,46 +158,61 @@ impl Branch {
         if !fits {
             return Err(Error::shapes("linear", a.dims(), b.dims()));
         }
-        let dtypes = (a.dtype(), b.dtype());
-        let (a, b) = (a.to_dtype(x.dtype())?, b.to_dtype(x.dtype())?);
+        let (dtypes, rank) = ((a.dtype(), b.dtype()), a.dim(0)?);
+        let compute = <T::Compute as WithDType>::DTYPE;
+        let a: Vec<T::Compute> = read(&a.to_dtype(compute)?, |a| Ok(a.to_vec()))?;
+        let b = read(&b.to_dtype(compute)?, |b| Ok(low_rank::transposed(b, rank)))?;
+        let scale = <T::Compute as swift_kernels::Float>::of(adapter.scale);
         let dropped = drop_elements(x, adapter.dropout)?;
-        let low = product(&dropped, false, &a, true)?;
-        Ok(Self { x: x.clone(), a, b, dtypes, low, scale: adapter.scale, dropout: adapter.dropout })
+        let (rows, inputs) = x.dims2()?;
+        let mut low = vec![<T::Compute as swift_kernels::Float>::ZERO; rows * rank];
+        read::<T, _>(&dropped, |x| Ok(low_rank::project(x, &a, (rank, inputs), scale, &mut low)?))?;
+        Ok(Self { x: x.clone(), a, b, dtypes, rank, low, scale, dropout: adapter.dropout })
     }
 
-    fn forward(&self) -> Result<Value> {
-        Ok(product(&self.low, false, &self.b, true)?.affine(self.scale, 0.0)?)
-    }
-
-    /// Gradients of `A`, `B` and the input.
+    /// Gradients of `A` and `B`; that of the input is added to `dx`.
     fn backward(
         self,
         dy: &Value,
-        want_x: bool,
+        dx: Option<&mut [T]>,
         want_a: bool,
         want_b: bool,
-    ) -> Result<(Option<Value>, Option<Value>, Option<Value>)> {
+    ) -> Result<[Option<Value>; 2]> {
+        let ((rows, outputs), inputs, rank) = (dy.dims2()?, self.x.dim(1)?, self.rank);
+        let zeros_of = |count| vec![<T::Compute as swift_kernels::Float>::ZERO; count];
         let db = if want_b {
-            Some(product(dy, true, &self.low, false)?.affine(self.scale, 0.0)?.to_dtype(self.dtypes.1)?)
+            let mut db = zeros_of(rank * outputs);
+            read::<T, _>(dy, |dy| Ok(low_rank::contract(&self.low, dy, (rank, outputs), &mut db)?))?;
+            let db = low_rank::transposed(&db, outputs);
+            Some(make(db, &[outputs, rank])?.to_dtype(self.dtypes.1)?)
         } else {
             None
         };
-        if !(want_x || want_a) {
-            return Ok((None, db, None));
+        if dx.is_none() && !want_a {
+            return Ok([None, db]);
         }
-        let dlow = product(dy, false, &self.b, false)?.affine(self.scale, 0.0)?;
+        let mut dlow = zeros_of(rows * rank);
+        read::<T, _>(dy, |dy| Ok(low_rank::project(dy, &self.b, (rank, outputs), self.scale, &mut dlow)?))?;
         let da = if want_a {
             let dropped = drop_elements(&self.x, self.dropout)?;
-            Some(product(&dlow, true, &dropped, false)?.to_dtype(self.dtypes.0)?)
+            let mut da = zeros_of(rank * inputs);
+            read::<T, _>(&dropped, |x| Ok(low_rank::contract(&dlow, x, (rank, inputs), &mut da)?))?;
+            Some(make(da, &[rank, inputs])?.to_dtype(self.dtypes.0)?)
         } else {
             None
         };
-        let dx = if want_x {
-            Some(drop_elements(&product(&dlow, false, &self.a, false)?, self.dropout)?)
-        } else {
-            None
-        };
-        Ok((da, db, dx))
+        match (dx, self.dropout.filter(|dropout| dropout.rate > 0.0)) {
+            (None, _) => {}
+            (Some(dx), None) => low_rank::expand(&dlow, &self.a, (rank, inputs), dx)?,
+            (Some(dx), dropout) => {
+                let mut branch = zeros::<T>(rows * inputs);
+                low_rank::expand(&dlow, &self.a, (rank, inputs), &mut branch)?;
+                let branch = drop_elements(&make(branch, &[rows, inputs])?, dropout)?;
+                let others = dx.to_vec();
+                read::<T, _>(&branch, |branch| Ok(elementwise::add(&others, branch, dx)?))?;
+            }
+        }
+        Ok([da, db])
     }
 }
 

@@ -1,8 +1,9 @@
 //! Functions of two elements, with broadcasting.
 
-use candle_core::Tensor as Value;
+use candle_core::{DType, Tensor as Value};
 
 use super::reduce_to;
+use crate::storage::{make, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Result, Tensor, checks};
 
@@ -11,13 +12,29 @@ fn reduced(gradient: candle_core::Result<Value>, dims: &[usize]) -> Result<Optio
     Ok(Some(reduce_to(&gradient?, dims)?))
 }
 
+/// `a + b` of one shape and element type, in parallel and vectorised where kernels know the type.
+pub(crate) fn sum(a: &Value, b: &Value) -> Result<Value> {
+    if !matches!(a.dtype(), DType::F32 | DType::F64 | DType::BF16) {
+        return Ok((a + b)?);
+    }
+    with_real!("add", a.dtype(), T => read::<T, _>(a, |a_elements| read::<T, _>(b, |b_elements| {
+        let mut sum = zeros::<T>(a_elements.len());
+        swift_kernels::elementwise::add(a_elements, b_elements, &mut sum)?;
+        make(sum, a.dims())
+    })))
+}
+
 impl Tensor {
     /// `a + b`.
     ///
     /// # Errors
     /// If shapes don't broadcast or element types differ.
     pub fn add(&self, rhs: &Self) -> Result<Self> {
-        let y = self.pair("add", rhs, |a, b| a.broadcast_add(b))?;
+        checks::same_dtype("add", self, rhs)?;
+        let y = match self.dims() == rhs.dims() {
+            true => sum(self.value(), rhs.value())?,
+            false => self.pair("add", rhs, |a, b| a.broadcast_add(b))?,
+        };
         let (a, b) = (self.dims().to_vec(), rhs.dims().to_vec());
         record("add", y, &[self, rhs], move |gradient, wanted| {
             let side = |i: usize, dims: &[usize]| match wanted.get(i) {

@@ -15,6 +15,7 @@ mod unary;
 pub use create::{arange, from_list, full, normal, uniform};
 pub use shape::{cat, stack};
 
+pub(crate) use binary::sum;
 pub(crate) use create::unit;
 pub(crate) use matmul::product;
 pub(crate) use shape::reduce_to;
