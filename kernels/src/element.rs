@@ -64,6 +64,28 @@ pub trait Float:
     }
 }
 
+/// Elements of a type that is known.
+#[derive(Clone, Copy, Debug)]
+pub enum Known<'a> {
+    /// Of this type.
+    F32(&'a [f32]),
+    /// Of this type.
+    F64(&'a [f64]),
+    /// Of this type.
+    Bf16(&'a [bf16]),
+}
+
+/// As [`Known`], to be written.
+#[derive(Debug)]
+pub enum KnownMut<'a> {
+    /// Of this type.
+    F32(&'a mut [f32]),
+    /// Of this type.
+    F64(&'a mut [f64]),
+    /// Of this type.
+    Bf16(&'a mut [bf16]),
+}
+
 /// A type of stored elements: `f32`, `f64` or `bf16`.
 pub trait Element: Copy + Send + Sync + 'static + closed::Closed {
     /// What it is computed in: itself, or `f32` for `bf16`.
@@ -79,10 +101,14 @@ pub trait Element: Copy + Send + Sync + 'static + closed::Closed {
     fn as_compute_mut(elements: &mut [Self]) -> Option<&mut [Self::Compute]>;
     /// Numbers as stored elements, if they can be stored as they are.
     fn from_compute(numbers: &[Self::Compute]) -> Option<&[Self]>;
+    /// The elements themselves, for kernels of single types.
+    fn known(elements: &[Self]) -> Known<'_>;
+    /// As [`Element::known`], to be written.
+    fn known_mut(elements: &mut [Self]) -> KnownMut<'_>;
 }
 
 macro_rules! compute_in_itself {
-    ($type:ty) => {
+    ($type:ty, $known:ident) => {
         impl Element for $type {
             type Compute = Self;
 
@@ -103,11 +129,19 @@ macro_rules! compute_in_itself {
             fn from_compute(numbers: &[Self]) -> Option<&[Self]> {
                 Some(numbers)
             }
+            #[inline(always)]
+            fn known(elements: &[Self]) -> Known<'_> {
+                Known::$known(elements)
+            }
+            #[inline(always)]
+            fn known_mut(elements: &mut [Self]) -> KnownMut<'_> {
+                KnownMut::$known(elements)
+            }
         }
     };
 }
-compute_in_itself!(f32);
-compute_in_itself!(f64);
+compute_in_itself!(f32, F32);
+compute_in_itself!(f64, F64);
 
 impl Element for bf16 {
     type Compute = f32;
@@ -132,6 +166,14 @@ impl Element for bf16 {
     }
     fn from_compute(_: &[f32]) -> Option<&[Self]> {
         None
+    }
+    #[inline(always)]
+    fn known(elements: &[Self]) -> Known<'_> {
+        Known::Bf16(elements)
+    }
+    #[inline(always)]
+    fn known_mut(elements: &mut [Self]) -> KnownMut<'_> {
+        KnownMut::Bf16(elements)
     }
 }
 

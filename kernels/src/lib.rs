@@ -7,8 +7,8 @@
 //! Outputs and gradients of activations are overwritten; gradients of parameters are added to what is there.
 //!
 //! **Results don't depend on the number of threads.** Work is cut into pieces whose sizes follow from the shapes alone,
-//! each piece is computed by one thread, and partial sums are combined in a fixed order. The matrix products of the
-//! `gemm` crate keep to this too: threads share out the blocks of the result and never the inner dimension.
+//! each piece is computed by one thread, and partial sums are combined in a fixed order. Matrix products keep to this too,
+//! here and in the `gemm` crate: threads share out the blocks of the result and never the inner dimension.
 
 pub mod adamw;
 pub mod attention;
@@ -28,7 +28,7 @@ pub mod swiglu;
 pub mod token_logps;
 mod vectorised;
 
-pub use element::{Element, Float};
+pub use element::{Element, Float, Known, KnownMut};
 pub use error::KernelError;
 
 /// Elements that one task of an elementwise operation works on.

@@ -1,22 +1,23 @@
-//! Matrix products of numbers to compute with, by the `gemm` crate.
+//! Matrices on slices, and their products for the operations that are made of some.
 
-use gemm::Parallelism;
-
-use crate::{Float, KernelError, check};
+use crate::matmul::compute;
+use crate::{Element, KernelError, check};
 
 /// A matrix on a slice without gaps, or the transpose of one.
 #[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a, C> {
-    elements: &'a [C],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+pub(crate) struct Matrix<'a, T> {
+    pub(crate) elements: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// From an element to that below it.
+    pub(crate) row_stride: usize,
+    /// From an element to that beside it; one of the strides is 1.
+    pub(crate) column_stride: usize,
 }
 
-impl<'a, C: Float> Matrix<'a, C> {
+impl<'a, T: Element> Matrix<'a, T> {
     /// `rows x columns`, row-major.
-    pub(crate) fn new(elements: &'a [C], rows: usize, columns: usize) -> Result<Self, KernelError> {
+    pub(crate) fn new(elements: &'a [T], rows: usize, columns: usize) -> Result<Self, KernelError> {
         check::length("matmul", "matrix", elements, &[rows, columns])?;
         Ok(Self { elements, rows, columns, row_stride: columns, column_stride: 1 })
     }
@@ -35,6 +36,17 @@ impl<'a, C: Float> Matrix<'a, C> {
     pub(crate) fn transposed_if(self, condition: bool) -> Self {
         if condition { self.transposed() } else { self }
     }
+
+    /// The same matrix, if its elements can be computed with as they are.
+    pub(crate) fn to_compute(self) -> Option<Matrix<'a, T::Compute>> {
+        Some(self.with(T::as_compute(self.elements)?))
+    }
+
+    /// A matrix of these sizes on another slice of the same length.
+    pub(crate) fn with<U>(self, elements: &'a [U]) -> Matrix<'a, U> {
+        let Self { rows, columns, row_stride, column_stride, .. } = self;
+        Matrix { elements, rows, columns, row_stride, column_stride }
+    }
 }
 
 /// Who computes a product.
@@ -46,11 +58,12 @@ pub(crate) enum Workers {
     Pool,
 }
 
-/// `result = lhs rhs`, or `result += lhs rhs`.
-pub(crate) fn multiply<C: Float>(
-    lhs: Matrix<'_, C>,
-    rhs: Matrix<'_, C>,
-    result: &mut [C],
+/// `result = lhs rhs`, or `result += lhs rhs`, in the numbers that the elements are computed in: the product of two
+/// `bf16` matrices is `f32`.
+pub(crate) fn multiply<T: Element>(
+    lhs: Matrix<'_, T>,
+    rhs: Matrix<'_, T>,
+    result: &mut [T::Compute],
     accumulate: bool,
     workers: Workers,
 ) -> Result<(), KernelError> {
@@ -60,36 +73,6 @@ pub(crate) fn multiply<C: Float>(
         lhs.columns == rhs.rows,
     )?;
     check::length("matmul", "product", result, &[lhs.rows, rhs.columns])?;
-    let parallelism = match workers {
-        Workers::Caller => Parallelism::None,
-        Workers::Pool => Parallelism::Rayon(0),
-    };
-    #[expect(unsafe_code, reason = "the matrix kernels take pointers")]
-    // SAFETY: the constructors of `Matrix` and the check above tie sizes and strides to the lengths of the three
-    // slices, `result` is borrowed for writing and so overlaps neither of the others, and `Float` is closed over
-    // `f32` and `f64`, which `gemm` knows.
-    unsafe {
-        gemm::gemm(
-            lhs.rows,
-            rhs.columns,
-            lhs.columns,
-            result.as_mut_ptr(),
-            1,
-            rhs.columns as isize,
-            accumulate,
-            lhs.elements.as_ptr(),
-            lhs.column_stride as isize,
-            lhs.row_stride as isize,
-            rhs.elements.as_ptr(),
-            rhs.column_stride as isize,
-            rhs.row_stride as isize,
-            C::ONE,
-            C::ONE,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    compute(lhs, rhs, result, accumulate, workers);
     Ok(())
 }

@@ -51,16 +51,15 @@ impl<'a, T: Element> Stored<'a, T> {
 }
 
 /// `result = lhs rhs`, or `result += lhs rhs`.
-pub(crate) fn multiply_stored<T: Element>(
-    lhs: Stored<'_, T>,
-    rhs: Stored<'_, T>,
+pub(crate) fn multiply_stored<'a, T: Element>(
+    lhs: Stored<'a, T>,
+    rhs: Stored<'a, T>,
     result: &mut [T::Compute],
     accumulate: bool,
     workers: Workers,
 ) -> Result<(), KernelError> {
-    let [left, right] = [lhs, rhs].map(|matrix| matrix.converted(workers));
-    let left = Matrix::new(&left, lhs.rows, lhs.columns)?.transposed_if(lhs.transposed);
-    let right = Matrix::new(&right, rhs.rows, rhs.columns)?.transposed_if(rhs.transposed);
+    let matrix = |stored: Stored<'a, T>| Matrix::new(stored.elements, stored.rows, stored.columns);
+    let (left, right) = (matrix(lhs)?.transposed_if(lhs.transposed), matrix(rhs)?.transposed_if(rhs.transposed));
     multiply(left, right, result, accumulate, workers)
 }
 

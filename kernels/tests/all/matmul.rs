@@ -75,3 +75,106 @@ fn slices_that_do_not_fit_are_refused_by_name() {
     let error = matmul::product::<f32>(&[], &[], &mut [], usize::MAX, 2, 2, false, false, false).unwrap_err();
     assert!(error.to_string().starts_with("Slice `a` of `matmul`"), "{error}");
 }
+
+/// Numbers of a seeded generator, from 1 to `bound`.
+fn sizes(seed: u64, bound: f64) -> impl Iterator<Item = usize> {
+    numbers(seed, 3 * 60).into_iter().map(move |x| 1 + ((x + 1.0) / 2.0 * bound) as usize)
+}
+
+/// A product of `T` by one of the two functions, and the bound of its error: each of `k` additions and the store round.
+fn is_within_the_bound_of_rounding<T: Element>(
+    (m, k, n): (usize, usize, usize),
+    seed: u64,
+    unit_of_sums: f64,
+    unit_of_store: f64,
+) {
+    let (a, b) = (narrow::<T>(&numbers(seed, m * k)), narrow::<T>(&numbers(seed + 1, k * n)));
+    let old = narrow::<T>(&numbers(seed + 2, m * n));
+    let (wide_a, wide_b) = (widen(&a), widen(&b));
+    let magnitudes = |x: &[f64]| x.iter().map(|x| x.abs()).collect::<Vec<_>>();
+    let product = naive(&wide_a, &wide_b, (m, k, n));
+    let magnitude = naive(&magnitudes(&wide_a), &magnitudes(&wide_b), (m, k, n));
+    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+        let a = if transpose_a { narrow(&transpose(&wide_a, m, k)) } else { a.clone() };
+        let b = if transpose_b { narrow(&transpose(&wide_b, k, n)) } else { b.clone() };
+        for function in [matmul::product, matmul::product_portable] {
+            for accumulate in [false, true] {
+                let mut c = old.clone();
+                function(&a, &b, &mut c, m, k, n, transpose_a, transpose_b, accumulate).unwrap();
+                let old = widen(&old).into_iter().map(|old| if accumulate { old } else { 0.0 });
+                let wanted = product.iter().zip(&magnitude).zip(old);
+                for (i, (&got, ((&product, &magnitude), old))) in widen(&c).iter().zip(wanted).enumerate() {
+                    let want = product + old;
+                    let sums = (k + 2) as f64 * unit_of_sums * (magnitude + old.abs());
+                    let bound = sums + unit_of_store * (want.abs() + sums);
+                    assert!(
+                        (got - want).abs() <= bound,
+                        "{m} x {k} x {n}, {transpose_a} {transpose_b} {accumulate}: \
+                         element {i} is {got:e}, not {want:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_random_sizes_are_within_the_bound_of_rounding_by_every_path() {
+    let (single, half) = (2f64.powi(-24), 2f64.powi(-8));
+    let mut sizes = sizes(7, 70.0);
+    for seed in 0..60 {
+        let shape = (sizes.next().unwrap(), sizes.next().unwrap(), sizes.next().unwrap());
+        is_within_the_bound_of_rounding::<bf16>(shape, seed, single, half);
+        is_within_the_bound_of_rounding::<f32>(shape, seed, single, 0.0);
+    }
+    // Several steps of the inner dimension, blocks of rows and panels; an odd inner dimension; rows a power of two apart.
+    for (m, k, n) in [(97, 1027, 70), (200, 2048, 33), (13, 2050, 31), (100, 1, 200), (5, 1100, 600)] {
+        is_within_the_bound_of_rounding::<bf16>((m, k, n), 99, single, half);
+    }
+}
+
+#[test]
+fn infinities_and_nans_of_bfloat16_reach_their_row_and_column_and_no_other() {
+    let (m, k, n) = (40, 67, 90);
+    for (row, inner, value) in [(3, 66, f64::INFINITY), (39, 0, f64::NAN)] {
+        let (mut a, b) = (vec![1.0; m * k], vec![0.5; k * n]);
+        a[row * k + inner] = value;
+        for transpose_a in [false, true] {
+            let a = if transpose_a { transpose(&a, m, k) } else { a.clone() };
+            let mut c = vec![bf16::store(0.0); m * n];
+            matmul::product(&narrow(&a), &narrow(&b), &mut c, m, k, n, transpose_a, false, false).unwrap();
+            for (i, c) in widen(&c).into_iter().enumerate() {
+                let special = if value.is_nan() { c.is_nan() } else { c == value };
+                assert!(if i / n == row { special } else { c == 33.5 }, "element {i} is {c}");
+            }
+            // The same element on the right.
+            let mut c = vec![bf16::store(0.0); m * n];
+            let (left, right) = (narrow(&vec![0.5; n * k]), narrow::<bf16>(&a));
+            matmul::product(&left, &right, &mut c, n, k, m, false, !transpose_a, false).unwrap();
+            for (i, c) in widen(&c).into_iter().enumerate() {
+                let special = if value.is_nan() { c.is_nan() } else { c == value };
+                assert!(if i % m == row { special } else { c == 33.5 }, "element {i} is {c}");
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_row_of_bfloat16_does_not_depend_on_the_rows_beside_it() {
+    if !is_x86_feature_detected!("avx512bf16") {
+        // The `gemm` crate promises no such thing.
+        return;
+    }
+    let (m, k, n) = (130, 1500, 100);
+    let (a, b) = (narrow::<bf16>(&numbers(1, m * k)), narrow::<bf16>(&numbers(2, k * n)));
+    let product = |m: usize| {
+        let mut c = vec![bf16::store(0.0); m * n];
+        matmul::product(&a[..m * k], &b, &mut c, m, k, n, false, true, false).unwrap();
+        c
+    };
+    let all = product(m);
+    for rows in [1, 2, 7, 96, 97] {
+        assert!(product(rows) == all[..rows * n], "{rows} rows");
+    }
+}

@@ -1,7 +1,6 @@
 //! Developer commands: `cargo xtask COMMAND`.
 
 mod bench;
-mod bench_attention;
 mod build;
 mod c;
 mod demo;
@@ -32,7 +31,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
     Command {
         name: "bench",
-        summary: "Measure: `plugin`, `languages`, `train [--peer ms-swift]` or `attention [--peer torch]`",
+        summary: "Measure: `plugin`, `languages`, `gemm`, `attention` or `train`, beside a `--peer`",
         run: bench::run,
     },
     Command {

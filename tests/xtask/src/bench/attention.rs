@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::bench::PEER_PYTHON;
+use super::peer_python;
 use crate::{build, workspace};
 
 /// Tokens of all sequences of a measurement, as the two programs have it.
@@ -15,8 +15,8 @@ const LENGTHS: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
 /// Measurements of which the best counts. The two programs take turns, so that both meet the same disturbances.
 const ROUNDS: usize = 5;
 
-pub(crate) fn run(with_peer: bool) -> Result<()> {
-    build::cargo(&["build", "--locked", "--package", "swift-tests", "--bin", "bench-attention"])?;
+pub(super) fn run(with_peer: bool) -> Result<()> {
+    build::cargo(&["build", "--locked", "--workspace", "--bin", "bench-attention"])?;
     println!(
         "{:9} {:>6} {:>13} {:>13} {:>13} {:>13} {:>7}",
         "", "length", "tokens/s", "peak MiB", "torch", "peak MiB", "ratio"
@@ -28,9 +28,8 @@ pub(crate) fn run(with_peer: bool) -> Result<()> {
         let mut ours = Program::start(ours.env("MIMALLOC_PURGE_DELAY", "10000"))?;
         let mut peer = match with_peer {
             true => {
-                let python = std::env::var(PEER_PYTHON).unwrap_or_else(|_| "python3".into());
                 let script = workspace::root().join("tests/benchmarks/attention.py");
-                Some(Program::start(Command::new(python).arg(script))?)
+                Some(Program::start(Command::new(peer_python()).arg(script))?)
             }
             false => None,
         };

@@ -1,4 +1,4 @@
-//! `cargo xtask bench plugin`, `cargo xtask bench languages` and `cargo xtask bench train [--peer ms-swift]`: figures with a ratio, measured in one run.
+//! `cargo xtask bench train [--peer ms-swift]`: training, beside the peer's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,73 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::synthetic::{Random, Shape, write_model, write_rows};
-use crate::{bench_attention, build, c, javascript, plugins, python, sdk, workspace};
+use super::{PEER_PYTHON, folder, large_model, peer_python};
+use crate::synthetic::{Random, write_rows};
+use crate::{build, plugins};
 
 /// Optimiser steps of a training benchmark; the first is left out of the speed.
 const STEPS: usize = 3;
-/// The peer's Python, with ms-swift installed.
-pub(crate) const PEER_PYTHON: &str = "PEER_PYTHON";
-
-pub(crate) fn run(arguments: &[String]) -> Result<()> {
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["plugin"] => plugin().and_then(|()| languages()),
-        ["languages"] => plugins::run(&[]).and_then(|()| languages()),
-        ["train"] => train(false),
-        ["train", "--peer", "ms-swift"] => train(true),
-        ["attention"] => bench_attention::run(false),
-        ["attention", "--peer", "torch"] => bench_attention::run(true),
-        _ => bail!("usage: cargo xtask bench plugin | languages | train [--peer ms-swift] | attention [--peer torch]"),
-    }
-}
-
-fn folder() -> Result<PathBuf> {
-    let folder = workspace::target().join("bench");
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
-}
-
-/// The random model of the benchmarks, 2 GB; written once.
-fn large_model() -> Result<PathBuf> {
-    let model = folder()?.join("0.5B shape");
-    if !model.join("tokenizer_config.json").is_file() {
-        eprintln!("writing `{}`", model.display());
-        write_model(&model, &Shape::QWEN2_5_0_5B, 1)?;
-    }
-    Ok(model)
-}
-
-fn plugin() -> Result<()> {
-    plugins::run(&[])?;
-    let folder = folder()?;
-    let (wiring, small) = (folder.join("wiring only"), folder.join("small shape"));
-    write_model(&wiring, &Shape::WIRING, 1)?;
-    write_model(&small, &Shape::DEMO, 1)?;
-    let models = [wiring, small, large_model()?].map(|model| model.display().to_string());
-    run_plugin(models.each_ref().map(String::as_str).as_slice())
-}
-
-/// The worked example in every language that there is an SDK for; the plugins in Rust must have been built.
-fn languages() -> Result<()> {
-    let folders = [
-        ("Rust", workspace::target().join("plugins")),
-        ("C", c::components()?),
-        ("JavaScript", javascript::example()?),
-        ("Python", python::example()?),
-    ];
-    let components =
-        folders.map(|(language, folder)| format!("{language}={}", folder.join("focal.wasm").display()));
-    run_plugin(components.each_ref().map(String::as_str).as_slice())
-}
-
-fn run_plugin(arguments: &[&str]) -> Result<()> {
-    build::cargo(&["build", "--locked", "--workspace", "--bin", "bench-plugin"])?;
-    sdk::call(
-        Command::new(workspace::target().join("debug/bench-plugin")).args(arguments),
-        &workspace::root(),
-    )
-}
 
 /// What one training run showed.
 struct Figures {
@@ -84,7 +23,7 @@ struct Figures {
     first_step: Duration,
 }
 
-fn train(with_peer: bool) -> Result<()> {
+pub(super) fn run(with_peer: bool) -> Result<()> {
     plugins::run(&[])?;
     let swift_host = build::swift_host()?;
     let (model, folder) = (large_model()?, folder()?);
@@ -130,9 +69,8 @@ fn train(with_peer: bool) -> Result<()> {
     print_header();
     print("swift-host", &ours);
     if with_peer {
-        let python = std::env::var(PEER_PYTHON).unwrap_or_else(|_| "python3".into());
         let output = fresh(&folder.join("ms-swift"))?;
-        let mut command = Command::new(&python);
+        let mut command = Command::new(peer_python());
         // The module itself, since the `swift` command starts another process whose memory would not be seen.
         let start = "import sys; from swift.pipelines import sft_main; sft_main(sys.argv[1:])";
         command.args(["-c", start]).args(flags(&[

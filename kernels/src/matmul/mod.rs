@@ -1,0 +1,139 @@
+//! The matrix product.
+//!
+//! On processors with AVX512-BF16, `bf16` is multiplied by kernels of this crate. Where there is none it is converted to
+//! `f32`, which, as `f64`, the `gemm` crate multiplies.
+//!
+//! Each element of a product is summed up in the order of the inner dimension by one thread, whatever the other sizes
+//! are: by the kernels of this crate, a row of a product does not depend on the rows beside it.
+//!
+//! AVX512-BF16 knows no subnormal numbers: elements and sums below 2^-126 in magnitude count as zero.
+
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod lines;
+#[cfg(target_arch = "x86_64")]
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod packed;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod unpack;
+
+use crate::matrix::{Matrix, Workers};
+use crate::{Element, KernelError, check};
+
+/// `c = op(a) op(b)`, or `c += op(a) op(b)` if `accumulate`. `op(a)` is `[m, k]` and `op(b)` is `[k, n]`; `a` is stored
+/// as `[k, m]` if `transpose_a`, `b` as `[n, k]` if `transpose_b`. `c` is `[m, n]`.
+///
+/// Sums are taken in `T::Compute`; those of `bf16` are rounded once, when they are complete. Temporary memory is at most
+/// 8 MiB and 1 MiB for each thread (up to an inner dimension of 65536). Where `bf16` has to be converted it is 48 MiB.
+///
+/// # Errors
+/// [`KernelError::Length`] if a slice doesn't fit the sizes.
+#[expect(clippy::too_many_arguments, reason = "the arguments of BLAS, in the order that everybody knows")]
+pub fn product<T: Element>(
+    a: &[T],
+    b: &[T],
+    c: &mut [T],
+    m: usize,
+    k: usize,
+    n: usize,
+    transpose_a: bool,
+    transpose_b: bool,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    let (a, b) = operands(a, b, c, (m, k, n), transpose_a, transpose_b)?;
+    compute(a, b, c, accumulate, Workers::Pool);
+    Ok(())
+}
+
+/// As [`product`], without this crate's kernels for single processors, to compare them with.
+///
+/// # Errors
+/// As [`product`].
+#[expect(clippy::too_many_arguments, reason = "as above")]
+pub fn product_portable<T: Element>(
+    a: &[T],
+    b: &[T],
+    c: &mut [T],
+    m: usize,
+    k: usize,
+    n: usize,
+    transpose_a: bool,
+    transpose_b: bool,
+    accumulate: bool,
+) -> Result<(), KernelError> {
+    let (a, b) = operands(a, b, c, (m, k, n), transpose_a, transpose_b)?;
+    portable::multiply(a, b, c, accumulate, Workers::Pool);
+    Ok(())
+}
+
+/// The checked matrices of a product.
+fn operands<'a, T: Element>(
+    a: &'a [T],
+    b: &'a [T],
+    c: &[T],
+    (m, k, n): (usize, usize, usize),
+    transpose_a: bool,
+    transpose_b: bool,
+) -> Result<(Matrix<'a, T>, Matrix<'a, T>), KernelError> {
+    const OPERATION: &str = "matmul";
+    check::length(OPERATION, "a", a, &[m, k])?;
+    check::length(OPERATION, "b", b, &[k, n])?;
+    check::length(OPERATION, "c", c, &[m, n])?;
+    let (a_rows, a_columns) = if transpose_a { (k, m) } else { (m, k) };
+    let (b_rows, b_columns) = if transpose_b { (n, k) } else { (k, n) };
+    let a = Matrix::new(a, a_rows, a_columns)?.transposed_if(transpose_a);
+    Ok((a, Matrix::new(b, b_rows, b_columns)?.transposed_if(transpose_b)))
+}
+
+/// `result = left right`, or `result += left right`, by the best kernel that there is. The sizes must have been checked.
+pub(crate) fn compute<T: Element, O: Element<Compute = T::Compute>>(
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    result: &mut [O],
+    accumulate: bool,
+    workers: Workers,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if blocked(left, right, result, accumulate, workers) {
+        return;
+    }
+    portable::multiply(left, right, result, accumulate, workers);
+}
+
+/// As [`compute`], if the types and the processor have kernels of their own; says whether they do.
+#[cfg(target_arch = "x86_64")]
+fn blocked<T: Element, O: Element<Compute = T::Compute>>(
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    result: &mut [O],
+    accumulate: bool,
+    workers: Workers,
+) -> bool {
+    use crate::element::{Known, KnownMut};
+
+    fn run<T: packed::Packed, O: Element<Compute = f32>>(
+        left: Matrix<'_, T>,
+        right: Matrix<'_, T>,
+        result: &mut [O],
+        accumulate: bool,
+        workers: Workers,
+    ) -> bool {
+        let Some(proof) = packed::Proof::find() else { return false };
+        blocked::multiply(proof, left, right.transposed(), result, accumulate, workers);
+        true
+    }
+    match (T::known(left.elements), T::known(right.elements), O::known_mut(result)) {
+        (Known::Bf16(a), Known::Bf16(b), KnownMut::F32(c)) => {
+            run(left.with(a), right.with(b), c, accumulate, workers)
+        }
+        (Known::Bf16(a), Known::Bf16(b), KnownMut::Bf16(c)) => {
+            run(left.with(a), right.with(b), c, accumulate, workers)
+        }
+        _ => false,
+    }
+}
