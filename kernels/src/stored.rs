@@ -59,7 +59,8 @@ pub(crate) fn multiply_stored<'a, T: Element>(
     workers: Workers,
 ) -> Result<(), KernelError> {
     let matrix = |stored: Stored<'a, T>| Matrix::new(stored.elements, stored.rows, stored.columns);
-    let (left, right) = (matrix(lhs)?.transposed_if(lhs.transposed), matrix(rhs)?.transposed_if(rhs.transposed));
+    let (left, right) =
+        (matrix(lhs)?.transposed_if(lhs.transposed), matrix(rhs)?.transposed_if(rhs.transposed));
     multiply(left, right, result, accumulate, workers)
 }
 

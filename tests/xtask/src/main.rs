@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod c;
 mod demo;
+mod docs;
 mod fuzz;
 mod javascript;
 mod plugins;
@@ -50,6 +51,11 @@ const COMMANDS: &[Command] = &[
         run: javascript::run,
     },
     Command { name: "c", summary: "Check the C SDK, and a loss written with it", run: c::run },
+    Command {
+        name: "docs",
+        summary: "Write the reference of the contract, or `--check` that it is written",
+        run: docs::run,
+    },
     Command { name: "plugins", summary: "Build the plugins into target/plugins", run: plugins::run },
 ];
 

@@ -36,7 +36,7 @@ fn integers(values: &[i64]) -> Tensor {
     from_list(&values, &[values.len() as u64], DType::I64).unwrap()
 }
 
-fn broadcast_shape(a: &[usize], b: &[usize]) -> Vec<usize> {
+pub(crate) fn broadcast_shape(a: &[usize], b: &[usize]) -> Vec<usize> {
     let rank = a.len().max(b.len());
     let size = |s: &[usize], i: usize| if i + s.len() >= rank { s[i + s.len() - rank] } else { 1 };
     (0..rank).map(|i| if size(a, i) == 1 { size(b, i) } else { size(a, i) }).collect()

@@ -6,6 +6,8 @@ mod cases;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod fused;
 #[cfg(test)]
 mod tape;

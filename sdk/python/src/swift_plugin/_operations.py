@@ -125,11 +125,11 @@ class Operations:
         return self._operate("silu")
 
     def sum(self, dims: int | Sequence[int] = (), keep: bool = False) -> Tensor:
-        """Sum over `dims`; over everything when `dims` is empty."""
+        """Sum over `dims`; over everything when `dims` is empty. `keep` leaves a size of one in their place."""
         return self._operate("sum", self._dimensions(dims), keep)
 
     def mean(self, dims: int | Sequence[int] = (), keep: bool = False) -> Tensor:
-        """Mean over `dims`; over everything when `dims` is empty."""
+        """Mean over `dims`; over everything when `dims` is empty. `keep` leaves a size of one in their place."""
         return self._operate("mean", self._dimensions(dims), keep)
 
     def max(self, dim: int, keep: bool = False) -> Tensor:
@@ -173,11 +173,11 @@ class Operations:
         return self._operate("matmul", rhs.handle)
 
     def gather(self, dim: int, index: Tensor) -> Tensor:
-        """Elements along `dim` at `index`, which has as many dimensions as the tensor."""
+        """Elements along `dim` at `index`, an integer tensor of as many dimensions, whose shape the result has."""
         return self._operate("gather", dim, index.handle)
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """Whole slices along `dim` at a one-dimensional `index`."""
+        """Whole slices along `dim` at `index` `[n]`, integers: the size of `dim` becomes `n`."""
         return self._operate("index_select", dim, index.handle)
 
     def choose(self, on_true: Tensor, on_false: Tensor) -> Tensor:
