@@ -106,7 +106,7 @@ fn what_can_not_be_begun_or_built_is_said_with_a_hint() {
         "{text}"
     );
     let text = refused(&["plugin", "new", "mine", "--lang", "python", "--kind", "sampler"]);
-    assert!(text.contains("hint: the kinds are loss, model, "), "{text}");
+    assert!(text.contains("hint: the kinds are `loss`, `model`, "), "{text}");
     let text = refused(&["plugin", "build", "."]);
     assert!(text.contains("`.` is no plugin project") && text.contains("hint: name a folder"), "{text}");
 }

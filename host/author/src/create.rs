@@ -117,10 +117,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap().path().join("x");
         let project = |kind, name| Project { language: Language::Python, kind, name, folder: &folder };
         let error = create(&project("sampler", "x")).unwrap_err();
-        assert_eq!(error.to_string(), "There is no python project for the kind `sampler`");
+        assert_eq!(error.to_string(), "There is no project in `python` for the kind `sampler`");
         assert_eq!(
             error.hint().unwrap(),
-            "the kinds are loss, model, callback, dataset, metric, schedule, optimizer, reward, template, loss-scale"
+            "the kinds are `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`, `loss-scale`"
         );
         assert_eq!(create(&project("loss", "X")).unwrap_err().to_string(), "`X` is no name for a plugin");
         assert!(!folder.exists());

@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(plan(3.0, 0, 4).unwrap(), (12, 3));
         assert_eq!(plan(0.5, 0, 3).unwrap(), (2, 1));
         assert_eq!(plan(100.0, 6, 4).unwrap(), (6, 2));
-        assert!(plan(0.0, 0, 4).unwrap_err().to_string().starts_with("`--num-train-epochs` is 0"));
+        assert!(plan(0.0, 0, 4).unwrap_err().to_string().starts_with("`--num-train-epochs` is `0`"));
     }
 
     #[test]

@@ -250,6 +250,6 @@ mod tests {
         assert!(
             refused("cosine_with_min_lr", serde_json::json!({ "min_lr": "x" }), none).contains("no number")
         );
-        assert!(refused("cosine", Value::Null, Warmup::Ratio(1.5)).starts_with("`--warmup-ratio` is 1.5"));
+        assert!(refused("cosine", Value::Null, Warmup::Ratio(1.5)).starts_with("`--warmup-ratio` is `1.5`"));
     }
 }

@@ -155,7 +155,7 @@ fn a_bad_csv_file_is_an_error_that_names_the_line() {
     };
     let (message, hint) = of("query,response\n\"q\n\",a\nq,a,b\n");
     assert_eq!(message, "Line 4 of `DIR/a.csv` is not CSV: it has 3 cells, and there are 2 columns");
-    assert!(hint.unwrap().starts_with("The first line names the columns"));
+    assert!(hint.unwrap().starts_with("the first line names the columns"));
     assert_eq!(of("query,query\nq,a\n").0, "Line 1 of `DIR/a.csv` is not CSV: two columns are named `query`");
     assert_eq!(of("query,response\n").0, "The dataset `DIR/a.csv` is empty");
     assert_eq!(of("").0, "The dataset `DIR/a.csv` is empty");

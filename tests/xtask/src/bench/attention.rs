@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::peer_python;
+use super::{PEER_PYTHON, peer_python};
 use crate::{build, workspace};
 
 /// Tokens of all sequences of a measurement, as the two programs have it.
