@@ -83,6 +83,14 @@ impl Tokenizer {
         self.0.tokens.decode(ids, false).map_err(|error| Error::Tokenize(error.to_string()))
     }
 
+    /// The text of token ids, special tokens only if they are not skipped.
+    ///
+    /// # Errors
+    /// The tokeniser's decoder fails.
+    pub fn text(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        self.0.tokens.decode(ids, skip_special_tokens).map_err(|error| Error::Tokenize(error.to_string()))
+    }
+
     /// The id of a token given by its text.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.0.tokens.token_to_id(token)

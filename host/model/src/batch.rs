@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use swift_runtime::Architecture;
-use swift_tensor::fused::RotaryTable;
+use swift_tensor::fused::{PagedBatch, PagedCache, RotaryTable};
 use swift_tensor::{DType, Device, Tensor, Value};
 
+use crate::adapter::Adapter;
 use crate::{Error, Result};
 
 /// What a model computes on: the tokens of all sequences laid end to end.
@@ -24,6 +25,16 @@ pub(crate) struct Batch {
     pub(crate) lengths: Arc<[usize]>,
     /// In the order of the architecture's tables.
     pub(crate) rotary: Vec<RotaryTable>,
+    /// What came before these tokens, if they continue sequences.
+    pub(crate) cached: Option<Cached>,
+}
+
+/// What a step of generation has besides its tokens.
+pub(crate) struct Cached {
+    pub(crate) cache: Arc<PagedCache>,
+    pub(crate) sequences: PagedBatch,
+    /// Rows and the adapter that works on them, in order; together all rows.
+    pub(crate) adapters: Vec<(usize, Option<Arc<Adapter>>)>,
 }
 
 impl Batch {
@@ -55,6 +66,6 @@ impl Batch {
             RotaryTable::new(&table.inverse_frequencies, position_ids, table.scale, table.interleaved, dtype)
         });
         let ids = Tensor::constant(Value::from_slice(ids, ids.len(), device)?);
-        Ok(Self { ids, lengths, rotary: rotary.collect() })
+        Ok(Self { ids, lengths, rotary: rotary.collect(), cached: None })
     }
 }

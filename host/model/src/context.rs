@@ -6,7 +6,8 @@ use swift_runtime::NnContext;
 use swift_tensor::fused::{self, AttentionOptions, Dropout, Linear};
 use swift_tensor::{Result, Tensor};
 
-use crate::batch::Batch;
+use crate::adapter::adapted_rows;
+use crate::batch::{Batch, Cached};
 use crate::network::Network;
 use crate::random::stream;
 
@@ -39,6 +40,9 @@ impl NnContext for Context {
     fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> Result<Tensor> {
         let bias = bias.map(|bias| self.parameter("linear", bias)).transpose()?;
         let matrix = self.parameter("linear", weight)?;
+        if let Some(cached) = &self.batch.cached {
+            return adapted_rows(x, weight as usize, matrix, bias, &cached.adapters);
+        }
         let adapter = self.network.adapter.as_ref().filter(|_| self.adapters);
         match adapter.and_then(|adapter| Some((adapter, adapter.layer(weight as usize)?))) {
             None => fused::linear(x, &Linear { weight: matrix, bias, adapter: None }),
@@ -78,7 +82,12 @@ impl NnContext for Context {
             let message = format!("there is no layer {layer}, the architecture has {layers}");
             return Err(swift_tensor::Error::invalid("attention", message));
         }
-        fused::attention(q, k, v, &self.batch.lengths, options)
+        match &self.batch.cached {
+            Some(Cached { cache, sequences, .. }) => {
+                cache.attention(layer as usize, [q, k, v], sequences, options)
+            }
+            None => fused::attention(q, k, v, &self.batch.lengths, options),
+        }
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {

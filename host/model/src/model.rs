@@ -197,7 +197,12 @@ impl Model {
     pub fn forward(&self, tokens: &Tokens, options: ForwardOptions) -> Result<Tensor> {
         let Network { architecture, dtype, .. } = &*self.network;
         let batch = Arc::new(Batch::new(tokens, architecture, *dtype, &self.device)?);
-        let stages = (0..architecture.stages).map(|stage| Segment {
+        self.run_stages(batch, options)
+    }
+
+    /// Passes a batch through all stages.
+    pub(crate) fn run_stages(&self, batch: Arc<Batch>, options: ForwardOptions) -> Result<Tensor> {
+        let stages = (0..self.architecture().stages).map(|stage| Segment {
             definition: self.definition.clone(),
             network: self.network.clone(),
             batch: batch.clone(),
@@ -210,6 +215,10 @@ impl Model {
             hidden = Some(if options.recompute { stage.run_recomputed(input) } else { stage.run(input) }?);
         }
         hidden.ok_or_else(|| Error::Batch("passed no stage".into()))
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
     }
 
     pub(crate) fn network(&self) -> &Arc<Network> {

@@ -8,6 +8,7 @@
 
 mod backward;
 mod forward;
+pub mod paged;
 mod scores;
 
 pub use backward::{AttentionGradients, backward};

@@ -95,6 +95,16 @@ impl Layer {
         y.cast(x.dtype())
     }
 
+    /// What the adapter adds to a layer's output for `x` `[rows, in]`, `s * x A^T B^T`, if that is all it does.
+    pub(crate) fn addition(&self, x: &Tensor) -> swift_tensor::Result<Option<Tensor>> {
+        let Matrices { a, b, magnitude: None } = &self.matrices else { return Ok(None) };
+        let product = |x: &Tensor, matrix: &Value| {
+            let weight = Tensor::constant(matrix.clone()).cast(x.dtype())?;
+            linear(x, &Linear { weight, bias: None, adapter: None })
+        };
+        Ok(Some(product(&product(x, a)?, b)?.scale(self.scale)?))
+    }
+
     /// The norms of the rows of `W + s B A`, `[out]`.
     pub(crate) fn norms(&self, weight: &Value) -> swift_tensor::Result<Tensor> {
         let mut norms = self.norms.lock().unwrap_or_else(PoisonError::into_inner);

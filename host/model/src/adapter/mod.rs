@@ -4,6 +4,7 @@ mod config;
 mod layer;
 mod norms;
 mod peft;
+mod rows;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use target::Module;
 
 pub(crate) use layer::adapter_dtype;
 pub(crate) use peft::adapter_weights;
+pub(crate) use rows::adapted_rows;
 
 /// What a new adapter shall be.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@
 )]
 
 mod adapters;
+mod generation;
 mod golden;
 mod gradients;
 mod native;

@@ -3,6 +3,7 @@
 mod attention;
 mod embedding;
 mod linear;
+mod paged_attention;
 mod rms_norm;
 mod rope;
 mod swiglu;
@@ -11,6 +12,7 @@ mod token_statistics;
 pub use attention::{AttentionOptions, attention};
 pub use embedding::embedding;
 pub use linear::{Dropout, Linear, LowRank, dropout, linear};
+pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
 pub use rms_norm::rms_norm;
 pub use rope::{RotaryTable, rope};
 pub use swiglu::swiglu;

@@ -1,0 +1,170 @@
+//! What an engine computes with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use swift_model::{Continuation, ForwardOptions, Model, ServedAdapter, Tokens};
+use swift_tensor::fused::{PagedBatch, PagedCache};
+use swift_tensor::{DType, no_grad};
+
+use crate::{Error, Result};
+
+/// A step of all sequences that take part in it.
+pub struct Step {
+    /// New tokens, the sequences end to end.
+    pub ids: Vec<u32>,
+    /// The sequences, in the order of the tokens.
+    pub sequences: PagedBatch,
+    /// How many tokens each adapter works on, one part after the other.
+    pub adapters: Vec<(usize, Option<String>)>,
+    /// The tokens whose logits are wanted.
+    pub rows: Vec<u32>,
+}
+
+/// A model with a cache. An engine decides what is in which block.
+pub trait Backend: Send {
+    /// Number of token ids.
+    fn vocab_size(&self) -> usize;
+
+    /// Blocks of the cache, and tokens of each.
+    fn cache_size(&self) -> (usize, usize);
+
+    /// Computes new tokens, whose keys and values are in the cache afterwards: logits `[rows, vocab]`.
+    ///
+    /// # Errors
+    /// If the model fails; nothing is known of the blocks that were to be written then.
+    fn forward(&mut self, step: Step) -> Result<Vec<f32>>;
+
+    /// Copies a block of the cache into another one.
+    ///
+    /// # Errors
+    /// If there is no such block.
+    fn copy_block(&mut self, from: u32, to: u32) -> Result<()>;
+
+    /// The mean of the last hidden states of each text, or the last one's: `[hidden_size]` for each.
+    ///
+    /// # Errors
+    /// If the model fails.
+    fn embed(&mut self, prompts: &[Vec<u32>], pooling: Pooling) -> Result<Vec<Vec<f32>>>;
+
+    /// Names of the adapters that there are.
+    fn adapters(&self) -> Vec<String>;
+
+    /// Reads an adapter under a name that requests can give.
+    ///
+    /// # Errors
+    /// If there is one of this name, or it does not fit the model.
+    fn load_adapter(&mut self, name: &str, folder: &Path) -> Result<()>;
+
+    /// Forgets an adapter.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    fn unload_adapter(&mut self, name: &str) -> Result<()>;
+}
+
+/// How hidden states of a text become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// The last token's, as decoders are trained to embed.
+    #[default]
+    Last,
+    /// The mean of all tokens'.
+    Mean,
+}
+
+/// A model, its cache, and the adapters that requests may name.
+pub struct ModelBackend {
+    model: Model,
+    cache: Arc<PagedCache>,
+    adapters: BTreeMap<String, ServedAdapter>,
+}
+
+impl ModelBackend {
+    /// A model with a cache of so many blocks of `block_size` tokens.
+    ///
+    /// # Errors
+    /// If a size is zero.
+    pub fn new(model: Model, blocks: usize, block_size: usize) -> Result<Self> {
+        let cache = model.new_cache(blocks, block_size)?;
+        Ok(Self { model, cache, adapters: BTreeMap::new() })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn adapter(&self, name: &str) -> Result<&ServedAdapter> {
+        self.adapters.get(name).ok_or_else(|| Error::UnknownAdapter(name.to_owned()))
+    }
+}
+
+impl Backend for ModelBackend {
+    fn vocab_size(&self) -> usize {
+        self.model.architecture().vocab_size as usize
+    }
+
+    fn cache_size(&self) -> (usize, usize) {
+        let shape = self.cache.shape();
+        (shape.blocks, shape.block_size)
+    }
+
+    fn forward(&mut self, step: Step) -> Result<Vec<f32>> {
+        let Step { ids, sequences, adapters, rows } = step;
+        let adapters = adapters
+            .iter()
+            .map(|(count, name)| Ok((*count, name.as_deref().map(|name| self.adapter(name)).transpose()?)));
+        let adapters = adapters.collect::<Result<_>>()?;
+        let hidden = self.model.forward_cached(&self.cache, Continuation { ids, sequences, adapters })?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.model.logits(&hidden, &rows)?)
+    }
+
+    fn copy_block(&mut self, from: u32, to: u32) -> Result<()> {
+        Ok(self.cache.copy_block(from, to)?)
+    }
+
+    fn embed(&mut self, prompts: &[Vec<u32>], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+        let options = ForwardOptions { adapters: false, dropout_seed: None, recompute: false };
+        let embed = |prompt: &Vec<u32>| {
+            let count = prompt.len() as u32;
+            let tokens =
+                Tokens { ids: prompt.clone(), position_ids: (0..count).collect(), lengths: vec![count] };
+            let hidden = no_grad(|| self.model.forward(&tokens, options))?.cast(DType::F32)?;
+            let pooled = match pooling {
+                Pooling::Last => hidden.narrow(0, u64::from(count) - 1, 1)?,
+                Pooling::Mean => hidden.mean(&[0], true)?,
+            };
+            Ok(pooled
+                .value()
+                .flatten_all()
+                .map_err(swift_tensor::Error::from)?
+                .to_vec1()
+                .map_err(swift_tensor::Error::from)?)
+        };
+        prompts.iter().map(embed).collect()
+    }
+
+    fn adapters(&self) -> Vec<String> {
+        self.adapters.keys().cloned().collect()
+    }
+
+    fn load_adapter(&mut self, name: &str, folder: &Path) -> Result<()> {
+        if self.adapters.contains_key(name) {
+            return Err(Error::AdapterExists(name.to_owned()));
+        }
+        self.adapters.insert(name.to_owned(), self.model.read_adapter(folder)?);
+        Ok(())
+    }
+
+    fn unload_adapter(&mut self, name: &str) -> Result<()> {
+        match self.adapters.remove(name) {
+            Some(_) => Ok(()),
+            None => Err(Error::UnknownAdapter(name.to_owned())),
+        }
+    }
+}

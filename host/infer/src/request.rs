@@ -1,0 +1,173 @@
+use std::sync::Arc;
+
+use crate::{Error, LogitsProcessor, Result};
+
+/// The most alternatives whose log-probabilities can be asked for at each position.
+pub const MOST_LOGPROBS: u32 = 128;
+/// The most answers to one request.
+pub const MOST_CHOICES: u32 = 128;
+
+/// How tokens are chosen. Names, meanings and defaults are those of OpenAI's interface and of vLLM's additions to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplingOptions {
+    /// Logits are divided by it; 0 takes the most probable token.
+    pub temperature: f64,
+    /// Only so many most probable tokens; all of them when none.
+    pub top_k: Option<u32>,
+    /// The most probable tokens that together have this probability.
+    pub top_p: f64,
+    /// Only tokens with at least this share of the greatest probability.
+    pub min_p: f64,
+    /// Positive logits of tokens that occurred, in the prompt too, are divided by it, negative ones multiplied.
+    pub repetition_penalty: f64,
+    /// Subtracted from the logits of tokens that were generated.
+    pub presence_penalty: f64,
+    /// Subtracted from the logits of tokens for each time that they were generated.
+    pub frequency_penalty: f64,
+    /// Added to the logits of single tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// The same seed gives the same tokens, whatever else is computed at the time; one is drawn when there is none.
+    pub seed: Option<u64>,
+}
+
+impl Default for SamplingOptions {
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: None,
+        }
+    }
+}
+
+/// When generation ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StopOptions {
+    /// The most new tokens; as many as there is room for when none. 0 only reads the prompt.
+    pub max_tokens: Option<usize>,
+    /// Nothing that ends an answer is chosen before so many tokens.
+    pub min_tokens: usize,
+    /// Texts that end an answer; they are not part of it.
+    pub strings: Vec<String>,
+    /// Tokens that end an answer besides the model's own.
+    pub token_ids: Vec<u32>,
+    /// Whether the model's own end is passed over.
+    pub ignore_eos: bool,
+}
+
+/// What is to be generated.
+pub struct Request {
+    /// Token ids of the prompt; at least one.
+    pub prompt: Vec<u32>,
+    /// How tokens are chosen.
+    pub sampling: SamplingOptions,
+    /// When generation ends.
+    pub stop: StopOptions,
+    /// Answers to give.
+    pub n: u32,
+    /// Answers to generate, of which the `n` with the greatest mean log-probability are given, all at the end; `n` when none.
+    pub best_of: Option<u32>,
+    /// How many alternatives to name with log-probabilities at each generated position; 0 gives the chosen token's only.
+    pub logprobs: Option<u32>,
+    /// The same for the tokens of the prompt.
+    pub prompt_logprobs: Option<u32>,
+    /// The adapter to answer with.
+    pub adapter: Option<String>,
+    /// What changes logits before a token is chosen, in this order.
+    pub processors: Vec<Box<dyn LogitsProcessor>>,
+    /// Whether special tokens are left out of the text.
+    pub skip_special_tokens: bool,
+    /// Where the answer goes. A receiver that returns false wants no more: the request is cancelled.
+    pub receiver: Arc<dyn Fn(crate::Output) -> bool + Send + Sync>,
+}
+
+impl Request {
+    /// A request with default options.
+    pub fn new(prompt: Vec<u32>, receiver: impl Fn(crate::Output) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            prompt,
+            sampling: SamplingOptions::default(),
+            stop: StopOptions::default(),
+            n: 1,
+            best_of: None,
+            logprobs: None,
+            prompt_logprobs: None,
+            adapter: None,
+            processors: Vec::new(),
+            skip_special_tokens: true,
+            receiver: Arc::new(receiver),
+        }
+    }
+
+    /// How many answers are generated.
+    pub(crate) fn choices(&self) -> u32 {
+        self.best_of.unwrap_or(self.n)
+    }
+
+    /// # Errors
+    /// If a number is out of its range.
+    pub(crate) fn check(&self, vocab_size: usize) -> Result<()> {
+        let SamplingOptions { temperature, top_k, top_p, min_p, .. } = self.sampling;
+        let SamplingOptions { repetition_penalty, presence_penalty, frequency_penalty, .. } = self.sampling;
+        let in_vocabulary = |id: u32| (id as usize) < vocab_size;
+        let bias = &self.sampling.logit_bias;
+        let rules = [
+            ("prompt", "must have at least one token", !self.prompt.is_empty()),
+            (
+                "prompt",
+                "has a token that the model does not know",
+                self.prompt.iter().copied().all(in_vocabulary),
+            ),
+            ("temperature", "must be from 0 to 100", (0.0..=100.0).contains(&temperature)),
+            ("top_k", "must be at least 1", top_k != Some(0)),
+            ("top_p", "must be above 0 and at most 1", top_p > 0.0 && top_p <= 1.0),
+            ("min_p", "must be from 0 to 1", (0.0..=1.0).contains(&min_p)),
+            (
+                "repetition_penalty",
+                "must be above 0 and at most 100",
+                repetition_penalty > 0.0 && repetition_penalty <= 100.0,
+            ),
+            ("presence_penalty", "must be from -2 to 2", (-2.0..=2.0).contains(&presence_penalty)),
+            ("frequency_penalty", "must be from -2 to 2", (-2.0..=2.0).contains(&frequency_penalty)),
+            (
+                "logit_bias",
+                "names a token that the model does not know",
+                bias.iter().all(|(id, _)| in_vocabulary(*id)),
+            ),
+            (
+                "logit_bias",
+                "must be from -100 to 100",
+                bias.iter().all(|(_, bias)| (-100.0..=100.0).contains(bias)),
+            ),
+            (
+                "stop_token_ids",
+                "has a token that the model does not know",
+                self.stop.token_ids.iter().copied().all(in_vocabulary),
+            ),
+            ("stop", "must not be an empty text", self.stop.strings.iter().all(|stop| !stop.is_empty())),
+            (
+                "min_tokens",
+                "must be at most `max_tokens`",
+                self.stop.max_tokens.is_none_or(|most| self.stop.min_tokens <= most),
+            ),
+            ("n", "must be from 1 to 128", (1..=MOST_CHOICES).contains(&self.n)),
+            ("best_of", "must be from `n` to 128", (self.n..=MOST_CHOICES).contains(&self.choices())),
+            ("logprobs", "must be at most 128", self.logprobs.is_none_or(|count| count <= MOST_LOGPROBS)),
+            (
+                "prompt_logprobs",
+                "must be at most 128",
+                self.prompt_logprobs.is_none_or(|count| count <= MOST_LOGPROBS),
+            ),
+        ];
+        match rules.into_iter().find(|(.., holds)| !holds) {
+            Some((name, rule, _)) => Err(Error::Option { name, rule }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! From logits to a token.
+
+mod filter;
+mod logprobs;
+mod penalties;
+mod random;
+
+pub(crate) use logprobs::token_logprobs;
+pub(crate) use random::uniform;
+
+use crate::SamplingOptions;
+
+/// Changes logits before a token is chosen: a sampler plugin, or a grammar that the answer must follow.
+pub trait LogitsProcessor: Send {
+    /// For messages.
+    fn name(&self) -> &str;
+
+    /// Changes `logits` `[vocab]` for the token that follows `prompt` and `generated`. Minus infinity rules a token out.
+    ///
+    /// # Errors
+    /// If it can't; the request ends with what it says.
+    fn process(&mut self, prompt: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String>;
+
+    /// Another one in the same state, for an answer that goes its own way from here.
+    fn fork(&self) -> Box<dyn LogitsProcessor>;
+}
+
+/// What a token is chosen by.
+pub(crate) struct Choice<'a> {
+    pub(crate) options: &'a SamplingOptions,
+    pub(crate) prompt: &'a [u32],
+    pub(crate) generated: &'a [u32],
+    /// Tokens that may not be chosen.
+    pub(crate) banned: &'a [u32],
+    /// In `0 .. 1`, from the request's seed.
+    pub(crate) uniform: f64,
+}
+
+impl Choice<'_> {
+    /// Biases, bans and penalties, which are the same however a token is chosen afterwards.
+    pub(crate) fn adjust(&self, logits: &mut [f32]) {
+        for &(id, bias) in &self.options.logit_bias {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit += bias;
+            }
+        }
+        for &id in self.banned {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+        penalties::apply(logits, self.options, self.prompt, self.generated);
+    }
+
+    /// The token, or none if all are ruled out.
+    pub(crate) fn take(&self, logits: &[f32]) -> Option<u32> {
+        if self.options.temperature == 0.0 {
+            return greatest(logits);
+        }
+        filter::sample(logits, self.options, self.uniform)
+    }
+}
+
+/// The token with the greatest logit, the first of equals.
+fn greatest(logits: &[f32]) -> Option<u32> {
+    let above = |best: Option<(u32, f32)>, (id, logit): (u32, f32)| match best {
+        Some((_, greatest)) if logit.is_nan() || logit <= greatest => best,
+        None if logit.is_nan() || logit == f32::NEG_INFINITY => None,
+        _ => Some((id, logit)),
+    };
+    (0..).zip(logits.iter().copied()).fold(None, above).map(|(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use super::*;
+
+const LOGITS: [f32; 6] = [1.0, 3.0, 2.0, -1.0, 3.0, 0.0];
+
+fn take(options: SamplingOptions, uniform: f64) -> Option<u32> {
+    Choice { options: &options, prompt: &[], generated: &[], banned: &[], uniform }.take(&LOGITS)
+}
+
+/// The tokens that are possible at all.
+fn possible(options: &SamplingOptions) -> Vec<u32> {
+    let mut ids: Vec<u32> =
+        (0..1000).filter_map(|step| take(options.clone(), f64::from(step) / 1000.0)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+#[test]
+fn temperature_zero_takes_the_first_of_the_most_probable() {
+    let options = SamplingOptions { temperature: 0.0, ..Default::default() };
+    assert_eq!(take(options, 0.99), Some(1));
+}
+
+#[test]
+fn filters_leave_what_their_definition_says() {
+    let plain = SamplingOptions::default();
+    assert_eq!(possible(&plain), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(possible(&SamplingOptions { top_k: Some(1), ..plain.clone() }), [1]);
+    assert_eq!(possible(&SamplingOptions { top_k: Some(3), ..plain.clone() }), [1, 2, 4]);
+    assert_eq!(possible(&SamplingOptions { min_p: 0.3, ..plain.clone() }), [1, 2, 4]);
+    // Probabilities are 0.053, 0.394, 0.145, 0.007, 0.394, 0.020... of a total of exp: 1 and 4 have 0.76 together.
+    let total: f64 = LOGITS.iter().map(|logit| f64::from(*logit).exp()).sum();
+    let two = 2.0 * 3f64.exp() / total;
+    assert_eq!(possible(&SamplingOptions { top_p: two - 1e-9, ..plain.clone() }), [1, 4]);
+    assert_eq!(possible(&SamplingOptions { top_p: two + 1e-9, ..plain.clone() }), [1, 2, 4]);
+    assert_eq!(possible(&SamplingOptions { top_p: 1e-9, ..plain }), [1]);
+}
+
+#[test]
+fn tokens_come_as_often_as_they_are_probable() {
+    let options = SamplingOptions { temperature: 0.7, ..Default::default() };
+    let weights = LOGITS.map(|logit| (f64::from(logit) / 0.7).exp());
+    let total: f64 = weights.iter().sum();
+    let draws = 20_000;
+    let mut counts = [0u32; 6];
+    for position in 0..draws {
+        counts[take(options.clone(), uniform(7, 0, position)).unwrap() as usize] += 1;
+    }
+    // Chi-squared with five degrees of freedom is below 20.5 with a probability of 0.999.
+    let chi: f64 = counts
+        .iter()
+        .zip(weights)
+        .map(|(count, weight)| {
+            let expected = weight / total * draws as f64;
+            (f64::from(*count) - expected).powi(2) / expected
+        })
+        .sum();
+    assert!(chi < 20.5, "{counts:?} {chi}");
+}
+
+#[test]
+fn penalties_follow_their_formulas() {
+    let options = SamplingOptions {
+        repetition_penalty: 2.0,
+        presence_penalty: 0.5,
+        frequency_penalty: 0.25,
+        logit_bias: vec![(5, 10.0)],
+        ..Default::default()
+    };
+    let mut logits = LOGITS;
+    let choice =
+        Choice { options: &options, prompt: &[0, 3], generated: &[1, 1], banned: &[4], uniform: 0.0 };
+    choice.adjust(&mut logits);
+    assert_eq!(logits, [0.5, 1.5 - 1.0, 2.0, -2.0, f32::NEG_INFINITY, 10.0]);
+}
+
+#[test]
+fn nothing_is_taken_where_nothing_is_possible() {
+    let none = [f32::NEG_INFINITY, f32::NAN];
+    for temperature in [0.0, 1.0] {
+        let options = SamplingOptions { temperature, ..Default::default() };
+        let choice = Choice { options: &options, prompt: &[], generated: &[], banned: &[], uniform: 0.5 };
+        assert_eq!(choice.take(&none), None);
+        assert_eq!(choice.take(&[f32::NAN, f32::INFINITY, 0.0]), Some(1));
+    }
+}
+
+#[test]
+fn logprobs_are_those_of_the_softmax() {
+    let total: f64 = LOGITS.iter().map(|logit| f64::from(*logit).exp()).sum();
+    let logprobs = token_logprobs(&LOGITS, 2, 3);
+    assert_eq!((logprobs.token, logprobs.rank), (2, 3));
+    assert!((f64::from(logprobs.logprob) - (2.0 - total.ln())).abs() < 1e-6);
+    assert_eq!(logprobs.top.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 4, 2]);
+    assert!(token_logprobs(&LOGITS, 0, 0).top.is_empty());
+}
+
+#[test]
+fn random_numbers_are_spread_evenly() {
+    let numbers: Vec<f64> = (0..10_000).map(|position| uniform(3, 1, position)).collect();
+    assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
+    let mean = numbers.iter().sum::<f64>() / 1e4;
+    assert!((mean - 0.5).abs() < 0.01, "{mean}");
+    assert_ne!(uniform(3, 1, 0), uniform(3, 2, 0));
+    assert_ne!(uniform(3, 1, 0), uniform(4, 1, 0));
+}

@@ -1,0 +1,115 @@
+//! Greedy continuations of golden models, computed by transformers, token for token, through the engine and the standard
+//! model plugin: alone, mixed, cut into parts, from shared beginnings, and with too few blocks.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may stop at the first surprise; helpers outside of test functions are not recognised"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use swift_infer::{Engine, EngineOptions, GenerationConfig, ModelBackend, Request, Statistics};
+use swift_model::{LoadOptions, Model};
+use swift_runtime::{Limits, Registry};
+use swift_standard_plugins::STANDARD;
+use swift_tensor::{DType, Device};
+
+const MODELS: [&str; 5] = ["llama", "llama_tied", "mistral", "qwen2", "qwen3"];
+
+fn folder(model: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/models")).join(model)
+}
+
+/// Prompt and continuation.
+fn golden(model: &str) -> (Vec<u32>, Vec<u32>) {
+    let text = std::fs::read_to_string(folder(model).join("generate.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let ids = |name: &str| serde_json::from_value(file[name].clone()).unwrap();
+    (ids("prompt_ids"), ids("greedy_ids"))
+}
+
+fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions) -> Engine<ModelBackend> {
+    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+    let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
+    let registry = Registry::new(swift_runtime::Engine::new(options_of_plugins).unwrap(), STANDARD);
+    let definition = registry.resolve("llama").unwrap().model(&Limits::default()).unwrap();
+    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
+    let loaded = Model::load(&folder(model), definition, &load).unwrap();
+    let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
+    Engine::new(ModelBackend::new(loaded, blocks, block_size).unwrap(), None, ends, options)
+}
+
+/// The golden prompt `copies` times among other prompts, each with the golden continuation.
+fn continues(model: &str, copies: usize, engine: &mut Engine<ModelBackend>) -> Statistics {
+    let (prompt, expected) = golden(model);
+    let mut answers = Vec::new();
+    let submit = |engine: &mut Engine<ModelBackend>, prompt: Vec<u32>| {
+        let answer = Arc::new(Mutex::new(Vec::new()));
+        let kept = answer.clone();
+        let mut request = Request::new(prompt, move |output| {
+            kept.lock().unwrap().extend(output.tokens);
+            true
+        });
+        request.sampling.temperature = 0.0;
+        request.stop.max_tokens = Some(expected.len());
+        engine.submit(request).unwrap();
+        answer
+    };
+    for copy in 0..copies {
+        for other in 0..copy as u32 % 3 {
+            submit(engine, [prompt.as_slice(), &[5 + other; 7]].concat());
+        }
+        answers.push(submit(engine, prompt.clone()));
+        if copy % 4 == 1 {
+            engine.step();
+        }
+    }
+    while !engine.is_idle() {
+        engine.step();
+    }
+    for answer in answers {
+        assert_eq!(*answer.lock().unwrap(), expected, "{model}");
+    }
+    let statistics = engine.statistics();
+    assert_eq!(statistics.free_blocks, statistics.total_blocks);
+    statistics
+}
+
+#[test]
+fn every_model_continues_as_transformers_does() {
+    for model in MODELS {
+        let mut engine = engine(model, 100, 16, EngineOptions::default());
+        continues(model, 1, &mut engine);
+    }
+}
+
+#[test]
+fn continuations_do_not_depend_on_what_else_is_computed() {
+    for model in MODELS {
+        let mut engine = engine(model, 400, 16, EngineOptions::default());
+        let statistics = continues(model, 9, &mut engine);
+        assert_eq!(statistics.preemptions, 0);
+    }
+}
+
+#[test]
+fn continuations_do_not_depend_on_how_prompts_are_cut() {
+    for max_batch_tokens in 1..=10 {
+        let options = EngineOptions { max_batch_tokens, ..Default::default() };
+        continues("qwen2", 2, &mut engine("qwen2", 100, 4, options));
+    }
+}
+
+#[test]
+fn continuations_survive_too_few_blocks_and_shared_beginnings() {
+    for model in MODELS {
+        let (prompt, expected) = golden(model);
+        let alone = (prompt.len() + 7 + expected.len()).div_ceil(4);
+        let mut engine = engine(model, alone + 5, 4, EngineOptions::default());
+        let statistics = continues(model, 6, &mut engine);
+        assert!(statistics.preemptions > 0 && statistics.cached_tokens > 0, "{statistics:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Continuing sequences whose earlier tokens are in a cache.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use swift_tensor::fused::{CacheShape, Linear, PagedBatch, PagedCache, linear};
+use swift_tensor::{Tensor, Value, no_grad};
+
+use crate::adapter::{Adapter, adapter_dtype};
+use crate::batch::{Batch, Cached, Tokens};
+use crate::model::ForwardOptions;
+use crate::{Error, Model, Result};
+
+/// An adapter that was read and is used without being part of the model, so that several can be.
+#[derive(Clone)]
+pub struct ServedAdapter(Arc<Adapter>);
+
+/// Tokens to be added to sequences.
+pub struct Continuation<'a> {
+    /// Ids of the new tokens, `[tokens]`, the sequences end to end.
+    pub ids: Vec<u32>,
+    /// The sequences, in the order of the tokens.
+    pub sequences: PagedBatch,
+    /// How many tokens each adapter works on, one part after the other; together all tokens.
+    pub adapters: Vec<(usize, Option<&'a ServedAdapter>)>,
+}
+
+impl Model {
+    /// A cache for this model with so many blocks, each of `block_size` tokens.
+    ///
+    /// # Errors
+    /// If a size is zero.
+    pub fn new_cache(&self, blocks: usize, block_size: usize) -> Result<Arc<PagedCache>> {
+        Ok(Arc::new(PagedCache::new(self.cache_shape(blocks, block_size), self.dtype())?))
+    }
+
+    /// The sizes that such a cache has.
+    pub fn cache_shape(&self, blocks: usize, block_size: usize) -> CacheShape {
+        let architecture = self.architecture();
+        CacheShape {
+            layers: architecture.cache_layers as usize,
+            blocks,
+            block_size,
+            kv_heads: architecture.kv_heads as usize,
+            head_dim: architecture.head_dim as usize,
+        }
+    }
+
+    /// Reads the adapter that PEFT or this program wrote into `folder`.
+    ///
+    /// # Errors
+    /// If the files are broken, of an unsupported kind, or don't fit the model.
+    pub fn read_adapter(&self, folder: &Path) -> Result<ServedAdapter> {
+        let network = self.network();
+        let dtype = adapter_dtype(network.dtype);
+        let adapter = Adapter::read(folder, false, &network.architecture, dtype, self.device())?;
+        Ok(ServedAdapter(Arc::new(adapter)))
+    }
+
+    /// The hidden states `[tokens, hidden_size]` of tokens that continue sequences; their keys and values are in `cache`
+    /// afterwards.
+    ///
+    /// # Errors
+    /// As [`Model::forward`], and if the sequences don't fit the cache.
+    pub fn forward_cached(&self, cache: &Arc<PagedCache>, step: Continuation<'_>) -> Result<Tensor> {
+        let Continuation { ids, sequences, adapters } = step;
+        let positions = |sequence: &swift_tensor::fused::PagedTokens| {
+            (sequence.length.saturating_sub(sequence.count)..sequence.length).map(|position| position as u32)
+        };
+        let tokens = Tokens {
+            position_ids: sequences.sequences.iter().flat_map(positions).collect(),
+            lengths: sequences.sequences.iter().map(|sequence| sequence.count as u32).collect(),
+            ids,
+        };
+        if adapters.iter().map(|(count, _)| count).sum::<usize>() != tokens.ids.len() {
+            return Err(Error::Batch("names adapters for another number of tokens than it has".into()));
+        }
+        let network = self.network();
+        let mut batch = Batch::new(&tokens, &network.architecture, network.dtype, self.device())?;
+        let adapters =
+            adapters.into_iter().map(|(count, adapter)| (count, adapter.map(|adapter| adapter.0.clone())));
+        batch.cached = Some(Cached { cache: cache.clone(), sequences, adapters: adapters.collect() });
+        let options = ForwardOptions { adapters: false, dropout_seed: None, recompute: false };
+        no_grad(|| self.run_stages(Arc::new(batch), options))
+    }
+
+    /// Logits `[rows, vocab]` in `float32` of some rows of hidden states.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn logits(&self, hidden: &Tensor, rows: &[u32]) -> Result<Vec<f32>> {
+        no_grad(|| {
+            let (weight, bias) = self.network().head()?;
+            let rows = Tensor::constant(Value::from_slice(rows, rows.len(), self.device())?);
+            let hidden = hidden.index_select(0, &rows)?;
+            let logits = linear(&hidden, &Linear { weight, bias, adapter: None })?;
+            Ok(logits.cast(swift_tensor::DType::F32)?.value().flatten_all()?.to_vec1()?)
+        })
+    }
+}

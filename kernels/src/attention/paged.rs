@@ -1,0 +1,265 @@
+//! Attention over keys and values that lie in blocks of a cache (Kwon et al. 2023, "PagedAttention"): what generation
+//! needs. A sequence's tokens lie in the blocks that its table names, `block_size` to a block; its queries are its last
+//! tokens, one of them when a token is generated, many when a prompt is read.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::scores::Scores;
+use super::{AttentionOptions, KEYS, ROWS};
+use crate::element::{load_into, store_into};
+use crate::matrix::{Matrix, Workers, multiply};
+use crate::sums::{greatest, sum_replacing};
+use crate::{Element, Float, KernelError, check};
+
+/// The sizes of a cache and of the queries to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PagedShape {
+    /// Query heads, a multiple of `kv_heads`.
+    pub heads: usize,
+    /// Key-value heads.
+    pub kv_heads: usize,
+    /// Components of each head.
+    pub head_dim: usize,
+    /// Tokens of a block.
+    pub block_size: usize,
+}
+
+/// A sequence as one step sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PagedSequence<'a> {
+    /// Tokens of this step, the last of `length`.
+    pub queries: usize,
+    /// Tokens whose keys and values are in the cache, those of this step included.
+    pub length: usize,
+    /// The blocks that hold them, in order; only the first `length / block_size`, rounded up, are looked at.
+    pub blocks: &'a [u32],
+}
+
+/// One layer of a cache, and the queries.
+#[derive(Clone, Copy, Debug)]
+pub struct PagedInputs<'a, T> {
+    /// Queries `[tokens, heads, head_dim]`, the sequences end to end.
+    pub q: &'a [T],
+    /// Keys `[blocks, block_size, kv_heads, head_dim]`.
+    pub keys: &'a [T],
+    /// Values, as the keys.
+    pub values: &'a [T],
+}
+
+impl PagedShape {
+    fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Elements of a token in a cache.
+    fn width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    fn check<T>(
+        &self,
+        operation: &'static str,
+        inputs: &PagedInputs<'_, T>,
+        sequences: &[PagedSequence<'_>],
+        options: &AttentionOptions,
+    ) -> Result<(), KernelError> {
+        let &Self { heads, kv_heads, head_dim, block_size } = self;
+        let least = heads.min(kv_heads).min(head_dim).min(block_size);
+        check::rule(
+            operation,
+            "at least one head of at least one component and blocks of a token",
+            least > 0,
+        )?;
+        let multiple = heads % kv_heads == 0;
+        check::rule(
+            operation,
+            "a number of heads that is a multiple of the number of key-value heads",
+            multiple,
+        )?;
+        check::rule(operation, "a window of at least 1", options.window != Some(0))?;
+        check::rule(operation, "a soft cap above 0", options.soft_cap.is_none_or(|cap| cap > 0.0))?;
+        let tokens = sequences.iter().fold(0usize, |sum, sequence| sum.saturating_add(sequence.queries));
+        check::length(operation, "q", inputs.q, &[tokens, heads, head_dim])?;
+        check::length(operation, "values", inputs.values, &[inputs.keys.len()])?;
+        let block = block_size * self.width();
+        check::rule(operation, "a cache of whole blocks", inputs.keys.len() % block == 0)?;
+        let blocks = inputs.keys.len() / block;
+        for sequence in sequences {
+            let last = sequence.queries <= sequence.length;
+            check::rule(operation, "queries that are the last tokens of their sequence", last)?;
+            let needed = sequence.length.div_ceil(block_size);
+            let Some(table) = sequence.blocks.get(..needed) else {
+                return check::rule(operation, "a block for each token of a sequence", false);
+            };
+            if let Some(&value) = table.iter().find(|&&block| block as usize >= blocks) {
+                return Err(KernelError::Index {
+                    operation,
+                    name: "blocks",
+                    value: value.into(),
+                    bound: blocks,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts the keys or values of tokens, `x` `[tokens, kv_heads, head_dim]`, to their places in `cache` `[blocks * block_size,
+/// kv_heads, head_dim]`, one slot for each token.
+///
+/// # Errors
+/// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Index`] if there is no such slot.
+pub fn write<T: Element>(x: &[T], slots: &[usize], width: usize, cache: &mut [T]) -> Result<(), KernelError> {
+    const OPERATION: &str = "paged_attention";
+    check::length(OPERATION, "x", x, &[slots.len(), width])?;
+    check::rule(OPERATION, "at least one component", width > 0)?;
+    let bound = cache.len() / width;
+    if let Some(&slot) = slots.iter().find(|&&slot| slot >= bound) {
+        return Err(KernelError::Index { operation: OPERATION, name: "slots", value: slot as i64, bound });
+    }
+    for (&slot, row) in slots.iter().zip(x.chunks_exact(width)) {
+        if let Some(place) = cache.get_mut(slot * width..(slot + 1) * width) {
+            place.copy_from_slice(row);
+        }
+    }
+    Ok(())
+}
+
+/// Writes `out` `[tokens, heads, head_dim]`. With `p` the position of a query in its sequence and `j` of a key,
+/// `out[p] = sum over j of softmax(s[p])[j] v[j]`, `s[p, j] = cap(scale * q[p] . k[j])` for `p - window < j <= p`.
+///
+/// # Errors
+/// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Rule`] if a size or an option is out of range,
+/// [`KernelError::Index`] if a table names a block that is not there.
+pub fn forward<T: Element>(
+    inputs: &PagedInputs<'_, T>,
+    sequences: &[PagedSequence<'_>],
+    shape: &PagedShape,
+    options: &AttentionOptions,
+    out: &mut [T],
+) -> Result<(), KernelError> {
+    const OPERATION: &str = "paged_attention";
+    shape.check(OPERATION, inputs, sequences, options)?;
+    check::length(OPERATION, "out", out, &[inputs.q.len()])?;
+    let mut tasks = Vec::new();
+    let mut rest = out;
+    let mut first_token = 0;
+    for sequence in sequences {
+        let tile_tokens = (ROWS / shape.group()).max(8);
+        for first in (0..sequence.queries).step_by(tile_tokens) {
+            let count = tile_tokens.min(sequence.queries - first);
+            let size = count * shape.heads * shape.head_dim;
+            let Some((part, after)) = rest.split_at_mut_checked(size) else { return Ok(()) };
+            rest = after;
+            let position = sequence.length - sequence.queries + first;
+            let tile = Tile { sequence: *sequence, token: first_token + first, position, count };
+            let mut heads: Vec<Vec<&mut [T]>> =
+                (0..shape.kv_heads).map(|_| Vec::with_capacity(count)).collect();
+            for (index, row) in part.chunks_exact_mut(shape.group() * shape.head_dim).enumerate() {
+                if let Some(rows) = heads.get_mut(index % shape.kv_heads) {
+                    rows.push(row);
+                }
+            }
+            tasks.extend(heads.into_iter().enumerate().map(|(kv_head, rows)| (tile, kv_head, rows)));
+        }
+        first_token += sequence.queries;
+    }
+    tasks
+        .into_par_iter()
+        .with_max_len(1)
+        .try_for_each(|(tile, kv_head, out)| tile.run(kv_head, inputs, shape, options, out))
+}
+
+/// Queries of one task.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    sequence: PagedSequence<'a>,
+    /// The first query's place among all queries.
+    token: usize,
+    /// Its position in the sequence.
+    position: usize,
+    /// Query tokens.
+    count: usize,
+}
+
+impl Tile<'_> {
+    fn run<T: Element>(
+        &self,
+        kv_head: usize,
+        inputs: &PagedInputs<'_, T>,
+        shape: &PagedShape,
+        options: &AttentionOptions,
+        out: Vec<&mut [T]>,
+    ) -> Result<(), KernelError> {
+        let (group, head_dim) = (shape.group(), shape.head_dim);
+        let rows = self.count * group;
+        let scores = Scores::<T::Compute>::new(options);
+        let mut queries = vec![T::Compute::ZERO; rows * head_dim];
+        let scale = T::Compute::of(options.scale);
+        let tokens = inputs.q.chunks_exact(shape.heads * head_dim).skip(self.token);
+        for (into, token) in queries.chunks_exact_mut(group * head_dim).zip(tokens) {
+            let start = kv_head * group * head_dim;
+            load_into(token.get(start..start + group * head_dim).unwrap_or_default(), into);
+            into.iter_mut().for_each(|q| *q *= scale);
+        }
+        let queries = Matrix::new(&queries, rows, head_dim)?;
+        let mut sums = vec![T::Compute::ZERO; rows * head_dim];
+        // For each row the greatest score so far, and the sum of exponentials relative to it.
+        let mut softmax = vec![(T::Compute::LOWEST, T::Compute::ZERO); rows];
+        let mut tile = vec![T::Compute::ZERO; rows * KEYS];
+        let mut keys = vec![T::Compute::ZERO; KEYS * head_dim];
+        let mut values = keys.clone();
+        let end = self.position + self.count;
+        for first_key in (scores.first_key(self.position)..end).step_by(KEYS) {
+            let count = KEYS.min(end - first_key);
+            let range = first_key..first_key + count;
+            self.gather(inputs.keys, range.clone(), kv_head, shape, &mut keys);
+            self.gather(inputs.values, range, kv_head, shape, &mut values);
+            let keys = Matrix::new(keys.get(..count * head_dim).unwrap_or_default(), count, head_dim)?;
+            let values = Matrix::new(values.get(..count * head_dim).unwrap_or_default(), count, head_dim)?;
+            let tile = tile.get_mut(..rows * count).unwrap_or_default();
+            multiply(queries, keys.transposed(), tile, false, Workers::Caller)?;
+            let state = softmax.iter_mut().zip(sums.chunks_exact_mut(head_dim));
+            for (row, (scores_row, (state, sums))) in tile.chunks_exact_mut(count).zip(state).enumerate() {
+                let visible = scores.visible(scores_row, self.position + row / group, first_key);
+                scores.cap(visible);
+                let highest = greatest(visible);
+                if highest > state.0 {
+                    let shrink = (state.0 - highest).exponential();
+                    *state = (highest, state.1 * shrink);
+                    sums.iter_mut().for_each(|sum| *sum *= shrink);
+                }
+                state.1 +=
+                    sum_replacing(visible, |score| (score - state.0).exponential(), |_, weight| weight);
+            }
+            multiply(Matrix::new(tile, rows, count)?, values, &mut sums, true, Workers::Caller)?;
+        }
+        for (sums, (_, weight)) in sums.chunks_exact_mut(head_dim).zip(&softmax) {
+            sums.iter_mut().for_each(|sum| *sum = *sum / *weight);
+        }
+        for (out, sums) in out.into_iter().zip(sums.chunks_exact(group * head_dim)) {
+            store_into(sums, out);
+        }
+        Ok(())
+    }
+
+    /// One head of the tokens at `positions`, one after the other.
+    fn gather<T: Element>(
+        &self,
+        cache: &[T],
+        positions: Range<usize>,
+        kv_head: usize,
+        shape: &PagedShape,
+        into: &mut [T::Compute],
+    ) {
+        let (width, head_dim, block_size) = (shape.width(), shape.head_dim, shape.block_size);
+        for (position, into) in positions.zip(into.chunks_exact_mut(head_dim)) {
+            let block = self.sequence.blocks.get(position / block_size).copied().unwrap_or_default();
+            let slot = block as usize * block_size + position % block_size;
+            let start = slot * width + kv_head * head_dim;
+            load_into(cache.get(start..start + head_dim).unwrap_or_default(), into);
+        }
+    }
+}
