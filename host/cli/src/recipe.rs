@@ -270,10 +270,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_blamed_on_the_recipe() {
         let error = recipe("lora_rank = 'many'").check(&run()).unwrap_err();
-        assert!(
-            error.to_string().starts_with("In `recipe.toml`: `--lora-rank` can't be `many`"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("In `recipe.toml`: `--lora-rank` can't be `many`"), "{error}");
     }
 
     #[test]

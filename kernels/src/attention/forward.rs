@@ -2,13 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::scores::{Scores, cut_by_head, cut_by_token, gather};
+use super::rows::Rows;
+use super::scores::{cut_by_head, cut_by_token, gather};
 use super::{AttentionInputs, AttentionOptions, AttentionShape, KEYS};
-use crate::element::store_into;
-use crate::matrix::Workers;
-use crate::stored::{Stored, multiply_stored, rounded};
-use crate::sums::{greatest, sum_replacing};
-use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
 /// Writes `out` `[tokens, heads, head_dim]` and, for the backward pass, `lse` `[heads, tokens]`, the logarithm of the
@@ -71,61 +67,24 @@ impl Tile {
         lse: Vec<&mut [T::Compute]>,
     ) -> Result<(), KernelError> {
         let (group, head_dim) = (shape.group(), shape.head_dim);
-        let (tokens, rows) = (self.start + self.first, self.count * group);
-        let scores = Scores::<T::Compute>::new(options);
+        let tokens = self.start + self.first;
         let query_heads = kv_head * group..(kv_head + 1) * group;
         let queries = gather(inputs.q, shape.heads, tokens..tokens + self.count, query_heads, shape);
-        let queries = Stored::new(&queries, rows, head_dim);
-        let mut sums = vec![T::Compute::ZERO; rows * head_dim];
-        // For each row the greatest score so far, and the sum of exponentials relative to it.
-        let mut softmax = vec![(T::Compute::LOWEST, T::Compute::ZERO); rows];
-        let mut tile = vec![T::Compute::ZERO; rows * KEYS];
-        let mut buffer = Vec::new();
+        let mut rows = Rows::new(&queries, self.first, group, head_dim, options);
         let end = self.first + self.count;
-        for first_key in (scores.first_key(self.first)..end).step_by(KEYS) {
+        for first_key in (rows.first_key()..end).step_by(KEYS) {
             let count = KEYS.min(end - first_key);
             let range = self.start + first_key..self.start + first_key + count;
             let keys = gather(inputs.k, shape.kv_heads, range.clone(), kv_head..kv_head + 1, shape);
             let values = gather(inputs.v, shape.kv_heads, range, kv_head..kv_head + 1, shape);
-            let tile = tile.get_mut(..rows * count).unwrap_or_default();
-            let keys = Stored::new(&keys, count, head_dim).transposed();
-            multiply_stored(queries, keys, tile, false, Workers::Caller)?;
-            let state = softmax.iter_mut().zip(sums.chunks_exact_mut(head_dim));
-            for (row, (scores_row, (state, sums))) in tile.chunks_exact_mut(count).zip(state).enumerate() {
-                let visible = scores.visible(scores_row, self.first + row / group, first_key);
-                soften(visible, &scores, state, sums);
-            }
-            let weights = Stored::new(rounded(tile, &mut buffer, Workers::Caller), rows, count);
-            let values = Stored::new(&values, count, head_dim);
-            multiply_stored(weights, values, &mut sums, true, Workers::Caller)?;
+            rows.see(&keys, &values, first_key)?;
         }
-        for (sums, (_, weight)) in sums.chunks_exact_mut(head_dim).zip(&softmax) {
-            sums.iter_mut().for_each(|sum| *sum = *sum / *weight);
-        }
-        for (out, sums) in out.into_iter().zip(sums.chunks_exact(group * head_dim)) {
-            store_into(sums, out);
-        }
+        let softmax = rows.finish(out);
         for (head, lse) in lse.into_iter().enumerate() {
             for (lse, (highest, weight)) in lse.iter_mut().zip(softmax.iter().skip(head).step_by(group)) {
                 *lse = *highest + T::Compute::of(weight.widen().ln());
             }
         }
         Ok(())
-    }
-}
-
-vectorised! {
-    /// From a row of products to exponentials relative to the greatest score so far; the sums of earlier ones follow if
-    /// it changes.
-    fn soften<C: Float>(row: &mut [C], scores: &Scores<C>, state: &mut (C, C), sums: &mut [C]) {
-        scores.finish(row);
-        let highest = greatest(row);
-        if highest > state.0 {
-            let shrink = (state.0 - highest).exponential();
-            *state = (highest, state.1 * shrink);
-            sums.iter_mut().for_each(|sum| *sum *= shrink);
-        }
-        let highest = state.0;
-        state.1 += sum_replacing(row, |score| (score - highest).exponential(), |_, weight| weight);
     }
 }

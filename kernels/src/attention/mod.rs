@@ -9,6 +9,7 @@
 mod backward;
 mod forward;
 pub mod paged;
+mod rows;
 mod scores;
 
 pub use backward::{AttentionGradients, backward};

@@ -6,12 +6,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::scores::Scores;
+use super::rows::Rows;
 use super::{AttentionOptions, KEYS, ROWS};
-use crate::element::{load_into, store_into};
-use crate::matrix::{Matrix, Workers, multiply};
-use crate::sums::{greatest, sum_replacing};
-use crate::{Element, Float, KernelError, check};
+use crate::{Element, KernelError, check};
 
 /// The sizes of a cache and of the queries to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,54 +191,21 @@ impl Tile<'_> {
         out: Vec<&mut [T]>,
     ) -> Result<(), KernelError> {
         let (group, head_dim) = (shape.group(), shape.head_dim);
-        let rows = self.count * group;
-        let scores = Scores::<T::Compute>::new(options);
-        let mut queries = vec![T::Compute::ZERO; rows * head_dim];
-        let scale = T::Compute::of(options.scale);
-        let tokens = inputs.q.chunks_exact(shape.heads * head_dim).skip(self.token);
-        for (into, token) in queries.chunks_exact_mut(group * head_dim).zip(tokens) {
-            let start = kv_head * group * head_dim;
-            load_into(token.get(start..start + group * head_dim).unwrap_or_default(), into);
-            into.iter_mut().for_each(|q| *q *= scale);
+        let mut queries = Vec::with_capacity(self.count * group * head_dim);
+        let start = kv_head * group * head_dim;
+        for token in inputs.q.chunks_exact(shape.heads * head_dim).skip(self.token).take(self.count) {
+            queries.extend_from_slice(token.get(start..start + group * head_dim).unwrap_or_default());
         }
-        let queries = Matrix::new(&queries, rows, head_dim)?;
-        let mut sums = vec![T::Compute::ZERO; rows * head_dim];
-        // For each row the greatest score so far, and the sum of exponentials relative to it.
-        let mut softmax = vec![(T::Compute::LOWEST, T::Compute::ZERO); rows];
-        let mut tile = vec![T::Compute::ZERO; rows * KEYS];
-        let mut keys = vec![T::Compute::ZERO; KEYS * head_dim];
-        let mut values = keys.clone();
+        let mut rows = Rows::new(&queries, self.position, group, head_dim, options);
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
         let end = self.position + self.count;
-        for first_key in (scores.first_key(self.position)..end).step_by(KEYS) {
-            let count = KEYS.min(end - first_key);
-            let range = first_key..first_key + count;
+        for first_key in (rows.first_key()..end).step_by(KEYS) {
+            let range = first_key..end.min(first_key + KEYS);
             self.gather(inputs.keys, range.clone(), kv_head, shape, &mut keys);
             self.gather(inputs.values, range, kv_head, shape, &mut values);
-            let keys = Matrix::new(keys.get(..count * head_dim).unwrap_or_default(), count, head_dim)?;
-            let values = Matrix::new(values.get(..count * head_dim).unwrap_or_default(), count, head_dim)?;
-            let tile = tile.get_mut(..rows * count).unwrap_or_default();
-            multiply(queries, keys.transposed(), tile, false, Workers::Caller)?;
-            let state = softmax.iter_mut().zip(sums.chunks_exact_mut(head_dim));
-            for (row, (scores_row, (state, sums))) in tile.chunks_exact_mut(count).zip(state).enumerate() {
-                let visible = scores.visible(scores_row, self.position + row / group, first_key);
-                scores.cap(visible);
-                let highest = greatest(visible);
-                if highest > state.0 {
-                    let shrink = (state.0 - highest).exponential();
-                    *state = (highest, state.1 * shrink);
-                    sums.iter_mut().for_each(|sum| *sum *= shrink);
-                }
-                state.1 +=
-                    sum_replacing(visible, |score| (score - state.0).exponential(), |_, weight| weight);
-            }
-            multiply(Matrix::new(tile, rows, count)?, values, &mut sums, true, Workers::Caller)?;
+            rows.see(&keys, &values, first_key)?;
         }
-        for (sums, (_, weight)) in sums.chunks_exact_mut(head_dim).zip(&softmax) {
-            sums.iter_mut().for_each(|sum| *sum = *sum / *weight);
-        }
-        for (out, sums) in out.into_iter().zip(sums.chunks_exact(group * head_dim)) {
-            store_into(sums, out);
-        }
+        rows.finish(out);
         Ok(())
     }
 
@@ -252,14 +216,15 @@ impl Tile<'_> {
         positions: Range<usize>,
         kv_head: usize,
         shape: &PagedShape,
-        into: &mut [T::Compute],
+        into: &mut Vec<T>,
     ) {
         let (width, head_dim, block_size) = (shape.width(), shape.head_dim, shape.block_size);
-        for (position, into) in positions.zip(into.chunks_exact_mut(head_dim)) {
+        into.clear();
+        for position in positions {
             let block = self.sequence.blocks.get(position / block_size).copied().unwrap_or_default();
             let slot = block as usize * block_size + position % block_size;
             let start = slot * width + kv_head * head_dim;
-            load_into(cache.get(start..start + head_dim).unwrap_or_default(), into);
+            into.extend_from_slice(cache.get(start..start + head_dim).unwrap_or_default());
         }
     }
 }

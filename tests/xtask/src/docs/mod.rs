@@ -95,7 +95,8 @@ mod tests {
     fn links_of_the_reference_and_of_what_is_written_around_it_lead_somewhere() {
         let root = workspace::root();
         let reference = fs::read_dir(root.join(FOLDER)).unwrap().map(|entry| entry.unwrap().path());
-        let others = ["docs/README.md", "docs/debugging.md", "docs/versions.md", "tests/compatibility/README.md"];
+        let others =
+            ["docs/README.md", "docs/debugging.md", "docs/versions.md", "tests/compatibility/README.md"];
         let mut looked_at = 0;
         for path in reference.chain(others.map(|path| root.join(path))) {
             let text = fs::read_to_string(&path).unwrap();
