@@ -23,11 +23,11 @@ impl GenerationConfig {
     pub fn read(folder: &Path) -> Result<Self> {
         let config = read(&folder.join("config.json"))?;
         let generation = read(&folder.join("generation_config.json"))?;
-        let ends = [&generation, &config].into_iter().map(|file| token_ids(&file["eos_token_id"]));
-        let number = |name: &str| generation[name].as_f64();
+        let ends = [&generation, &config].into_iter().map(|file| token_ids(file.get("eos_token_id")));
+        let number = |name: &str| generation.get(name).and_then(Value::as_f64);
         let plain = SamplingOptions::default();
         // transformers reads its own settings of sampling only where sampling is on.
-        let samples = generation["do_sample"].as_bool().unwrap_or(false);
+        let samples = generation.get("do_sample").and_then(Value::as_bool).unwrap_or(false);
         let sampling = match samples {
             false => plain,
             true => SamplingOptions {
@@ -39,7 +39,8 @@ impl GenerationConfig {
                 ..plain
             },
         };
-        let context_length = config["max_position_embeddings"].as_u64().map(|length| length as usize);
+        let context_length =
+            config.get("max_position_embeddings").and_then(Value::as_u64).map(|length| length as usize);
         Ok(Self {
             ends: ends.into_iter().find(|ends| !ends.is_empty()).unwrap_or_default(),
             sampling,
@@ -49,7 +50,8 @@ impl GenerationConfig {
 }
 
 /// A number or several.
-fn token_ids(value: &Value) -> Vec<u32> {
+fn token_ids(value: Option<&Value>) -> Vec<u32> {
+    let Some(value) = value else { return Vec::new() };
     let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()).collect()
 }

@@ -81,7 +81,7 @@ impl PagedShape {
         check::length(operation, "q", inputs.q, &[tokens, heads, head_dim])?;
         check::length(operation, "values", inputs.values, &[inputs.keys.len()])?;
         let block = block_size * self.width();
-        check::rule(operation, "a cache of whole blocks", inputs.keys.len() % block == 0)?;
+        check::rule(operation, "a cache of whole blocks", inputs.keys.len().is_multiple_of(block))?;
         let blocks = inputs.keys.len() / block;
         for sequence in sequences {
             let last = sequence.queries <= sequence.length;

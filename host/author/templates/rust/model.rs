@@ -97,7 +97,7 @@ impl Layer {
         let x = context.rms_norm(self.norm, hidden, network.epsilon);
         let heads = |layer| context.linear(layer, &x).reshape(&[tokens, network.heads, -1]);
         let (query, key) = (context.rope(0, &heads(self.query)), context.rope(0, &heads(self.key)));
-        let head_dim = query.shape()?[2] as f64;
+        let head_dim = query.shape()?.last().copied().unwrap_or(1) as f64;
         let options = AttentionOptions { scale: head_dim.powf(-0.5), window: None, soft_cap: None };
         let mixed = context.attention(index, &query, &key, &heads(self.value), options);
         Ok(context.linear(self.output, &mixed.reshape(&[tokens, -1])))
