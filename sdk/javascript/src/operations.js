@@ -265,7 +265,7 @@ export class Operations {
   }
 
   /**
-   * Sum over `dims`; over everything when `dims` is empty.
+   * Sum over `dims`; over everything when `dims` is empty. `keep` leaves a size of one in their place.
    *
    * @param {number | number[]} [dims]
    * @param {boolean} [keep]
@@ -276,7 +276,7 @@ export class Operations {
   }
 
   /**
-   * Mean over `dims`; over everything when `dims` is empty.
+   * Mean over `dims`; over everything when `dims` is empty. `keep` leaves a size of one in their place.
    *
    * @param {number | number[]} [dims]
    * @param {boolean} [keep]
@@ -391,7 +391,7 @@ export class Operations {
   }
 
   /**
-   * Elements along `dim` at `index`, which has as many dimensions as the tensor.
+   * Elements along `dim` at `index`, an integer tensor of as many dimensions, whose shape the result has.
    *
    * @param {number} dim
    * @param {Tensor} index
@@ -402,7 +402,7 @@ export class Operations {
   }
 
   /**
-   * Whole slices along `dim` at a one-dimensional `index`.
+   * Whole slices along `dim` at `index` `[n]`, integers: the size of `dim` becomes `n`.
    *
    * @param {number} dim
    * @param {Tensor} index
