@@ -180,7 +180,7 @@ export declare class Operations {
      */
     silu(): Tensor;
     /**
-     * Sum over `dims`; over everything when `dims` is empty.
+     * Sum over `dims`; over everything when `dims` is empty. `keep` leaves a size of one in their place.
      *
      * @param {number | number[]} [dims]
      * @param {boolean} [keep]
@@ -188,7 +188,7 @@ export declare class Operations {
      */
     sum(dims?: number | number[], keep?: boolean): Tensor;
     /**
-     * Mean over `dims`; over everything when `dims` is empty.
+     * Mean over `dims`; over everything when `dims` is empty. `keep` leaves a size of one in their place.
      *
      * @param {number | number[]} [dims]
      * @param {boolean} [keep]
@@ -270,7 +270,7 @@ export declare class Operations {
      */
     matmul(rhs: Tensor): Tensor;
     /**
-     * Elements along `dim` at `index`, which has as many dimensions as the tensor.
+     * Elements along `dim` at `index`, an integer tensor of as many dimensions, whose shape the result has.
      *
      * @param {number} dim
      * @param {Tensor} index
@@ -278,7 +278,7 @@ export declare class Operations {
      */
     gather(dim: number, index: Tensor): Tensor;
     /**
-     * Whole slices along `dim` at a one-dimensional `index`.
+     * Whole slices along `dim` at `index` `[n]`, integers: the size of `dim` becomes `n`.
      *
      * @param {number} dim
      * @param {Tensor} index
