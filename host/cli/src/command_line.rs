@@ -17,6 +17,7 @@ use swift_runtime::{EngineOptions, Trace};
 
 use crate::arguments::{Command, CommandLine, PluginCommand, RunArguments, finish, spellings};
 use crate::console::Console;
+use crate::deploy::DeployArguments;
 use crate::directories;
 use crate::grants::GrantTable;
 use crate::migrating::WITHOUT_EFFECT;
@@ -35,6 +36,7 @@ const SETTINGS_OF_ADAPTERS: &[&str] =
 pub(crate) enum Invocation {
     Run(Box<Run>),
     Plugin(PluginCommand),
+    Deploy(Box<DeployArguments>),
 }
 
 /// A run that shall be done.
@@ -68,6 +70,10 @@ pub(crate) fn parse(
     }
     match CommandLine::try_parse_from(&words)?.command {
         Command::Plugin(command) => Ok((Invocation::Plugin(command), plugins(None)?)),
+        Command::Deploy(arguments) => {
+            start_threads(arguments.engine.threads)?;
+            Ok((Invocation::Deploy(arguments), plugins(None)?))
+        }
         Command::Run(_) => anyhow::bail!("`run` must be the first word"),
     }
 }

@@ -1,7 +1,8 @@
 //! The `swift-host` executable.
 //!
 //! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`],
-//! [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in [`report`] and [`usage`].
+//! [`deploy`], [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in
+//! [`report`] and [`usage`].
 
 mod allocator;
 mod arguments;
@@ -10,7 +11,9 @@ mod check;
 mod command_line;
 mod console;
 mod dataset_adapter;
+mod deploy;
 mod directories;
+mod engine_flags;
 mod grants;
 mod inspect;
 mod interrupt;
@@ -46,6 +49,7 @@ fn start() -> anyhow::Result<ExitCode> {
     let (invocation, plugins) = command_line::parse(std::env::args_os(), &console)?;
     match invocation {
         Invocation::Plugin(command) => return inspect::plugin(&command, &plugins),
+        Invocation::Deploy(arguments) => return deploy::deploy(&arguments, &plugins, &console),
         Invocation::Run(run) => {
             let interrupt = interrupt::watch(console.clone())?;
             let (summary, folder) = run::run(*run, &plugins, &console, interrupt)?;

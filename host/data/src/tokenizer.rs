@@ -75,6 +75,14 @@ impl Tokenizer {
         self.ids(text, false)
     }
 
+    /// Token ids of a text with the beginning and end that the tokeniser adds by itself, as models read plain texts.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>> {
+        self.ids(text, true)
+    }
+
     /// The text of token ids, special tokens included.
     ///
     /// # Errors

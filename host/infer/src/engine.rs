@@ -173,6 +173,22 @@ impl<B: Backend> Engine<B> {
         self.pool.forget();
     }
 
+    /// Forgets an adapter. Requests that are answered with it end, and so does what the cache holds: another adapter may come
+    /// under the same name.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn unload_adapter(&mut self, name: &str) -> Result<()> {
+        self.backend.unload_adapter(name)?;
+        let finish = Finish::Failed(Arc::new(Error::UnknownAdapter(name.to_owned())));
+        let uses = |group: &Group| group.request.adapter.as_deref() == Some(name);
+        let using: Vec<RequestId> =
+            self.groups.iter().filter(|(_, group)| uses(group)).map(|(id, _)| *id).collect();
+        using.into_iter().for_each(|request| self.end_request(request, &finish));
+        self.forget_cached();
+        Ok(())
+    }
+
     /// Goes one step further with all that takes part in it. A failure of the model ends the requests of the step.
     pub fn step(&mut self) {
         let plan = match self.schedule() {

@@ -37,7 +37,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "python",
-        summary: "Check the Python SDK, and plugins written with it",
+        summary: "Check the Python SDK, plugins written with it, and the server by its clients",
         run: python::run,
     },
     Command {

@@ -1,4 +1,5 @@
-//! `cargo xtask python`: checks the Python SDK and what the host makes of plugins written with it.
+//! `cargo xtask python`: checks the Python SDK, what the host makes of plugins written with it, and the server by the
+//! official client of OpenAI.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,6 +22,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sdk::call(&mut module("pytest"), &source)?;
     sdk::call(&mut module("mypy"), &source)?;
     sdk::call(module("pyright").arg("--pythonpath").arg(&python), &source)?;
+    let serve = workspace::root().join("tests/serve");
+    sdk::call(module("pip").args(["install", "--quiet", "--requirement", "requirements.txt"]), &serve)?;
+    build::swift_host()?;
+    sdk::call(&mut module("pytest"), &serve)?;
     sdk::test(&components(&PLUGINS)?, "python")?;
     let wheels = folder().join("wheels");
     sdk::call(module("pip").args(["download", "--quiet", "--dest"]).arg(&wheels).args(AUTHORS), &source)?;

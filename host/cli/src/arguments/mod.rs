@@ -25,6 +25,7 @@ pub(crate) use plugin::PluginArguments;
 pub(crate) use training::TrainingArguments;
 
 use crate::check::CheckArguments;
+use crate::deploy::DeployArguments;
 
 /// Fine-tunes and aligns large language models. What a loss is, how a model is wired, how rows become samples and what
 /// happens between steps is decided by plugins: WebAssembly components that see what they are handed and nothing else.
@@ -39,6 +40,8 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Train a model with the loss of a plugin
     Run(Box<RunArguments>),
+    /// Serve a model over HTTP, with OpenAI's interface
+    Deploy(Box<DeployArguments>),
     /// Find, make, check and publish plugins
     #[command(subcommand)]
     Plugin(PluginCommand),

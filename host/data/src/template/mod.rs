@@ -4,6 +4,7 @@ mod columns;
 mod jinja;
 mod options;
 mod pieces;
+mod prompt;
 mod renderer;
 
 use crate::digest::digest;

@@ -77,7 +77,7 @@ impl RenderOptions {
 }
 
 /// A set of chat templates. Implemented over template plugins.
-pub trait Renderer {
+pub trait Renderer: Send {
     /// Its name, for messages.
     fn name(&self) -> &str;
 
@@ -104,7 +104,7 @@ pub trait Renderer {
 }
 
 /// A rule for loss weights. Implemented over plugins.
-pub trait Weigher {
+pub trait Weigher: Send {
     /// Its name, for messages.
     fn name(&self) -> &str;
 

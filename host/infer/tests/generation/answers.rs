@@ -208,3 +208,27 @@ fn a_cancelled_request_gives_everything_back() {
         3
     );
 }
+
+#[test]
+fn an_adapter_that_is_taken_away_ends_its_own_requests_only() {
+    let mut engine = engine(100, 4, EngineOptions::default());
+    let (mut with, ended) = request(&[1; 20], 30);
+    with.adapter = Some("a".into());
+    let (without, answer) = request(&[1; 20], 30);
+    engine.submit(with).unwrap();
+    engine.submit(without).unwrap();
+    (0..3).for_each(|_| engine.step());
+    engine.unload_adapter("a").unwrap();
+    run(&mut engine);
+    assert!(matches!(ended.lock().unwrap().finish(0), Some(Finish::Failed(_))));
+    assert_eq!(answer.lock().unwrap().tokens(0), greedy(&[1; 20], 30, None));
+    assert_eq!(engine.statistics().free_blocks, 100);
+    // What another adapter of the same name would find is gone.
+    engine.backend().adapters.push("a".into());
+    let (mut again, _) = request(&[1; 20], 1);
+    again.adapter = Some("a".into());
+    let found = engine.statistics().cached_tokens;
+    engine.submit(again).unwrap();
+    run(&mut engine);
+    assert_eq!(engine.statistics().cached_tokens, found);
+}

@@ -25,7 +25,7 @@ use conversation::{Conversation, Turn};
 /// Unicode reserves for such uses, so no template and no text has it by accident.
 const MARK: &str = "\u{FDD0}\u{FDD0}";
 
-const NAME: &str = "chat_template";
+pub(super) const NAME: &str = "chat_template";
 
 /// Variables that no `chat_template_kwargs` may set: the conversation itself.
 const RESERVED: [&str; 3] = ["messages", "tools", "add_generation_prompt"];
@@ -33,11 +33,11 @@ const RESERVED: [&str; 3] = ["messages", "tools", "add_generation_prompt"];
 /// A Jinja template as `transformers` renders it.
 #[derive(Clone, Debug)]
 pub(super) struct JinjaTemplate {
-    environment: Arc<Environment<'static>>,
+    pub(super) environment: Arc<Environment<'static>>,
     source: String,
-    tokenizer: Tokenizer,
-    system: Option<String>,
-    variables: Map<String, serde_json::Value>,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) system: Option<String>,
+    pub(super) variables: Map<String, serde_json::Value>,
 }
 
 /// A row's conversation and what else the template sees, to be rendered as a whole and in parts.

@@ -1,0 +1,187 @@
+//! What commands that generate are told of the model and the engine, and the engine that comes of it.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::Args;
+use swift_data::{Renderer, Template, TemplateOptions, Tokenizer};
+use swift_infer::{Backend as _, Engine, EngineOptions, GenerationConfig, ModelBackend};
+use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
+use swift_runtime::{Kind, Limits, Plugin};
+use swift_tensor::{DType, Device};
+
+use crate::arguments::Dtype;
+use crate::plugins::Plugins;
+use crate::report::UsageError;
+use crate::template::ChatTemplates;
+
+/// The model and the engine.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model and engine")]
+pub(crate) struct EngineArguments {
+    /// Folder of the model: `config.json`, `*.safetensors`, tokeniser files
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) model: PathBuf,
+    /// Adapters that requests may name
+    #[arg(long, value_name = "NAME=DIR", num_args = 1..)]
+    pub(crate) adapters: Vec<String>,
+    /// Plugins by name, path or reference, of the kinds model and template, besides the standard ones
+    #[arg(long, value_name = "NAME|PATH|REFERENCE", value_delimiter = ',')]
+    pub(crate) plugin: Vec<String>,
+    /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
+    #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
+    pub(crate) dtype: Option<Dtype>,
+    /// Chat template by its name [default: the model's own]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) template: Option<String>,
+    /// Number of CPU threads; the results do not depend on it [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// The most tokens of prompt and answer together [default: as many as the model has positions for]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_model_len: Option<NonZeroUsize>,
+    /// The most sequences that are computed at once
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub(crate) max_num_seqs: NonZeroUsize,
+    /// The most tokens of a step; longer prompts are read in parts
+    #[arg(long, value_name = "TOKENS", default_value = "2048")]
+    pub(crate) max_num_batched_tokens: NonZeroUsize,
+    /// The most requests that wait
+    #[arg(long, value_name = "N", default_value = "1024")]
+    pub(crate) max_num_waiting: NonZeroUsize,
+    /// Bytes of the cache of keys and values; no more is taken than all sequences could use
+    #[arg(long, value_name = "BYTES", default_value = "4294967296", conflicts_with = "num_blocks")]
+    pub(crate) kv_cache_bytes: NonZeroUsize,
+    /// Blocks of the cache, instead of its bytes
+    #[arg(long, value_name = "N")]
+    pub(crate) num_blocks: Option<NonZeroU32>,
+    /// Tokens of a block
+    #[arg(long, value_name = "TOKENS", default_value = "16")]
+    pub(crate) block_size: NonZeroUsize,
+    /// Whether beginnings of prompts that the cache still has are taken from there
+    #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub(crate) enable_prefix_caching: bool,
+}
+
+/// An engine that is ready, and what belongs to its model.
+pub(crate) struct Ready {
+    pub(crate) engine: Engine<ModelBackend>,
+    pub(crate) tokenizer: Option<Tokenizer>,
+    /// None if the model has no template and none was named.
+    pub(crate) template: Option<Template>,
+    /// What the model's folder says of generation.
+    pub(crate) generation: GenerationConfig,
+}
+
+impl EngineArguments {
+    /// Loads everything.
+    pub(crate) fn start(&self, plugins: &Plugins) -> anyhow::Result<Ready> {
+        let config = ModelConfig::read(&self.model)?;
+        let mut generation = GenerationConfig::read(&self.model)?;
+        let tokenizer = self.model.join("tokenizer.json").exists();
+        let tokenizer = tokenizer.then(|| Tokenizer::load(&self.model)).transpose()?;
+        if generation.ends.is_empty()
+            && let Some(tokenizer) = &tokenizer
+        {
+            generation.ends = tokenizer
+                .special_token("eos_token")
+                .and_then(|end| tokenizer.token_id(end))
+                .into_iter()
+                .collect();
+        }
+        let chosen =
+            self.plugin.iter().map(|name| plugins.resolve(name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let standard = plugins.of_kinds(&[Kind::Model, Kind::Template])?;
+        let candidates = |kind: Kind| {
+            let others =
+                standard.iter().filter(|plugin| !chosen.iter().any(|other| other.name() == plugin.name()));
+            chosen.iter().chain(others).filter(move |plugin| plugin.kinds().contains(&kind))
+        };
+        let template = self.template(tokenizer.as_ref(), candidates(Kind::Template))?;
+        let options = LoadOptions { dtype: self.dtype(&config)?, device: Device::Cpu };
+        let models = candidates(Kind::Model)
+            .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&Limits::default())?)));
+        let (_, definition) = find_model_plugin(&config, models)?;
+        let model = Model::load(config.folder(), definition, &options)?;
+        let context = self.max_model_len.map(NonZeroUsize::get).or(generation.context_length);
+        let options = EngineOptions {
+            max_batch_tokens: self.max_num_batched_tokens.get(),
+            max_sequences: self.max_num_seqs.get(),
+            max_waiting: self.max_num_waiting.get(),
+            context_length: context.unwrap_or(EngineOptions::default().context_length),
+            prefix_caching: self.enable_prefix_caching,
+        };
+        let blocks = self.blocks(&model, options.context_length)?;
+        let mut backend = ModelBackend::new(model, blocks, self.block_size.get())?;
+        for adapter in &self.adapters {
+            let Some((name, folder)) = adapter.split_once('=') else {
+                return Err(UsageError::new(format!("`--adapters {adapter}` has no `=`"))
+                    .hint("requests call an adapter by its name: `--adapters NAME=DIR`")
+                    .into());
+            };
+            backend.load_adapter(name, folder.as_ref())?;
+        }
+        let engine = Engine::new(backend, tokenizer.clone(), generation.ends.clone(), options);
+        Ok(Ready { engine, tokenizer, template, generation })
+    }
+
+    fn dtype(&self, config: &ModelConfig) -> Result<DType, UsageError> {
+        match self.dtype {
+            Some(Dtype::Float16) => Err(UsageError::new("`--dtype float16` is not computed in on the CPU")
+                .hint("`--dtype bfloat16` needs as little memory, `--dtype float32` is exact")),
+            Some(Dtype::Bfloat16) => Ok(DType::BF16),
+            Some(Dtype::Float32) => Ok(DType::F32),
+            Some(Dtype::Float64) => Ok(DType::F64),
+            None => Ok(config
+                .dtype()
+                .filter(|dtype| [DType::BF16, DType::F64].contains(dtype))
+                .unwrap_or(DType::F32)),
+        }
+    }
+
+    fn blocks(&self, model: &Model, context_length: usize) -> Result<usize, UsageError> {
+        if let Some(blocks) = self.num_blocks {
+            return Ok(blocks.get() as usize);
+        }
+        let block_size = self.block_size.get();
+        let bytes = model.cache_shape(1, block_size).block_bytes(model.dtype()).max(1);
+        let useful = self.max_num_seqs.get().saturating_mul(context_length.div_ceil(block_size));
+        match (self.kv_cache_bytes.get() / bytes).min(useful) {
+            0 => {
+                Err(UsageError::new(format!("A block of the cache takes {bytes} bytes, more than there are"))
+                    .hint("give more as `--kv-cache-bytes`, or make `--block-size` smaller"))
+            }
+            blocks => Ok(blocks),
+        }
+    }
+
+    fn template<'a>(
+        &self,
+        tokenizer: Option<&Tokenizer>,
+        plugins: impl Iterator<Item = &'a Plugin>,
+    ) -> anyhow::Result<Option<Template>> {
+        let Some(tokenizer) = tokenizer else {
+            return match &self.template {
+                None => Ok(None),
+                Some(_) => {
+                    Err(UsageError::new("`--template` needs a tokeniser, which the model's folder lacks")
+                        .into())
+                }
+            };
+        };
+        let options = TemplateOptions {
+            now: Some(jiff::ZonedDateTime::now().datetime()),
+            ..TemplateOptions::default()
+        };
+        let Some(name) = &self.template else {
+            let has_own = tokenizer.chat_template().is_some();
+            return Ok(has_own.then(|| Template::of_model(tokenizer, options)).transpose()?);
+        };
+        let renderers = plugins.map(|plugin| {
+            Ok(Box::new(ChatTemplates::start(plugin, &Limits::default())?) as Box<dyn Renderer>)
+        });
+        let renderers = renderers.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Some(Template::new(name, renderers, None, tokenizer, options)?))
+    }
+}

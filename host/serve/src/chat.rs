@@ -1,0 +1,106 @@
+//! `POST /v1/chat/completions`.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use crate::answer::ChatAnswer;
+use crate::app::App;
+use crate::error::{ApiError, Result};
+use crate::fields::Fields;
+use crate::generation::Generation;
+use crate::messages::messages;
+use crate::sampling::Options;
+use crate::stream::{events, whole};
+
+/// Fields that are known to change nothing.
+const WITHOUT_EFFECT: [&str; 4] = ["user", "parallel_tool_calls", "store", "metadata"];
+
+pub(crate) async fn chat(app: &Arc<App>, body: &[u8]) -> Result<Response> {
+    let mut fields = Fields::parse(body)?;
+    let model: Option<String> = fields.take("model")?;
+    let adapter = app.adapter(model.clone()).await?;
+    let mut options = Options::read(&mut fields, app)?;
+    let logprobs = logprobs(&mut fields)?;
+    let messages = messages(fields.need("messages")?)?;
+    let tools = tools(&mut fields)?;
+    response_format(&mut fields)?;
+    let mut variables: Map<String, Value> = fields.take("chat_template_kwargs")?.unwrap_or_default();
+    if let Some(begins) = fields.take::<bool>("add_generation_prompt")? {
+        variables.insert("add_generation_prompt".into(), begins.into());
+    }
+    fields.finish(&WITHOUT_EFFECT);
+    options.best_of = None;
+    let parses_tools = tools.is_some();
+    let prompt = prompt(app, messages, tools, variables).await?;
+    let generation =
+        Generation::start(app, vec![prompt.clone()], adapter.as_deref(), &options, logprobs).await?;
+    let tool_parser = app.options.tool_call_parser.filter(|_| parses_tools);
+    let model = model.unwrap_or_else(|| app.options.model.clone());
+    let answer = ChatAnswer::new(app, model, prompt, tool_parser, logprobs.is_some(), &options);
+    match options.stream {
+        None => whole(generation, answer).await,
+        Some(_) => Ok(events(generation, answer)),
+    }
+}
+
+/// How many alternatives are named at each position.
+fn logprobs(fields: &mut Fields) -> Result<Option<u32>> {
+    let (wanted, top) = (fields.flag("logprobs")?, fields.take::<u32>("top_logprobs")?);
+    match (wanted, top) {
+        (false, Some(1..)) => Err(ApiError::field("top_logprobs", "is for `logprobs` only")),
+        (false, _) => Ok(None),
+        (true, top) => Ok(Some(top.unwrap_or(0))),
+    }
+}
+
+/// The tools that the template describes.
+fn tools(fields: &mut Fields) -> Result<Option<Value>> {
+    let tools: Vec<Value> = fields.take("tools")?.unwrap_or_default();
+    let named =
+        |tool: &Value| tool.get("function").and_then(|function| function.get("name")?.as_str()).is_some();
+    if !tools.iter().all(named) {
+        return Err(ApiError::field("tools", "must each have a `function` with a `name`"));
+    }
+    let choice: Option<Value> = fields.take("tool_choice")?;
+    match choice.as_ref().map(Value::as_str) {
+        None | Some(Some("auto")) => Ok((!tools.is_empty()).then(|| tools.into())),
+        Some(Some("none")) => Ok(None),
+        _ => Err(ApiError::field("tool_choice", "must be `auto` or `none`: no call can be forced")),
+    }
+}
+
+fn response_format(fields: &mut Fields) -> Result<()> {
+    let format: Option<Map<String, Value>> = fields.take("response_format")?;
+    match format.as_ref().map(|format| format.get("type").and_then(Value::as_str)) {
+        None | Some(Some("text")) => Ok(()),
+        _ => Err(ApiError::field("response_format", "must be `text`: no other form can be forced")),
+    }
+}
+
+/// Has the template render the conversation, on a thread that may wait.
+async fn prompt(
+    app: &App,
+    messages: Vec<Value>,
+    tools: Option<Value>,
+    variables: Map<String, Value>,
+) -> Result<Vec<u32>> {
+    let Some(template) = app.template.clone() else {
+        return Err(ApiError::invalid(
+            "The model has no chat template; `/v1/completions` takes plain prompts",
+        ));
+    };
+    let render = move || {
+        let mut template = template.lock().unwrap_or_else(PoisonError::into_inner);
+        template.prompt(&messages, tools.as_ref(), &variables)
+    };
+    let failed = |message: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message);
+    match tokio::task::spawn_blocking(render).await {
+        Ok(Ok(Ok(prompt))) => Ok(prompt),
+        Ok(Ok(Err(unfit))) => Err(ApiError::field("messages", &format!("cannot be rendered: {unfit}"))),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}

@@ -1,0 +1,114 @@
+//! How tokens are chosen and when an answer ends, as requests say it.
+
+use serde_json::{Map, Value};
+use swift_infer::{SamplingOptions, StopOptions};
+
+use crate::app::App;
+use crate::error::{ApiError, Result};
+use crate::fields::Fields;
+
+/// Numbers of a request and where they go.
+type Number = (&'static str, fn(&mut SamplingOptions) -> &mut f64);
+
+const NUMBERS: [Number; 6] = [
+    ("temperature", |options| &mut options.temperature),
+    ("top_p", |options| &mut options.top_p),
+    ("min_p", |options| &mut options.min_p),
+    ("repetition_penalty", |options| &mut options.repetition_penalty),
+    ("presence_penalty", |options| &mut options.presence_penalty),
+    ("frequency_penalty", |options| &mut options.frequency_penalty),
+];
+
+/// The options that completions and chat have in common.
+pub(crate) struct Options {
+    pub(crate) sampling: SamplingOptions,
+    pub(crate) stop: StopOptions,
+    pub(crate) n: u32,
+    pub(crate) best_of: Option<u32>,
+    pub(crate) prompt_logprobs: Option<u32>,
+    pub(crate) skip_special_tokens: bool,
+    pub(crate) return_token_ids: bool,
+    /// Whether the answer is a stream, and whether that ends with the usage.
+    pub(crate) stream: Option<bool>,
+}
+
+impl Options {
+    pub(crate) fn read(fields: &mut Fields, app: &App) -> Result<Self> {
+        let mut sampling = app.options.sampling.clone();
+        for (name, place) in NUMBERS {
+            if let Some(number) = fields.take(name)? {
+                *place(&mut sampling) = number;
+            }
+        }
+        // Both stand for all tokens.
+        match fields.take::<i64>("top_k")? {
+            None => {}
+            Some(0 | -1) => sampling.top_k = None,
+            Some(count) => {
+                let count = u32::try_from(count);
+                sampling.top_k =
+                    Some(count.map_err(|_| ApiError::field("top_k", "must be at least 1, or -1"))?);
+            }
+        }
+        sampling.seed = fields.take::<i64>("seed")?.map(i64::cast_unsigned).or(sampling.seed);
+        if let Some(bias) = fields.take::<Map<String, Value>>("logit_bias")? {
+            sampling.logit_bias = bias.iter().map(bias_of).collect::<Option<_>>().ok_or_else(|| {
+                ApiError::field("logit_bias", "must have token ids as names and numbers as values")
+            })?;
+        }
+        let stop = StopOptions {
+            max_tokens: max_tokens(fields, app)?,
+            min_tokens: fields.take("min_tokens")?.unwrap_or(0),
+            strings: fields.take("stop")?.unwrap_or_default(),
+            token_ids: fields.take("stop_token_ids")?.unwrap_or_default(),
+            ignore_eos: fields.flag("ignore_eos")?,
+        };
+        if !stop.strings.is_empty() && app.tokenizer.is_none() {
+            return Err(ApiError::field("stop", "needs a tokeniser, which the model's folder does not have"));
+        }
+        let n = fields.take("n")?.unwrap_or(1);
+        let best_of = fields.take("best_of")?.filter(|best_of| *best_of != n);
+        let stream = fields.flag("stream")?.then_some(false);
+        let stream = match (stream, fields.take::<Map<String, Value>>("stream_options")?) {
+            (None, Some(_)) => return Err(ApiError::field("stream_options", "is for `stream` only")),
+            (Some(_), Some(options)) => {
+                Some(options.get("include_usage").and_then(Value::as_bool).unwrap_or(false))
+            }
+            (stream, None) => stream,
+        };
+        if stream.is_some() && best_of.is_some() {
+            return Err(ApiError::field("best_of", "greater than `n` cannot be streamed"));
+        }
+        Ok(Self {
+            sampling,
+            stop,
+            n,
+            best_of,
+            prompt_logprobs: fields.take("prompt_logprobs")?,
+            skip_special_tokens: fields.take("skip_special_tokens")?.unwrap_or(true),
+            // Where there is no text, tokens are all that can be given.
+            return_token_ids: fields.take("return_token_ids")?.unwrap_or(app.tokenizer.is_none()),
+            stream,
+        })
+    }
+}
+
+fn bias_of((id, bias): (&String, &Value)) -> Option<(u32, f32)> {
+    Some((id.parse().ok()?, bias.as_f64()? as f32))
+}
+
+/// The most tokens of the answer: the older and the newer name of the same, and the server's own limit.
+fn max_tokens(fields: &mut Fields, app: &App) -> Result<Option<usize>> {
+    let (old, new) = (fields.take::<usize>("max_tokens")?, fields.take::<usize>("max_completion_tokens")?);
+    if old.zip(new).is_some_and(|(old, new)| old != new) {
+        return Err(ApiError::field("max_completion_tokens", "and `max_tokens` say different numbers"));
+    }
+    let limit = app.options.max_output_tokens;
+    match (new.or(old), limit) {
+        (Some(given), Some(limit)) if given > limit => {
+            let rule = format!("must be at most {limit} on this server");
+            Err(ApiError::field(if new.is_some() { "max_completion_tokens" } else { "max_tokens" }, &rule))
+        }
+        (given, limit) => Ok(given.or(limit)),
+    }
+}

@@ -1,0 +1,127 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use swift_data::{Template, TemplateOptions, Tokenizer};
+use swift_infer::{Finish, Output, Pooling, Request, RequestId, Statistics, Stop};
+use swift_serve::{Generator, REASONING_PARSERS, Reply, ServeOptions, Service};
+use tokio::sync::oneshot;
+
+use crate::support::{Running, start};
+
+/// Gives out what it was told to, a few characters at a time.
+struct Script(&'static str);
+
+fn at_once<T>(value: swift_infer::Result<T>) -> Reply<T> {
+    let (sender, reply) = oneshot::channel();
+    let _ = sender.send(value);
+    reply
+}
+
+impl Generator for Script {
+    fn submit(&self, request: Request) -> Reply<RequestId> {
+        let characters: Vec<char> = self.0.chars().collect();
+        let parts: Vec<String> = characters.chunks(3).map(|part| part.iter().collect()).collect();
+        for (index, text) in parts.iter().enumerate() {
+            let is_last = index + 1 == parts.len();
+            (request.receiver)(Output {
+                choice: 0,
+                tokens: vec![7],
+                text: text.clone(),
+                logprobs: Vec::new(),
+                prompt_logprobs: Vec::new(),
+                cached_tokens: 0,
+                finish: is_last.then_some(Finish::Stop(Stop::EndOfSequence)),
+            });
+        }
+        at_once(Ok(RequestId(0)))
+    }
+
+    fn cancel(&self, _: RequestId) {}
+
+    fn embed(&self, _: Vec<Vec<u32>>, _: Pooling) -> Reply<Vec<Vec<f32>>> {
+        at_once(Ok(Vec::new()))
+    }
+
+    fn adapters(&self) -> Reply<Vec<String>> {
+        at_once(Ok(Vec::new()))
+    }
+
+    fn load_adapter(&self, _: String, _: PathBuf) -> Reply<()> {
+        at_once(Ok(()))
+    }
+
+    fn unload_adapter(&self, _: String) -> Reply<()> {
+        at_once(Ok(()))
+    }
+
+    fn statistics(&self) -> Statistics {
+        Statistics::default()
+    }
+}
+
+const ANSWER: &str = "<think>\nHow?\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n\
+                      </tool_call>\n<tool_call>{\"name\": \"g\", \"arguments\": {}}</tool_call>";
+
+fn server() -> Running<()> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tiny-qwen2"));
+    let tokenizer = Tokenizer::load(folder).unwrap();
+    let template = Template::of_model(&tokenizer, TemplateOptions::default()).unwrap();
+    let service = Service {
+        generator: Arc::new(Script(ANSWER)),
+        tokenizer: Some(tokenizer),
+        template: Some(template),
+        context_length: 100,
+    };
+    let options = ServeOptions { reasoning_parser: REASONING_PARSERS.first(), ..Default::default() };
+    start(service, options, ())
+}
+
+fn chat(tools: bool, stream: bool) -> Value {
+    let tool = json!([{ "type": "function", "function": { "name": "f", "parameters": {} } }]);
+    let mut body = json!({ "messages": [{ "role": "user", "content": "x" }], "stream": stream });
+    if tools {
+        body["tools"] = tool;
+    }
+    body
+}
+
+#[test]
+fn calls_and_thoughts_are_taken_out_of_the_text() {
+    let reply = server().post("/v1/chat/completions", &chat(true, false)).json();
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    let message = &choice["message"];
+    assert_eq!((&message["content"], &message["reasoning_content"]), (&json!("I look."), &json!("\nHow?\n")));
+    let calls = message["tool_calls"].as_array().unwrap();
+    assert_eq!(calls[0]["function"], json!({ "name": "f", "arguments": "{\"x\":1}" }));
+    assert_eq!(calls[1]["function"], json!({ "name": "g", "arguments": "{}" }));
+    assert_ne!(calls[0]["id"], calls[1]["id"]);
+}
+
+#[test]
+fn without_tools_in_the_request_calls_are_text() {
+    let reply = server().post("/v1/chat/completions", &chat(false, false)).json();
+    let choice = &reply["choices"][0];
+    assert_eq!(choice["finish_reason"], "stop");
+    let (_, text) = ANSWER.split_once("\n\n").unwrap();
+    assert_eq!(choice["message"]["content"], text);
+}
+
+#[test]
+fn a_stream_has_the_same_calls_and_thoughts() {
+    let reply = server().post("/v1/chat/completions", &chat(true, true));
+    let events: Vec<&str> = reply.body.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(events.last(), Some(&"[DONE]"));
+    let chunks: Vec<Value> =
+        events[..events.len() - 1].iter().map(|event| serde_json::from_str(event).unwrap()).collect();
+    let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
+    assert_eq!(deltas[0], &json!({ "role": "assistant", "content": "" }));
+    let joined = |name: &str| deltas.iter().filter_map(|delta| delta[name].as_str()).collect::<String>();
+    assert_eq!((joined("content").as_str(), joined("reasoning_content").as_str()), ("I look.", "\nHow?\n"));
+    let calls: Vec<&Value> =
+        deltas.iter().filter_map(|delta| delta["tool_calls"].as_array()).flatten().collect();
+    let named: Vec<_> = calls.iter().map(|call| (&call["index"], &call["function"]["name"])).collect();
+    assert_eq!(named, [(&json!(0), &json!("f")), (&json!(1), &json!("g"))]);
+    assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+}
