@@ -21,6 +21,10 @@ pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace::root()).args(arguments);
+    // What cargo says of this program; build scripts that look at it would run again each time that it changes.
+    for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"] {
+        command.env_remove(name);
+    }
     command
 }
 
