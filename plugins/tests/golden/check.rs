@@ -83,12 +83,17 @@ fn batch(case: &Case) -> PackedBatch {
     if let Some(teacher) = &case.teacher {
         batch = batch.teacher(outputs(teacher));
     }
+    for (name, values) in &case.token_fields {
+        batch = batch.token_field(name, values);
+    }
     case.fields.iter().fold(batch, |batch, (name, values)| batch.field(name, values))
 }
 
 fn outputs(columns: &Columns) -> ModelOutputs {
     let add = |outputs: ModelOutputs, (name, values): &(&'static str, Vec<f64>)| match *name {
         "token_logps" => ModelOutputs::new(values),
+        "token_scores" => outputs.token_scores(values),
+        "entropies" => outputs.entropies(values),
         "logits" => outputs.logits(values),
         "last_hidden" => outputs.last_hidden(values),
         "mean_logits" => outputs.mean_logits(values),

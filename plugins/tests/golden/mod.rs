@@ -11,6 +11,7 @@
 
 pub(crate) mod check;
 mod preference;
+mod rollouts;
 mod sequences;
 mod tokens;
 
@@ -39,6 +40,8 @@ pub(crate) struct Case {
     pub(crate) groups: Option<Vec<u32>>,
     /// Numeric columns of the rows.
     pub(crate) fields: Vec<(&'static str, Vec<f64>)>,
+    /// Numbers for each token, `[tokens]` each.
+    pub(crate) token_fields: Vec<(&'static str, Vec<f64>)>,
     /// Labels that count in the whole window, if the batch is a part of it.
     pub(crate) window_labels: Option<u64>,
     /// What the policy computed.
