@@ -163,11 +163,11 @@ impl Loss for Grpo {
     fn compute(&self, batch: &Batch, policy: &Outputs, reference: Option<&Outputs>) -> Result<Report> {
         let &(objective, mean) = choose("loss type", &self.loss_type, LOSS_TYPES)?;
         let mut tokens = self.tokens(batch, policy)?;
-        let (mut losses, mut report_weights) = (self.losses(objective, &tokens)?, None);
+        let (mut losses, mut influence) = (self.losses(objective, &tokens)?, None);
         if objective == Objective::Influential {
-            let influence = self.influence(&tokens)?;
-            losses = losses * &influence.weight;
-            report_weights = Some(influence);
+            let of_tokens = self.influence(&tokens)?;
+            losses = losses * &of_tokens.weight;
+            influence = Some(of_tokens);
         }
         let threshold = self.entropy_threshold(batch, policy)?;
         if let Some(threshold) = &threshold {
@@ -199,7 +199,7 @@ impl Loss for Grpo {
         if let Some(threshold) = threshold {
             report = report.metric("entropy/threshold", threshold);
         }
-        if let Some(Influence { future_kl, weight, safe }) = report_weights {
+        if let Some(Influence { future_kl, weight, safe }) = influence {
             report = report
                 .metric("fipo/future_kl_mean", tokens.mean(&future_kl))
                 .metric("fipo/influence_weight_mean", tokens.mean(&weight))

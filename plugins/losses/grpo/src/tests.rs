@@ -107,6 +107,32 @@ fn the_influence_of_a_token_is_what_follows_it_in_its_sequence() {
     assert_close(evaluation.metric("fipo/influence_weight_mean"), weights / 5.0);
 }
 
+/// One answer of a negative advantage, of two tokens whose ratios are 2 and `e^2`.
+fn evaluate_influence(delta: Option<f64>) -> swift_plugin::testing::Evaluation {
+    let batch = PackedBatch::new(&[3])
+        .token_field("advantages", &[-1.0; 3])
+        .token_field("old_logps", &[-2f64.ln() - 1.0, -3.0, 0.0]);
+    let fipo = Grpo { delta, fipo_decay_rate: 1.0, ..of_type("fipo") };
+    evaluate(&fipo, &batch, &ModelOutputs::new(&[-1.0, -1.0, 0.0]), None).unwrap()
+}
+
+#[test]
+fn a_worse_token_that_became_much_more_likely_is_given_no_more_weight() {
+    let evaluation = evaluate_influence(None);
+    // Both weights are larger than 1.2, which is the limit; that of the ratio above 4 becomes 1.
+    assert_close(evaluation.metric("fipo/influence_weight_mean"), (1.2 + 1.0) / 2.0);
+    assert_close(evaluation.metric("fipo/safety_keep_ratio"), 0.5);
+    assert_close(evaluation.loss, (2.0 * 1.2 + 2f64.exp() * 1.0) / 2.0);
+}
+
+#[test]
+fn what_follows_does_not_count_where_its_ratio_is_above_delta() {
+    let sums = |delta| evaluate_influence(delta).metric("fipo/future_kl_mean");
+    assert_close(sums(None), (2f64.ln() + 1.0 + 2.0) / 2.0);
+    assert_close(sums(Some(3.0)), 2f64.ln() / 2.0);
+    assert_close(evaluate_influence(Some(3.0)).loss, (2.0 * 1.2 + 3.0 * 1.0) / 2.0);
+}
+
 #[test]
 fn long_answers_count_as_if_every_later_token_were_added_up() {
     let changes: Vec<f64> = (0..100).map(|i| f64::from(i % 7) * 0.01 - 0.02).collect();
