@@ -92,6 +92,12 @@ fn losses_of_groups_agree_with_every_case() {
 }
 
 #[test]
+fn losses_of_rollouts_agree_with_every_case() {
+    check("grpo", &Golden::grpo(), 56);
+    check("ppo", &Golden::ppo(), 20);
+}
+
+#[test]
 fn pre_training_is_fine_tuning_without_options() {
     let mut cases = Golden::sft();
     cases.retain(|case| case.parameters["enable_dft_loss"] == false);

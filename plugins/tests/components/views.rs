@@ -17,7 +17,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// What the policy computed; a gradient by it comes as that of parameter 0.
+    /// What the policy computed; the gradient by the output that the case has one of comes as that of parameter 0.
     pub(crate) fn policy(&self) -> Arc<dyn OutputsView> {
         self.outputs(&self.case.policy, true)
     }
@@ -72,6 +72,10 @@ impl BatchView for View {
         let (_, values) = self.case.fields.iter().find(|field| field.0 == name)?;
         Some(self.per_token(values))
     }
+    fn token_field(&self, name: &str) -> Option<Tensor> {
+        let (_, values) = self.case.token_fields.iter().find(|field| field.0 == name)?;
+        Some(self.per_token(values))
+    }
     fn teacher(&self) -> Option<Arc<dyn OutputsView>> {
         self.case.teacher.as_ref().map(|columns| self.outputs(columns, false))
     }
@@ -111,7 +115,10 @@ impl Outputs {
         let found = self.columns.iter().find(|column| column.0 == name);
         let (_, values) = found.ok_or_else(|| Error::Other(format!("the case has no `{name}`")))?;
         let tensor = self.view.tensor(values, &[rows as u64, (values.len() / rows) as u64]);
-        Ok(match self.trained && name != "mean_logits" {
+        // A case without a gradient is differentiated all the same, for that must not fail either.
+        let gradient = self.view.case.gradient.as_ref();
+        let differentiated = gradient.map_or(name != "mean_logits", |gradient| gradient.0 == name);
+        Ok(match self.trained && differentiated {
             true => Tensor::parameter(tensor.value().clone(), ParameterId(0)),
             false => tensor,
         })
@@ -143,7 +150,7 @@ impl OutputsView for Outputs {
         self.by_token("logits")?.argmax(-1, false)
     }
     fn entropies(&self) -> Result<Tensor> {
-        unreachable!("no standard loss asks for them")
+        self.labelled(&self.by_token("entropies")?)
     }
     fn mean_logits(&self) -> Result<Tensor> {
         self.labelled(&self.by_token("mean_logits")?)
@@ -162,5 +169,8 @@ impl OutputsView for Outputs {
     }
     fn scores(&self) -> Result<Tensor> {
         self.by_sequence("scores")
+    }
+    fn token_scores(&self) -> Result<Tensor> {
+        self.by_token("token_scores")
     }
 }
