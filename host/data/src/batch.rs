@@ -21,6 +21,8 @@ pub struct PackedBatch {
     pub segment_ids: Vec<u32>,
     /// Numeric columns that every example has.
     pub fields: Vec<(String, Column)>,
+    /// A number for each token, `[tokens]` each, that whoever made the batch attached to it.
+    pub token_fields: Vec<(String, Vec<f32>)>,
 }
 
 /// A numeric column of a batch.
@@ -166,8 +168,13 @@ mod tests {
             Example {
                 sequences: vec![sequence(&[1, 2, 3], 2), sequence(&[4, 5], 1)],
                 fields: vec![field("margin", 0.5), field("other", 1.0)],
+                prompt: None,
             },
-            Example { sequences: vec![sequence(&[6], 1), weighted], fields: vec![field("margin", 2.0)] },
+            Example {
+                sequences: vec![sequence(&[6], 1), weighted],
+                fields: vec![field("margin", 2.0)],
+                prompt: None,
+            },
         ];
         let batch = PackedBatch::collate(&examples, Arrangement::Runs);
         let expected = PackedBatch {
@@ -180,6 +187,7 @@ mod tests {
             loss_weights: vec![0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.5, 0.0],
             segment_ids: vec![0, 0, 0, 1, 2, 2, 3, 3],
             fields: vec![("margin".into(), Column { values: vec![0.5, 2.0], width: None })],
+            token_fields: Vec::new(),
         };
         assert_eq!(batch, expected);
         assert_eq!(batch.label_count(), 3);
@@ -190,6 +198,7 @@ mod tests {
         let example = |ids: &[&[u32]], labels: &[f64]| Example {
             sequences: ids.iter().map(|ids| sequence(ids, 9)).collect(),
             fields: vec![("label".into(), Field::Numbers(labels.to_vec()))],
+            prompt: None,
         };
         let examples = [example(&[&[1], &[2, 3]], &[4.0]), example(&[&[4], &[5], &[6]], &[1.0, 2.0])];
         let batch = PackedBatch::collate(&examples, Arrangement::Groups);
@@ -202,8 +211,11 @@ mod tests {
 
     #[test]
     fn a_mismatch_is_a_question_with_the_answer_of_the_example_before() {
-        let example =
-            |ids: &[u32], from| Example { sequences: vec![sequence(ids, from)], fields: Vec::new() };
+        let example = |ids: &[u32], from| Example {
+            sequences: vec![sequence(ids, from)],
+            fields: Vec::new(),
+            prompt: None,
+        };
         let mut window =
             [vec![example(&[1, 2, 10], 2), example(&[3, 20, 21], 1)], vec![example(&[4, 5, 30], 2)]];
         add_mismatches(&mut window);

@@ -2,8 +2,8 @@
 //!
 //! The file, all numbers little-endian: magic, length of the header (`u64`), header (JSON), ends of the sequences counted in
 //! tokens (`u64` each), ends of the examples counted in sequences (`u64` each), token ids (`u32` each), the factor on the
-//! loss of each token (`f32`), ends of the numeric columns of each example counted in bytes (`u64` each), these columns
-//! (JSON), and the SHA-256 of everything before it.
+//! loss of each token (`f32`), ends of the columns of each example counted in bytes (`u64` each), these columns, and the
+//! texts of prompts (JSON), and the SHA-256 of everything before it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::rows::{Encoded, Example};
 
 /// Begins every cache file. The last byte is the version of the layout.
-const MAGIC: &[u8; 8] = b"SWTOKEN\x02";
+const MAGIC: &[u8; 8] = b"SWTOKEN\x03";
 /// Bytes of a SHA-256.
 const DIGEST: usize = 32;
 
@@ -90,9 +90,10 @@ impl Builder {
         }
         self.examples += 1;
         self.example_ends.extend((self.sequences as u64).to_le_bytes());
-        if !example.fields.is_empty() {
-            // Numbers and their names are always JSON.
-            self.fields.extend(serde_json::to_vec(&example.fields).unwrap_or_default());
+        if !example.fields.is_empty() || example.prompt.is_some() {
+            // Numbers, texts and their names are always JSON.
+            let besides = (&example.fields, &example.prompt);
+            self.fields.extend(serde_json::to_vec(&besides).unwrap_or_default());
         }
         self.field_ends.extend((self.fields.len() as u64).to_le_bytes());
     }
@@ -199,9 +200,12 @@ impl TokenStore {
         });
         let sequences = sequences.collect::<Option<_>>()?;
         let fields = self.bytes.get(self.fields.clone())?.get(self.span(&self.field_ends, index)?)?;
-        let fields =
-            if fields.is_empty() { Vec::new() } else { serde_json::from_slice(fields).unwrap_or_default() };
-        Some(Example { sequences, fields })
+        let (fields, prompt) = if fields.is_empty() {
+            Default::default()
+        } else {
+            serde_json::from_slice(fields).unwrap_or_default()
+        };
+        Some(Example { sequences, fields, prompt })
     }
 
     /// Tokens in an example, and how many of them are trained on.

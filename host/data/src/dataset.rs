@@ -18,7 +18,7 @@ use crate::truncate::Truncation;
 const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
-const ENCODING_VERSION: u32 = 4;
+const ENCODING_VERSION: u32 = 5;
 
 /// Tokenised examples, in the order of their files and rows.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub enum RowShape {
     Pair,
     /// Its conversation, of which nothing is trained on: what counts are its columns.
     Text,
+    /// Its conversation without the answer that it may end with: the model gives its own. What the row says is kept for rewards.
+    Prompt,
     /// As [`Self::Text`], then its positive, then its negative texts. How many are positive is in the column
     /// `positive_count`.
     Group,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::dataset::{LoadOptions, RowShape};
 use crate::error::Result;
-use crate::rows::{Example, Field, Message, Outcome, Sample};
+use crate::rows::{Example, Field, Message, Outcome, Prompt, Sample};
 use crate::template::{Draft, Finisher, RowColumns, Template, TrainedParts, Unfit, ends_with_answer};
 
 /// The columns that the template sees: the tools that a conversation may call, and variables.
@@ -29,7 +29,7 @@ impl RowShape {
     /// What stands before the names of columns that are about one of its conversations.
     fn prefixes(self) -> &'static [&'static str] {
         match self {
-            Self::Conversation | Self::Text => &[""],
+            Self::Conversation | Self::Text | Self::Prompt => &[""],
             Self::Pair => &["", "rejected_"],
             Self::Group => &["", "positive_", "negative_"],
         }
@@ -40,6 +40,7 @@ impl RowShape {
 pub(crate) struct Row {
     drafts: Vec<Draft>,
     fields: Fields,
+    prompt: Option<Prompt>,
 }
 
 /// Renders the conversations of a row; the inner error says why it cannot be used.
@@ -51,8 +52,14 @@ pub(crate) fn draft(
     options: &LoadOptions,
     outcome: Outcome,
 ) -> Result<Result<Row, Unfit>> {
+    let mut prompt = None;
     let taken = match outcome {
-        Outcome::Sample(sample) => {
+        Outcome::Sample(mut sample) => {
+            if options.shape == RowShape::Prompt {
+                remove_answer(&mut sample.messages);
+            }
+            prompt = (options.shape == RowShape::Prompt)
+                .then(|| Prompt { messages: sample.messages.clone(), columns: sample.columns.clone() });
             let column = |wanted: &str| {
                 let found = sample.columns.iter().find(|(name, value)| name == wanted && is_filled(value));
                 found.map(|(_, value)| value.clone())
@@ -81,7 +88,7 @@ pub(crate) fn draft(
             Err(unfit) => return Ok(Err(unfit)),
         }
     }
-    Ok(Ok(Row { drafts, fields }))
+    Ok(Ok(Row { drafts, fields, prompt }))
 }
 
 impl Row {
@@ -106,7 +113,7 @@ impl Row {
             }
             sequences.push(encoded);
         }
-        Ok((Example { sequences, fields: self.fields }, truncated))
+        Ok((Example { sequences, fields: self.fields, prompt: self.prompt }, truncated))
     }
 }
 
@@ -121,6 +128,10 @@ fn taken(sample: Sample, shape: RowShape) -> Result<(Vec<Vec<Message>>, Fields),
     let mut conversations = vec![messages];
     match shape {
         RowShape::Conversation | RowShape::Text => {}
+        RowShape::Prompt if conversations.iter().all(Vec::is_empty) => {
+            return Err(Unfit::new("nothing comes before the answer", ""));
+        }
+        RowShape::Prompt => {}
         RowShape::Pair => {
             let rejected = rejected.ok_or_else(|| Unfit::new("there is no rejected answer", ""))?;
             if conversations.contains(&rejected) {
@@ -151,6 +162,13 @@ fn answered(messages: &[Message]) -> Result<(), Unfit> {
         Some(last) if last.content.trim().is_empty() => Err(Unfit::new("the answer is empty", "")),
         // The template says what else is wrong.
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Takes the answer away that a conversation ends with, calls of tools included.
+fn remove_answer(messages: &mut Vec<Message>) {
+    while ends_with_answer(messages) {
+        messages.pop();
     }
 }
 

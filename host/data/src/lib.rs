@@ -36,7 +36,7 @@ pub use dataset::{Dataset, LoadOptions, RowShape};
 pub use error::{AdapterFailure, Error, Result};
 pub use plan::{BatchPlan, Packing, PackingStrategy, PlanOptions, Window};
 pub use report::{Dropped, DroppedRow, Lengths, Report, SourceReport};
-pub use rows::{Encoded, Example, Field, IGNORED, Message, Outcome, Sample};
+pub use rows::{Encoded, Example, Field, IGNORED, Message, Outcome, Prompt, Sample};
 pub use source::DatasetSpec;
 pub use template::{
     Draft, Finisher, PieceContent, RenderOptions, Rendered, RenderedPiece, Renderer, RowColumns, Template,

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool_call` or `tool_response`.
     pub role: String,
@@ -107,4 +107,15 @@ pub struct Example {
     pub sequences: Vec<Encoded>,
     /// Numeric columns.
     pub fields: Vec<(String, Field)>,
+    /// What the row says, of rows that become prompts: rewards read it.
+    pub prompt: Option<Prompt>,
+}
+
+/// A conversation that is to be answered, as text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// The turns before the answer.
+    pub messages: Vec<Message>,
+    /// All other columns of the row.
+    pub columns: Vec<(String, Value)>,
 }

@@ -78,6 +78,8 @@ pub enum Pooling {
 pub struct ModelBackend {
     model: Model,
     cache: Arc<PagedCache>,
+    /// The adapter that is part of the model: requests that name none are answered with it.
+    own: Option<ServedAdapter>,
     adapters: BTreeMap<String, ServedAdapter>,
 }
 
@@ -88,7 +90,7 @@ impl ModelBackend {
     /// If a size is zero.
     pub fn new(model: Model, blocks: usize, block_size: usize) -> Result<Self> {
         let cache = model.new_cache(blocks, block_size)?;
-        Ok(Self { model, cache, adapters: BTreeMap::new() })
+        Ok(Self { own: model.own_adapter(), model, cache, adapters: BTreeMap::new() })
     }
 
     /// The model.
@@ -113,9 +115,10 @@ impl Backend for ModelBackend {
 
     fn forward(&mut self, step: Step) -> Result<Vec<f32>> {
         let Step { ids, sequences, adapters, rows } = step;
-        let adapters = adapters
-            .iter()
-            .map(|(count, name)| Ok((*count, name.as_deref().map(|name| self.adapter(name)).transpose()?)));
+        let adapters = adapters.iter().map(|(count, name)| match name {
+            Some(name) => Ok((*count, Some(self.adapter(name)?))),
+            None => Ok((*count, self.own.as_ref())),
+        });
         let adapters = adapters.collect::<Result<_>>()?;
         let hidden = self.model.forward_cached(&self.cache, Continuation { ids, sequences, adapters })?;
         if rows.is_empty() {

@@ -46,6 +46,11 @@ impl Model {
         }
     }
 
+    /// The adapter that is part of the model, to be used as those that are not; it changes as the model is trained.
+    pub fn own_adapter(&self) -> Option<ServedAdapter> {
+        self.network().adapter.clone().map(ServedAdapter)
+    }
+
     /// Reads the adapter that PEFT or this program wrote into `folder`.
     ///
     /// # Errors

@@ -83,6 +83,18 @@ impl Model {
         Ok(Self { config, definition: Arc::new(Mutex::new(definition)), network: Arc::new(network), device })
     }
 
+    /// The same model once more: both have the same parameters in memory, and what is changed in place changes for both.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        let Self { config, definition, network, device } = self;
+        Self {
+            config: config.clone(),
+            definition: definition.clone(),
+            network: network.clone(),
+            device: device.clone(),
+        }
+    }
+
     /// The model's `config.json`.
     pub fn config(&self) -> &ModelConfig {
         &self.config

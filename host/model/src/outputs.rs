@@ -17,6 +17,8 @@ pub struct Outputs {
     network: Arc<Network>,
     hidden: Tensor,
     labels: Vec<i64>,
+    /// What logits are divided by.
+    temperature: f64,
     /// Sequence by sequence, the position of its last token.
     last_positions: Vec<i64>,
     statistics: Mutex<Option<TokenStatistics>>,
@@ -52,7 +54,26 @@ impl Outputs {
         });
         let last_positions = ends.map(|end| end - 1).collect();
         let (network, labels) = (model.network().clone(), labels.to_vec());
-        Ok(Self { network, hidden, labels, last_positions, statistics, logits })
+        Ok(Self { network, hidden, labels, temperature: 1.0, last_positions, statistics, logits })
+    }
+
+    /// The outputs of a model whose logits are divided by `temperature`: what tokens were chosen by that were sampled with it.
+    #[must_use]
+    pub fn at_temperature(self, temperature: f64) -> Self {
+        Self { temperature, ..self }
+    }
+
+    /// Hidden states, and bias of the output projection, divided by the temperature.
+    fn cooled(
+        &self,
+        hidden: &Tensor,
+        bias: Option<Tensor>,
+    ) -> swift_tensor::Result<(Tensor, Option<Tensor>)> {
+        if self.temperature == 1.0 {
+            return Ok((hidden.clone(), bias));
+        }
+        let cool = |tensor: &Tensor| tensor.scale(1.0 / self.temperature);
+        Ok((cool(hidden)?, bias.as_ref().map(cool).transpose()?))
     }
 
     /// The statistics at all positions.
@@ -71,7 +92,8 @@ impl Outputs {
         let tokens = self.labels.len() as u64;
         let mut predictions = vec![-1; self.labels.len()];
         let (weight, bias) = self.network.head()?;
-        let rows = self.hidden.index_select(0, &list(positions.clone())?)?;
+        let (hidden, bias) = self.cooled(&self.hidden, bias)?;
+        let rows = hidden.index_select(0, &list(positions.clone())?)?;
         let packed = token_statistics(&rows, &weight, bias.as_ref(), &list(labels)?)?;
         let predicted = packed.predictions.value().to_vec1::<i64>()?;
         for (position, token) in positions.iter().zip(predicted) {
@@ -128,7 +150,8 @@ impl OutputsView for Outputs {
             return Ok(logits.clone());
         }
         let (weight, bias) = self.network.head()?;
-        let logits = linear(&self.hidden, &Linear { weight, bias, adapter: None })?;
+        let (hidden, bias) = self.cooled(&self.hidden, bias)?;
+        let logits = linear(&hidden, &Linear { weight, bias, adapter: None })?;
         Ok(cached.insert(logits).clone())
     }
 

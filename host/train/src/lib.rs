@@ -12,6 +12,7 @@
 //!
 //! Nothing is printed here: an [`Observer`] hears of everything.
 
+mod advantage;
 mod append;
 mod batch;
 mod checkpoint;
@@ -39,6 +40,7 @@ mod tensorboard;
 mod training;
 mod values;
 
+pub use advantage::{Estimator, Scale};
 pub use checkpoint::{LastCheckpoint, last_checkpoint, verify_checkpoint};
 pub use error::{Error, Result};
 pub use layout::row_shape;

@@ -147,7 +147,7 @@ impl Case<'_> {
             }
             return Some("`template_backend` is `jinja`");
         }
-        let Example { sequences, fields } = self.load(self.name(), parts).unwrap();
+        let Example { sequences, fields, .. } = self.load(self.name(), parts).unwrap();
         let is_call = ["tool_call", "tool_parallel"].contains(&self.case["conv"].as_str().unwrap());
         if self.name() == "glm4_5" && is_call && rules.split('+').any(|rule| rule == "hermes") {
             let ids: Vec<u32> = serde_json::from_value(self.case["input_ids"].clone()).unwrap();
