@@ -92,6 +92,12 @@ impl Settings {
             return Err(UsageError::new("The loss learns from answers that the model gives during the run")
                 .hint("this build does not generate; choose another loss with `--plugin`"));
         }
+        if arguments.data.truncation_strategy == Truncation::Split && loss.input != Input::Causal {
+            return Err(UsageError::new(
+                "`--truncation-strategy split` makes several samples of a long row, and the loss judges rows as a whole",
+            )
+            .hint("take `delete`, `left` or `right`, or choose another loss with `--plugin`"));
+        }
         let score_outputs = match (loss.score_head, arguments.model.num_labels) {
             (None, Some(_)) => {
                 return Err(UsageError::new("`--num-labels` is for losses that score texts")
@@ -197,6 +203,7 @@ impl Settings {
                     Truncation::Delete => swift_data::Truncation::Delete,
                     Truncation::Left => swift_data::Truncation::Left,
                     Truncation::Right => swift_data::Truncation::Right,
+                    Truncation::Split => swift_data::Truncation::Split,
                 },
                 seed: data_seed,
                 cache_directory: directories::cache("tokens"),
@@ -357,6 +364,17 @@ mod tests {
     fn a_loss_that_learns_from_rollouts_is_refused() {
         let rollouts = Requirements { input: Input::Rollouts, ..CAUSAL };
         assert!(resolved(&[], rollouts).is_err());
+    }
+
+    #[test]
+    fn rows_are_split_for_losses_on_one_conversation() {
+        let split = ["--truncation-strategy=split"];
+        assert_eq!(resolved(&split, CAUSAL).unwrap().data.truncation, swift_data::Truncation::Split);
+        let unpaired = Requirements { input: Input::UnpairedPreference, ..CAUSAL };
+        for loss in [PAIRS, unpaired] {
+            let refused = resolved(&split, loss).unwrap_err().to_string();
+            assert!(refused.contains("`--truncation-strategy split`"), "{refused}");
+        }
     }
 
     #[test]

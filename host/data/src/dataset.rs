@@ -7,7 +7,7 @@ use crate::adapter::Adapter;
 use crate::cache::{Builder, TokenStore};
 use crate::digest::digest;
 use crate::error::{AdapterFailure, Error, Result};
-use crate::example::draft;
+use crate::example::{Finished, draft};
 use crate::report::{Report, SourceReport};
 use crate::rows::Example;
 use crate::source::{DataFile, DatasetSpec, Rows, choose};
@@ -68,10 +68,12 @@ impl Dataset {
     /// was: the files, the plugins, the template, the tokeniser and the options.
     ///
     /// Each file goes to the adapter that matches its columns best. Rows that cannot be used are left out and reported: the
-    /// plugin skipped them, the template cannot render them, they are too long, or nothing in them would be trained on.
+    /// plugin skipped them, the template cannot render them, they are too long, or nothing in them would be trained on. Of a
+    /// row that is split, this goes for each part.
     ///
     /// # Errors
-    /// A file is missing, empty or not what its name says, no adapter reads it, an adapter fails, or no row is left.
+    /// A file is missing, empty or not what its name says, no adapter reads it, an adapter fails, no row is left, or the
+    /// options contradict each other.
     pub fn load(
         specs: &[DatasetSpec],
         adapters: &mut [Box<dyn Adapter + '_>],
@@ -84,6 +86,12 @@ impl Dataset {
         }
         if options.max_length == Some(0) {
             return invalid("max-length", "must be above 0");
+        }
+        if options.truncation == Truncation::Split && options.shape != RowShape::Conversation {
+            return invalid(
+                "truncation-strategy",
+                "can be `split` for losses on one conversation a row only: parts of others belong together",
+            );
         }
         let files: Vec<DataFile> =
             specs.iter().map(|spec| DataFile::read(&spec.path)).collect::<Result<_>>()?;
@@ -221,12 +229,7 @@ impl Loader<'_> {
             for (line, encoded) in lines.into_iter().zip(encoded) {
                 match encoded {
                     Err(unfit) => self.report.add_dropped(&file.path, line, unfit),
-                    Ok((example, truncated)) => {
-                        let tokens = example.sequences.iter().map(|sequence| sequence.input_ids.len()).sum();
-                        let trained = example.sequences.iter().map(|sequence| sequence.label_count()).sum();
-                        self.report.add_example(tokens, trained, truncated);
-                        self.builder.push(&example);
-                    }
+                    Ok(row) => self.add(&file.path, line, row),
                 }
             }
         }
@@ -238,6 +241,24 @@ impl Loader<'_> {
             adapter: adapter.name().into(),
         });
         Ok(())
+    }
+
+    fn add(&mut self, path: &Path, line: usize, row: Finished) {
+        for unfit in row.left_out {
+            self.report.add_dropped(path, line, unfit);
+        }
+        for example in &row.examples {
+            let tokens = example.sequences.iter().map(|sequence| sequence.input_ids.len()).sum();
+            let trained = example.sequences.iter().map(|sequence| sequence.label_count()).sum();
+            self.report.add_example(tokens, trained);
+            self.builder.push(example);
+        }
+        if row.is_truncated && !row.examples.is_empty() {
+            match self.options.truncation {
+                Truncation::Split => self.report.split += 1,
+                _ => self.report.truncated += 1,
+            }
+        }
     }
 
     fn finish(self, key: &str) -> Result<TokenStore> {

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::dataset::{LoadOptions, RowShape};
 use crate::error::Result;
-use crate::rows::{Example, Field, Message, Outcome, Prompt, Sample};
+use crate::rows::{Encoded, Example, Field, Message, Outcome, Prompt, Sample};
 use crate::template::{Draft, Finisher, RowColumns, Template, TrainedParts, Unfit, ends_with_answer};
+use crate::truncate::Truncation;
 
 /// The columns that the template sees: the tools that a conversation may call, and variables.
 const OF_THE_TEMPLATE: [&str; 2] = ["tools", "chat_template_kwargs"];
@@ -91,29 +92,56 @@ pub(crate) fn draft(
     Ok(Ok(Row { drafts, fields, prompt }))
 }
 
+/// What became of a row.
+pub(crate) struct Finished {
+    /// Its examples: one, or several if it was split.
+    pub(crate) examples: Vec<Example>,
+    /// Whether it was too long.
+    pub(crate) is_truncated: bool,
+    /// Why it is left out, or parts of it if it was split.
+    pub(crate) left_out: Vec<Unfit>,
+}
+
 impl Row {
-    /// An example, and whether it had to be shortened.
-    pub(crate) fn finish(self, finisher: &Finisher, options: &LoadOptions) -> Result<(Example, bool), Unfit> {
+    /// Its examples.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn finish(self, finisher: &Finisher, options: &LoadOptions) -> Result<Finished, Unfit> {
         let has_labels = options.shape.has_labels();
-        let mut truncated = false;
+        let is_split = options.truncation == Truncation::Split;
+        let mut finished = Finished { examples: Vec::new(), is_truncated: false, left_out: Vec::new() };
         let mut sequences = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
             let mut encoded = finisher.finish(draft)?;
             if !has_labels {
                 encoded.weights.fill(0.0);
             }
-            if let Some(max_length) = options.max_length {
-                truncated |= options.truncation.apply(&mut encoded, max_length)?;
+            match options.max_length {
+                Some(max_length) => {
+                    finished.is_truncated |= encoded.input_ids.len() > max_length;
+                    sequences.extend(options.truncation.apply(encoded, max_length)?);
+                }
+                None => sequences.push(encoded),
             }
-            if has_labels && encoded.label_count() == 0 {
-                return Err(Unfit::new(
-                    "nothing in it is trained on",
-                    if truncated { "after it was shortened" } else { "" },
-                ));
-            }
-            sequences.push(encoded);
         }
-        Ok((Example { sequences, fields: self.fields, prompt: self.prompt }, truncated))
+        let parts: Vec<Vec<Encoded>> =
+            if is_split { sequences.into_iter().map(|part| vec![part]).collect() } else { vec![sequences] };
+        let count = parts.len();
+        for (index, sequences) in parts.into_iter().enumerate() {
+            // A step on nothing but such would divide by no labels.
+            if has_labels && sequences.iter().any(|sequence| sequence.label_count() == 0) {
+                let detail = match (finished.is_truncated, is_split) {
+                    (false, _) => String::new(),
+                    (true, false) => "after it was shortened".into(),
+                    (true, true) => format!("part {} of {count}", index + 1),
+                };
+                finished.left_out.push(Unfit::new("nothing in it is trained on", detail));
+            } else {
+                finished.examples.push(Example { sequences, fields: self.fields.clone(), prompt: self.prompt.clone() });
+            }
+        }
+        Ok(finished)
     }
 }
 

@@ -19,11 +19,14 @@ pub struct Report {
     pub sources: Vec<SourceReport>,
     /// Rows read.
     pub rows: usize,
-    /// Rows that became examples.
+    /// Examples that rows became: one of a row, or several of one that was split.
     pub examples: usize,
     /// Of those, the ones that were shortened.
     pub truncated: usize,
-    /// Rows left out, by reason, in order of first appearance.
+    /// Rows that were too long and became an example for each part.
+    #[serde(default)]
+    pub split: usize,
+    /// Rows left out, and parts of rows that were split, by reason, in order of first appearance.
     pub dropped: Vec<Dropped>,
     /// Lengths of the examples.
     pub lengths: Lengths,
@@ -81,14 +84,13 @@ pub struct Lengths {
 }
 
 impl Report {
-    pub(crate) fn add_example(&mut self, tokens: usize, trained: usize, truncated: bool) {
+    pub(crate) fn add_example(&mut self, tokens: usize, trained: usize) {
         let lengths = &mut self.lengths;
         lengths.min = if self.examples == 0 { tokens } else { lengths.min.min(tokens) };
         lengths.max = lengths.max.max(tokens);
         lengths.total += tokens;
         lengths.trained += trained;
         self.examples += 1;
-        self.truncated += usize::from(truncated);
     }
 
     pub(crate) fn add_dropped(&mut self, path: &Path, line: usize, unfit: Unfit) {
@@ -115,6 +117,9 @@ impl fmt::Display for Report {
         write!(formatter, ", {total} tokens in all, {trained} of them trained on")?;
         if self.truncated > 0 {
             write!(formatter, ", {} examples shortened", self.truncated)?;
+        }
+        if self.split > 0 {
+            write!(formatter, ", {} rows split", self.split)?;
         }
         self.dropped.iter().try_for_each(|dropped| write!(formatter, "\n{dropped}"))
     }

@@ -7,7 +7,8 @@ use crate::plugin;
 
 const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/datasets.json"));
 
-/// Rows of which ms-swift loses the question or the answer without a word, and what is said here instead.
+/// Rows with two columns that mean the same and neither of the usual name. ms-swift renames none of them, so the question or
+/// the answer is lost without a word, and what is left is trained on. Which is meant cannot be known; what is said here instead.
 const REFUSED: [(&str, &str); 2] = [
     ("two_query_columns", "columns `prompt` and `question` mean the same; rename one to `query`"),
     ("two_response_columns", "columns `answer` and `output` mean the same; rename one to `response`"),

@@ -106,4 +106,6 @@ pub(crate) enum Truncation {
     Left,
     /// Its end is cut off
     Right,
+    /// It becomes several, each as long as can be (for losses on one conversation a row)
+    Split,
 }

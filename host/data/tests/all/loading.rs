@@ -131,6 +131,44 @@ fn every_row_left_out_is_counted_by_reason_and_the_first_are_shown() {
 }
 
 #[test]
+fn a_row_that_is_split_becomes_examples_with_what_it_says_besides_and_parts_without_labels_are_counted() {
+    let long = ROW.replace("\"b\"", &format!("\"{}\"", "b ".repeat(100)));
+    let long = long.replace("]}", "], \"margin\": 2}");
+    let (_folder, path) = file("a.jsonl", [ROW, &long].join("\n"));
+    let whole = load(&[&path], &mut template("qwen"), &LoadOptions::default()).unwrap();
+    let length = whole.token_count(1).unwrap();
+    let options =
+        LoadOptions { max_length: Some(50), truncation: Truncation::Split, ..LoadOptions::default() };
+    let dataset = load(&[&path], &mut template("qwen"), &options).unwrap();
+    let lengths: Vec<_> = (0..dataset.len()).map(|index| dataset.token_count(index).unwrap()).collect();
+    assert_eq!(lengths, [whole.token_count(0).unwrap(), 50, 50, length - 100]);
+    for index in 1..4 {
+        assert_eq!(dataset.example(index).unwrap().fields, [("margin".to_owned(), Field::Number(2.0))]);
+    }
+    let report = dataset.report();
+    assert_eq!((report.rows, report.examples, report.truncated, report.split), (2, 4, 0, 1));
+    let text = report.to_string();
+    assert!(text.ends_with(", 1 rows split"), "{text}");
+
+    // What stands before the answer fills more than one part.
+    let options = LoadOptions { max_length: Some(10), ..options };
+    let dataset = load(&[&path], &mut template("qwen"), &options).unwrap();
+    let dropped = &dataset.report().dropped[0];
+    assert_eq!(dropped.reason, "nothing in it is trained on");
+    assert_eq!(dropped.first[0].detail, "part 1 of 4");
+}
+
+#[test]
+fn rows_of_several_sequences_are_not_split() {
+    let (_folder, path) = file("a.jsonl", ROW);
+    for shape in [RowShape::Pair, RowShape::Text, RowShape::Group] {
+        let options = LoadOptions { shape, truncation: Truncation::Split, ..LoadOptions::default() };
+        let error = load(&[&path], &mut template("qwen"), &options).unwrap_err().to_string();
+        assert!(error.starts_with("`truncation-strategy` can be `split` for losses on one"), "{error}");
+    }
+}
+
+#[test]
 fn a_dataset_of_which_nothing_is_left_is_an_error() {
     let (_folder, path) = file("a.jsonl", format!("{ROW}\n{{\"messages\": 1}}\n"));
     let options = LoadOptions { max_length: Some(5), ..LoadOptions::default() };

@@ -3,28 +3,29 @@
 use std::collections::BTreeMap;
 
 use plugin_loss_scale_rules::LossScaleRules;
-use serde_json::Value;
+use serde_json::{Value, json};
 use swift_data::{
-    AdapterFailure, Encoded, Error, Example, Field, LoadOptions, RowColumns, RowShape, Template,
+    AdapterFailure, Dataset, Encoded, Error, Example, Field, LoadOptions, RowColumns, RowShape, Template,
     TemplateOptions, TrainedParts, Weigher,
 };
 use swift_plugin::LossScale as _;
 
 use crate::support::{
-    NativeTemplates, expect_encoded, file, golden_json, label_spans, load, messages, tokenizer,
+    Encode as _, NativeTemplates, expect_encoded, file, golden_json, label_spans, load, messages, tokenizer,
 };
 
-/// What is another thing here, by its reason, with how many cases that is.
-const DIFFERENT: [(&str, usize); 4] = [
-    // Rows do not become several: texts that are long are packed, or cut once.
-    ("`truncation_strategy` is `split`", 4),
-    // A row that would be kept without a label is left out, and counted.
+/// What is another thing here, by its reason, with how many cases that is. Each is compared as far as it goes: in none of
+/// them is what the reference does of use.
+const DIFFERENT: [(&str, usize); 3] = [
+    // The reference keeps a row of which truncation leaves no label. A step on nothing but such rows divides by no labels, and
+    // its loss and all weights after it are not numbers. Here such a row is left out, and counted. The tokens are the same.
     ("nothing is left to train on", 2),
-    // GLM-4.5: before calls, the new line behind the name of the model's role is no token; the reference leaves it in where a
-    // rule for loss weights cuts at that place. Here tokens do not depend on what they weigh; `plugins/templates` compares
-    // all but these.
+    // GLM-4.5: before calls, the new line behind the name of the model's role is no token. The reference looks for the call in
+    // the part that follows the name, and leaves the line in where a rule for loss weights cuts there: what a model reads
+    // would depend on what its tokens weigh, and be another thing in training than in use. All else is the same.
     ("GLM-4.5 with rules for tool calls", 4),
-    // There, `jinja` trains on questions, too, which is `all` here; answers alone are compared with the template by name.
+    // The reference says of `jinja` that it is not for training, since it cannot tell answers from questions, and trains on
+    // both if it is used all the same. Here answers are found, and `all` is what it does there: so compared, it is the same.
     ("`template_backend` is `jinja`", 4),
 ];
 
@@ -88,6 +89,10 @@ impl Case<'_> {
     }
 
     fn load(&self, name: &str, parts: TrainedParts) -> Result<Example, Error> {
+        self.dataset(name, parts)?.example(0)
+    }
+
+    fn dataset(&self, name: &str, parts: TrainedParts) -> Result<Dataset, Error> {
         let is_pair = ["rlhf", "kto"].contains(&self.case["mode"].as_str().unwrap());
         let options = LoadOptions {
             shape: if is_pair { RowShape::Pair } else { RowShape::Conversation },
@@ -100,7 +105,13 @@ impl Case<'_> {
             ..LoadOptions::default()
         };
         let (_folder, path) = file("rows.jsonl", self.row.to_string());
-        load(&[&path], &mut self.template(name), &options)?.example(0)
+        load(&[&path], &mut self.template(name), &options)
+    }
+
+    /// The tokens of the whole conversation.
+    fn whole(&self) -> Encoded {
+        let (parts, _) = self.scale();
+        self.template(self.name()).encode(&messages(&self.row["messages"]), parts).unwrap()
     }
 
     fn prompt(&self) -> Vec<u32> {
@@ -121,11 +132,29 @@ impl Case<'_> {
         }
     }
 
+    /// Compares the parts of a row that is split. Those without labels are left out here, and counted.
+    fn expect_split(&self, golden: &[Value]) {
+        let dataset = self.dataset(self.name(), self.scale().0).unwrap();
+        let tokens = golden.iter().flat_map(|part| part["input_ids"].as_array().unwrap());
+        assert_eq!(tokens.cloned().collect::<Value>(), json!(self.whole().input_ids), "{}", self.case);
+        let labelled = golden.iter().filter(|part| part["label_spans"] != json!([]));
+        let mut count = 0;
+        for (index, part) in labelled.enumerate() {
+            let example = dataset.example(index).unwrap();
+            expect_encoded(&example.sequences[0], &part["input_ids"], &part["label_spans"], "a part");
+            count += 1;
+        }
+        let report = dataset.report();
+        let left_out: usize = report.dropped.iter().map(|dropped| dropped.count).sum();
+        assert_eq!((dataset.len(), left_out, report.split), (count, golden.len() - count, 1));
+    }
+
     /// Compares the case; or says why that is another thing.
     fn check(&self) -> Option<&'static str> {
         let (parts, rules) = self.scale();
-        if self.text("truncation_strategy") == Some("split") {
-            return Some("`truncation_strategy` is `split`");
+        if let Some(golden) = self.case["split"].as_array() {
+            self.expect_split(golden);
+            return None;
         }
         if self.case["mode"] == "transformers" {
             assert_eq!(Value::from(self.prompt()), self.case["input_ids"], "{}", self.case);
@@ -135,6 +164,10 @@ impl Case<'_> {
         if self.case.get("error").is_some() || is_without_labels {
             let loaded = self.load(self.name(), parts);
             assert!(matches!(loaded, Err(Error::NothingLeft { rows: 1, .. })), "{}", self.case);
+            if is_without_labels {
+                let length = self.case["options"]["max_length"].as_u64().unwrap() as usize;
+                assert_eq!(json!(self.whole().input_ids[..length]), self.case["input_ids"]);
+            }
             return is_without_labels.then_some("nothing is left to train on");
         }
         if self.name() == "jinja" {
@@ -151,7 +184,13 @@ impl Case<'_> {
         let is_call = ["tool_call", "tool_parallel"].contains(&self.case["conv"].as_str().unwrap());
         if self.name() == "glm4_5" && is_call && rules.split('+').any(|rule| rule == "hermes") {
             let ids: Vec<u32> = serde_json::from_value(self.case["input_ids"].clone()).unwrap();
-            assert_ne!(sequences[0].input_ids, ids);
+            let line = tokenizer().encode("\n").unwrap()[0];
+            let [own, theirs] = [&sequences[0].input_ids, &ids].map(|ids| {
+                let (lines, others): (Vec<u32>, Vec<u32>) = ids.iter().partition(|id| **id == line);
+                (others, lines.len())
+            });
+            let calls = if self.case["conv"] == "tool_call" { 1 } else { 2 };
+            assert_eq!((own.0, own.1 + calls), theirs, "{}", self.case);
             return Some("GLM-4.5 with rules for tool calls");
         }
         match sequences.as_slice() {

@@ -47,6 +47,6 @@ fn an_unknown_template_is_an_error_that_names_the_nearest() {
 fn options_that_mean_nothing_are_errors() {
     assert_eq!(
         "middle".parse::<Truncation>().unwrap_err().to_string(),
-        "`truncation-strategy` must be `delete`, `left` or `right`, not `middle`"
+        "`truncation-strategy` must be `delete`, `left`, `right` or `split`, not `middle`"
     );
 }

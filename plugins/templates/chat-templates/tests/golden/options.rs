@@ -15,7 +15,7 @@ const OF_THE_HOST: [(&str, usize); 2] = [("template_backend", 6), ("truncation_s
 
 /// GLM-4.5: before calls, the new line behind the name of the model's role is no token. The reference looks for the call in
 /// what follows that name, which is the sign of no thoughts alone if a rule for loss weights cuts there, and leaves the line
-/// in. Here tokens do not depend on the weights that they have.
+/// in: a model would read another thing in training than in use. Here tokens do not depend on the weights that they have.
 const KNOWN: [Known; 4] = [
     Known { name: "glm4_5 train tool_call hermes", word: "\n", by: 1 },
     Known { name: "glm4_5 train tool_parallel hermes", word: "\n", by: 2 },
