@@ -15,6 +15,8 @@ mod plugin_check;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod rollouts;
+#[cfg(test)]
 mod run_directory;
 #[cfg(test)]
 mod traces;

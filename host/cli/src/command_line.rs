@@ -141,6 +141,17 @@ fn first_look(words: &[OsString]) -> anyhow::Result<FirstLook> {
         Some(names) => names.cloned().collect(),
         None => in_recipe("plugin").flat_map(|names| names.split(',')).map(str::to_owned).collect(),
     };
+    let mut plugins: Vec<String> = plugins;
+    match matches.get_many::<String>("reward_plugin") {
+        Some(names) => plugins.extend(names.cloned()),
+        None => plugins.extend(
+            ["reward-plugin", "reward-funcs"]
+                .into_iter()
+                .flat_map(in_recipe)
+                .flat_map(|names| names.split(','))
+                .map(str::to_owned),
+        ),
+    }
     // One that is no number is refused later.
     let threads = matches
         .get_one("threads")

@@ -48,6 +48,9 @@ pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<Run
     let told = [object(&arguments.data)?, object(&arguments.adapter)?, object(&arguments.training)?];
     let mut told: BTreeMap<String, Value> =
         told.into_iter().flatten().filter(|(key, _)| !NOT_LOCKED.contains(&key.as_str())).collect();
+    if settings.rollouts.is_some() {
+        told.extend(object(&arguments.rollout)?.into_iter().filter(|(key, _)| key != "log_completions"));
+    }
     told.insert("torch_dtype".into(), json!(arguments.model.dtype));
     told.insert("num_labels".into(), json!(arguments.model.num_labels));
     let sets = [(Some(parts.dataset), false), (parts.validation, true)];

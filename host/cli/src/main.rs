@@ -26,6 +26,7 @@ mod progress;
 mod publish;
 mod recipe;
 mod report;
+mod reward;
 mod run;
 mod settings;
 mod template;

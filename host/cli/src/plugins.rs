@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use swift_fetch::{Fetched, Fetcher, Reference};
 use swift_runtime::{Engine, EngineOptions, Kind, Origin, ParameterInfo, ParameterType, Plugin, Registry};
 
-use crate::arguments::spellings;
+use crate::arguments::{SHARED, spellings};
 use crate::report::UsageError;
 
 /// The loss of a run that names none.
@@ -193,12 +193,13 @@ impl Selection {
                 let id = identifier(&parameter.name);
                 let given = matches.ids().any(|known| *known == id)
                     && matches.value_source(&id) == Some(ValueSource::CommandLine);
-                let Some(text) = given.then(|| matches.get_one::<String>(&id)).flatten() else { continue };
+                let own = given.then(|| matches.get_one::<String>(&id).cloned()).flatten();
+                let Some(text) = own.or_else(|| shared(&parameter.name, matches)) else { continue };
                 if self.owners(&parameter.name).len() != 1 {
                     continue;
                 }
                 let values = values.entry(plugin.name().to_owned()).or_default();
-                if values.insert(parameter.name.clone(), value(parameter.r#type, text)).is_some() {
+                if values.insert(parameter.name.clone(), value(parameter.r#type, &text)).is_some() {
                     let flag = parameter.name.replace('_', "-");
                     let usage = UsageError::new(format!(
                         "`--{flag}` and `--plugin-arg` both set `{}`",
@@ -266,6 +267,14 @@ fn split<'a>(argument: &'a str, form: &str) -> Result<(&'a str, &'a str), UsageE
     argument.split_once('=').ok_or_else(|| {
         UsageError::new(format!("`--plugin-arg {argument}` has no `=`")).hint(format!("write {form}"))
     })
+}
+
+/// What a flag of the run itself says that has the name of a plugin's parameter.
+fn shared(name: &str, matches: &ArgMatches) -> Option<String> {
+    if !SHARED.contains(&name) || matches.value_source(name) != Some(ValueSource::CommandLine) {
+        return None;
+    }
+    Some(matches.get_raw(name)?.next()?.to_string_lossy().into_owned())
 }
 
 /// Whether arguments reach the plugin.

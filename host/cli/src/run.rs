@@ -8,10 +8,14 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 use jiff::ZonedDateTime;
 use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
+use swift_infer::GenerationConfig;
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Plugin};
 use swift_tensor::Device;
-use swift_train::{Callback, Ending, Metric, Output, ScheduleRule, Summary, Training, UpdateRule};
+use swift_train::{
+    Callback, Ending, Metric, Output, Reward, RolloutOptions, Rollouts, ScheduleRule, Summary, Training,
+    UpdateRule,
+};
 
 use crate::arguments::{RunArguments, Tuner};
 use crate::command_line::Run;
@@ -23,6 +27,8 @@ use crate::lock::{self, Parts};
 use crate::pins::Pins;
 use crate::plugins::{Plugins, Selection};
 use crate::progress::Progress;
+use crate::report::UsageError;
+use crate::reward::PluginReward;
 use crate::settings::{self, Settings};
 use crate::template::TemplateSource;
 
@@ -80,6 +86,17 @@ pub(crate) fn run(
         Ok(Box::new(plugin.optimizer(values_of(plugin), &allowances.of(plugin))?) as Box<dyn UpdateRule>)
     })?;
 
+    let learns_from_rewards = settings.rollouts.is_some();
+    let rewards = match learns_from_rewards {
+        false => Vec::new(),
+        true => start_all(&selection, Kind::Reward, |plugin| {
+            let reward = PluginReward::new(plugin, values_of(plugin), allowances.of(plugin))?;
+            Ok(Box::new(reward) as Box<dyn Reward>)
+        })?,
+    };
+    let tokenizer = Tokenizer::load(config.folder())?;
+    let rollouts = rollouts(&settings, rewards, &tokenizer, config.folder())?;
+
     let mut kinds = vec![Kind::Dataset, Kind::Model];
     if settings.arguments.data.template.is_some() {
         kinds.extend([Kind::Template, Kind::LossScale]);
@@ -92,12 +109,17 @@ pub(crate) fn run(
         standard: &standard,
         allowances: &allowances,
     };
-    let mut template = template.template(&Tokenizer::load(config.folder())?, values_of)?;
+    let mut template = template.template(&tokenizer, values_of)?;
     let (dataset, validation) =
         datasets(&settings, &mut template, candidates(Kind::Dataset), &allowances, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
-    let Models { model, reference, teacher, definitions } =
-        models(&settings, &config, requirements.reference, candidates(Kind::Model), &allowances)?;
+    let Models { model, reference, teacher, definitions } = models(
+        &settings,
+        &config,
+        settings.with_reference(requirements),
+        candidates(Kind::Model),
+        &allowances,
+    )?;
 
     let sources =
         [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
@@ -105,7 +127,8 @@ pub(crate) fn run(
     let of_template = template.plugins();
     used.extend(of_template.iter().map(String::as_str));
     used.extend(definitions.iter().map(String::as_str));
-    let acts = |plugin: &Plugin| used.contains(plugin.name()) || acts_always(plugin);
+    let judges = |plugin: &Plugin| learns_from_rewards && plugin.kinds().contains(&Kind::Reward);
+    let acts = |plugin: &Plugin| used.contains(plugin.name()) || acts_always(plugin) || judges(plugin);
     for plugin in selection.plugins().filter(|plugin| !acts(plugin)) {
         console.note(&format!("`{}` takes no part: nothing in this run has a use for it", plugin.name()));
     }
@@ -145,6 +168,7 @@ pub(crate) fn run(
         optimizer: optimizer.into_iter().next(),
         dataset,
         plan,
+        rollouts,
         validation,
         options,
         output,
@@ -154,6 +178,39 @@ pub(crate) fn run(
     let summary = training.run(&mut Progress::new(console.clone(), said.to_string()));
     console.end();
     Ok((summary?, folder))
+}
+
+/// What a loss that learns from answers of the model needs besides.
+fn rollouts(
+    settings: &Settings,
+    rewards: Vec<Box<dyn Reward>>,
+    tokenizer: &Tokenizer,
+    folder: &Path,
+) -> anyhow::Result<Option<Rollouts>> {
+    let Some(options) = &settings.rollouts else { return Ok(None) };
+    if rewards.is_empty() {
+        return Err(UsageError::new("The loss learns from rewards, but no reward takes part in this run")
+            .hint("name one or more with `--reward-plugin`")
+            .into());
+    }
+    let reward_weights = match options.reward_weights.as_slice() {
+        [] => vec![1.0; rewards.len()],
+        weights if weights.len() == rewards.len() => weights.to_vec(),
+        weights => {
+            let names: Vec<&str> = rewards.iter().map(|reward| reward.name()).collect();
+            let counts = format!("{} weights for {} rewards", weights.len(), rewards.len());
+            return Err(UsageError::new(format!("`--reward-weights` gives {counts}"))
+                .hint(format!("the rewards are `{}`, in this order", names.join("`, `")))
+                .into());
+        }
+    };
+    let mut ends = GenerationConfig::read(folder)?.ends;
+    if ends.is_empty() {
+        let end = tokenizer.special_token("eos_token").and_then(|end| tokenizer.token_id(end));
+        ends.extend(end);
+    }
+    let options = RolloutOptions { ends, reward_weights, ..options.clone() };
+    Ok(Some(Rollouts { options, rewards, tokenizer: tokenizer.clone() }))
 }
 
 /// Starts the chosen plugins of a kind, in their order.

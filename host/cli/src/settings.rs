@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use serde_json::Value;
 use swift_data::{PackingStrategy, PlanOptions, TemplateOptions, TrainedParts};
+use swift_infer::SamplingOptions;
 use swift_model::{AdapterOptions, ModelConfig};
 use swift_runtime::{Input, Limits, Requirements};
 use swift_tensor::{AdamW, DType};
-use swift_train::{ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
+use swift_train::{RolloutOptions, ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
 
-use crate::arguments::{Dtype, Packing, RunArguments, Strategy, Truncation, Tuner};
+use crate::arguments::{Dtype, Packing, RolloutArguments, RunArguments, Strategy, Truncation, Tuner};
 use crate::directories;
 use crate::report::UsageError;
 
 /// The template that leaves texts as they are.
 const NO_TEMPLATE: &str = "dummy";
+
+/// What logits are divided by before a token is chosen, by default.
+const DEFAULT_TEMPERATURE: f64 = 0.9;
+
+/// How much of the divergence from the reference is taken from rewards by default where there is a value function.
+const DEFAULT_KL_COEFFICIENT: f64 = 0.05;
 
 /// Rows that an optimiser step has by default.
 const DEFAULT_WINDOW: usize = 16;
@@ -34,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) data: swift_data::LoadOptions,
     pub(crate) plan: PlanOptions,
     pub(crate) trainer: TrainerOptions,
+    /// For a loss that learns from answers of the model. What only the model's folder and the rewards tell is missing.
+    pub(crate) rollouts: Option<RolloutOptions>,
 }
 
 /// What plugins may use.
@@ -76,7 +85,12 @@ impl Settings {
         config: &ModelConfig,
         loss: Requirements,
     ) -> Result<Self, UsageError> {
-        if arguments.model.ref_model.is_some() && !loss.reference {
+        let has_rollouts = loss.input == Input::Rollouts;
+        let has_values = has_rollouts && loss.score_head.is_some();
+        let kl_coefficient =
+            arguments.rollout.kl_coef.unwrap_or(if has_values { DEFAULT_KL_COEFFICIENT } else { 0.0 });
+        let with_reference = loss.reference || (has_rollouts && kl_coefficient != 0.0);
+        if arguments.model.ref_model.is_some() && !with_reference {
             return Err(UsageError::new(
                 "`--ref-model` names a reference model, but the loss has no use for one",
             )
@@ -88,9 +102,11 @@ impl Settings {
             )
             .hint("leave it out, or choose another loss with `--plugin`"));
         }
-        if loss.input == Input::Rollouts {
-            return Err(UsageError::new("The loss learns from answers that the model gives during the run")
-                .hint("this build does not generate; choose another loss with `--plugin`"));
+        if has_rollouts && arguments.data.packing {
+            return Err(UsageError::new(
+                "`--packing` is for rows with answers, and the loss learns from prompts",
+            )
+            .hint("leave it out"));
         }
         if arguments.data.truncation_strategy == Truncation::Split && loss.input != Input::Causal {
             return Err(UsageError::new(
@@ -110,15 +126,19 @@ impl Settings {
             (Some(0), Some(labels)) => Some(labels.get()),
             (outputs, _) => outputs,
         };
-        let RunArguments { model, data, adapter, training, output, .. } = &mut arguments;
+        let RunArguments { model, data, adapter, training, rollout, output, .. } = &mut arguments;
         let dtype = *model.dtype.get_or_insert(match config.dtype() {
             Some(DType::BF16) => Dtype::Bfloat16,
             Some(DType::F64) => Dtype::Float64,
             _ => Dtype::Float32,
         });
         let data_seed = *data.data_seed.get_or_insert(training.seed);
+        let context = longest_context(config);
         if data.max_length.is_none() {
-            data.max_length = longest_context(config);
+            data.max_length = match context {
+                Some(context) if has_rollouts => Some(room_for_prompts(context, rollout)?),
+                context => context,
+            };
         }
         let loss_scale = data.loss_scale.get_or_insert_with(|| {
             let name = match loss.trained_parts {
@@ -154,8 +174,25 @@ impl Settings {
         };
         let batch_size = training.per_device_train_batch_size.get();
         let accumulation = *training.gradient_accumulation_steps.get_or_insert(
-            NonZeroUsize::new(DEFAULT_WINDOW.div_ceil(batch_size)).unwrap_or(NonZeroUsize::MIN),
+            NonZeroUsize::new(match has_rollouts {
+                true => whole_groups(batch_size, rollout.num_generations.get()),
+                false => DEFAULT_WINDOW.div_ceil(batch_size),
+            })
+            .unwrap_or(NonZeroUsize::MIN),
         );
+        let rollouts = match has_rollouts {
+            true => {
+                rollout.kl_coef = Some(kl_coefficient);
+                let options = rollout_options(rollout, batch_size, accumulation, context)?;
+                Some(options)
+            }
+            false => None,
+        };
+        let prompts = rollouts
+            .as_ref()
+            .map(RolloutOptions::prompts)
+            .transpose()
+            .map_err(|error| UsageError::new(error.to_string()))?;
         let learning_rate = *training.learning_rate.get_or_insert(match adapter.tuner_type {
             Tuner::Lora => 1e-4,
             Tuner::Full => 1e-5,
@@ -209,8 +246,9 @@ impl Settings {
                 cache_directory: directories::cache("tokens"),
             },
             plan: PlanOptions {
-                batch_size,
-                gradient_accumulation_steps: accumulation.get(),
+                // A window has the prompts of a generation.
+                batch_size: prompts.unwrap_or(batch_size),
+                gradient_accumulation_steps: if has_rollouts { 1 } else { accumulation.get() },
                 shuffle_dataset: data.dataset_shuffle,
                 shuffle: data.train_dataloader_shuffle,
                 seed: data_seed,
@@ -248,9 +286,72 @@ impl Settings {
                 metric_for_best_model: output.metric_for_best_model.clone(),
                 greater_is_better,
             },
+            rollouts,
             arguments,
         })
     }
+
+    /// Whether a reference model takes part.
+    pub(crate) fn with_reference(&self, loss: Requirements) -> bool {
+        loss.reference || self.rollouts.as_ref().is_some_and(|rollouts| rollouts.kl_coefficient != 0.0)
+    }
+}
+
+/// How many tokens prompts may have.
+fn room_for_prompts(context: usize, rollout: &RolloutArguments) -> Result<usize, UsageError> {
+    let answer = rollout.max_completion_length.get();
+    context.checked_sub(answer).filter(|room| *room > 0).ok_or_else(|| {
+        UsageError::new(format!(
+            "`--max-completion-length {answer}` leaves no room for prompts: the model has {context} positions"
+        ))
+        .hint("make it smaller")
+    })
+}
+
+/// Micro-batches that hold all answers to some prompts and at least as many answers as an optimiser step has rows by default.
+fn whole_groups(batch_size: usize, num_generations: usize) -> usize {
+    let least = DEFAULT_WINDOW.div_ceil(batch_size);
+    (least..least + num_generations)
+        .find(|count| (count * batch_size).is_multiple_of(num_generations))
+        .unwrap_or(least)
+}
+
+/// How answers are generated and judged.
+fn rollout_options(
+    rollout: &mut RolloutArguments,
+    batch_size: usize,
+    accumulation: NonZeroUsize,
+    context: Option<usize>,
+) -> Result<RolloutOptions, UsageError> {
+    let wrong = |flag: &'static str| {
+        move |message: String| UsageError::new(format!("`--{flag}` is not known")).hint(message)
+    };
+    let temperature = *rollout.temperature.get_or_insert(DEFAULT_TEMPERATURE);
+    let steps_per_generation = *rollout.steps_per_generation.get_or_insert(accumulation);
+    Ok(RolloutOptions {
+        num_generations: rollout.num_generations.get(),
+        max_completion_length: rollout.max_completion_length.get(),
+        sampling: SamplingOptions {
+            temperature,
+            top_p: rollout.top_p,
+            top_k: u32::try_from(rollout.top_k).ok().filter(|count| *count > 0),
+            ..SamplingOptions::default()
+        },
+        ends: Vec::new(),
+        context_length: context.unwrap_or(usize::MAX),
+        num_iterations: rollout.num_iterations.get(),
+        steps_per_generation: steps_per_generation.get(),
+        gradient_accumulation_steps: accumulation.get(),
+        batch_size,
+        estimator: rollout.advantage_estimator.parse().map_err(wrong("advantage-estimator"))?,
+        scale: rollout.scale_rewards.parse().map_err(wrong("scale-rewards"))?,
+        reward_weights: rollout.reward_weights.clone(),
+        kl_coefficient: rollout.kl_coef.unwrap_or(0.0),
+        gamma: rollout.gamma,
+        lambda: rollout.lam,
+        whiten_rewards: rollout.whiten_rewards,
+        log_completions: rollout.log_completions,
+    })
 }
 
 fn when(strategy: Strategy, steps: NonZeroU64) -> When {
@@ -361,9 +462,28 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_learns_from_rollouts_is_refused() {
+    fn a_loss_that_learns_from_rollouts_has_windows_of_prompts() {
         let rollouts = Requirements { input: Input::Rollouts, ..CAUSAL };
-        assert!(resolved(&[], rollouts).is_err());
+        let settings =
+            |words: &[&str]| resolved(&[&["--max-completion-length=48"], words].concat(), rollouts);
+        let usual = settings(&[]).unwrap();
+        assert_eq!((usual.plan.batch_size, usual.plan.gradient_accumulation_steps), (2, 1));
+        assert_eq!(usual.data.max_length, Some(16));
+        let options = usual.rollouts.unwrap();
+        assert_eq!((options.gradient_accumulation_steps, options.steps_per_generation), (16, 16));
+        assert_eq!((options.sampling.temperature, options.sampling.top_k), (0.9, None));
+        let words = ["--per-device-train-batch-size=4", "--gradient-accumulation-steps=2"];
+        let settings = |more: &[&str]| settings(&[&words, more].concat());
+        assert_eq!(settings(&["--steps-per-generation=4"]).unwrap().plan.batch_size, 2);
+        let refused = |more: &[&str]| settings(more).err().unwrap().to_string();
+        assert!(refused(&["--num-generations=3"]).contains("must divide the 8 answers"));
+        assert!(refused(&["--steps-per-generation=3"]).contains("must be a multiple"));
+        assert!(refused(&["--packing"]).contains("`--packing`"));
+        assert!(refused(&["--temperature=0"]).contains("must be above 0"));
+        assert!(refused(&["--ref-model=r"]).contains("no use for one"));
+        assert!(settings(&["--ref-model=r", "--kl-coef=0.1"]).is_ok());
+        let long = resolved(&[], rollouts).err().unwrap().to_string();
+        assert!(long.contains("leaves no room for prompts"), "{long}");
     }
 
     #[test]

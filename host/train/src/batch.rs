@@ -62,6 +62,7 @@ pub(crate) struct Batch {
     lengths: Vec<u32>,
     groups: Vec<u32>,
     fields: Vec<(String, Tensor)>,
+    token_fields: Vec<(String, Tensor)>,
     teacher: Option<Arc<dyn OutputsView>>,
     place: Place,
 }
@@ -74,6 +75,8 @@ impl Batch {
     ) -> Result<Arc<Self>> {
         let segment_ids: Vec<i64> = packed.segment_ids.iter().map(|&id| i64::from(id)).collect();
         let fields = packed.fields.iter().map(|(name, column)| Ok((name.clone(), table(column)?)));
+        let token_fields =
+            packed.token_fields.iter().map(|(name, column)| Ok((name.clone(), tensor(column)?)));
         Ok(Arc::new(Self {
             labels: tensor(&packed.labels)?,
             label_mask: tensor(&packed.label_mask)?,
@@ -82,6 +85,7 @@ impl Batch {
             lengths: packed.lengths.clone(),
             groups: packed.groups.clone(),
             fields: fields.collect::<Result<_>>()?,
+            token_fields: token_fields.collect::<Result<_>>()?,
             teacher,
             place,
         }))
@@ -140,6 +144,10 @@ impl BatchView for Batch {
 
     fn field(&self, name: &str) -> Option<Tensor> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, column)| column.clone())
+    }
+
+    fn token_field(&self, name: &str) -> Option<Tensor> {
+        self.token_fields.iter().find(|(known, _)| known == name).map(|(_, column)| column.clone())
     }
 
     fn global_token_count(&self) -> u64 {

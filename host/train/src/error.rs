@@ -39,6 +39,18 @@ pub enum Error {
     /// A loss wants the outputs of a teacher model and there is none.
     #[error("The loss needs a teacher model")]
     TeacherMissing,
+    /// A loss learns from answers of the model and nothing says how they are generated and judged.
+    #[error("The loss learns from answers that the model gives during the run, and there are none")]
+    RolloutsMissing,
+    /// A reward gave infinity, or no number at all.
+    #[error("The reward `{name}` gave a number that is not finite")]
+    RewardNotFinite {
+        /// Its name.
+        name: String,
+    },
+    /// The model could not answer.
+    #[error(transparent)]
+    Generation(std::sync::Arc<swift_infer::Error>),
     /// An evaluation does not report the number that decides which checkpoint is best.
     #[error("The evaluation reports no `{name}`")]
     MetricMissing {
@@ -130,6 +142,12 @@ impl From<candle_core::Error> for Error {
 impl From<swift_model::Error> for Error {
     fn from(error: swift_model::Error) -> Self {
         Self::Model(Box::new(error))
+    }
+}
+
+impl From<swift_infer::Error> for Error {
+    fn from(error: swift_infer::Error) -> Self {
+        Self::Generation(std::sync::Arc::new(error))
     }
 }
 

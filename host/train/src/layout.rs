@@ -8,10 +8,10 @@ use crate::Result;
 /// Which sequences a row becomes.
 pub fn row_shape(input: Input) -> RowShape {
     match input {
-        Input::Causal
-        | Input::UnpairedPreference
-        | Input::UnpairedPreferenceWithMismatches
-        | Input::Rollouts => RowShape::Conversation,
+        Input::Causal | Input::UnpairedPreference | Input::UnpairedPreferenceWithMismatches => {
+            RowShape::Conversation
+        }
+        Input::Rollouts => RowShape::Prompt,
         Input::PreferencePairs => RowShape::Pair,
         Input::Labelled => RowShape::Text,
         Input::Groups => RowShape::Group,

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::optimizer::{AdamWOptimizer, Optimizer, RuleOptimizer};
 use crate::random::seed;
 use crate::sink::{Gradients, clip_factor};
-use crate::{Error, Loss, Metric, Result, TrainerOptions, UpdateRule};
+use crate::{Error, Loss, Metric, Result, RolloutOptions, TrainerOptions, UpdateRule};
 
 /// Element types that the optimiser changes.
 const TRAINED: [DType; 2] = [DType::F32, DType::BF16];
@@ -28,7 +28,22 @@ pub(crate) struct Learner {
     recompute: bool,
     seed: u64,
     max_grad_norm: f64,
+    /// What logits are divided by: 1 but for rollouts.
+    temperature: f64,
 }
+
+/// What is known of an answer before anything is learned from it, `[tokens]` each.
+pub(crate) struct Known {
+    /// By the policy.
+    pub(crate) logps: Vec<f64>,
+    /// By the reference model, if they were asked for.
+    pub(crate) reference_logps: Option<Vec<f64>>,
+    /// By the score head, if there is one.
+    pub(crate) values: Option<Vec<f64>>,
+}
+
+/// How models are computed that are not trained at the moment.
+const FROZEN: ForwardOptions = ForwardOptions { adapters: true, dropout_seed: None, recompute: false };
 
 /// Where the outputs of the reference model come from.
 enum Reference {
@@ -56,6 +71,7 @@ impl Learner {
         loss: Box<dyn Loss>,
         update_rule: Option<Box<dyn UpdateRule>>,
         options: &TrainerOptions,
+        rollouts: Option<&RolloutOptions>,
     ) -> Result<Self> {
         let parameters = model.parameters();
         let first = parameters.first().ok_or(Error::NothingToTrain)?;
@@ -74,10 +90,11 @@ impl Learner {
         if requirements.score_head.is_some() && !model.has_score_head() {
             return Err(Error::setting("num-labels", "is missing: the loss trains a score head"));
         }
+        let in_rewards = rollouts.is_some_and(|options| options.kl_coefficient != 0.0);
         // Whoever trains the model's own parameters has no reference left in it.
         let own = model.architecture().parameters.iter().any(|own| own.name == first.name);
         let reference = match reference {
-            _ if !requirements.reference => Reference::None,
+            _ if !requirements.reference && !in_rewards => Reference::None,
             Some(reference) => Reference::Model(Box::new(reference)),
             None if own => return Err(Error::ReferenceMissing),
             None => Reference::WithoutAdapter,
@@ -91,6 +108,7 @@ impl Learner {
             recompute: options.recompute,
             seed: options.seed,
             max_grad_norm: options.max_grad_norm,
+            temperature: rollouts.map_or(1.0, |options| options.sampling.temperature),
             model,
             reference,
             teacher,
@@ -121,6 +139,51 @@ impl Learner {
         &mut *self.optimizer
     }
 
+    /// Whether the score head is a value function: one number for each state.
+    pub(crate) fn has_values(&self) -> bool {
+        self.requirements.input == Input::Rollouts && self.requirements.score_head == Some(1)
+    }
+
+    /// The reference model, and how it is computed.
+    fn reference(&self) -> Option<(&Model, ForwardOptions)> {
+        match &self.reference {
+            Reference::None => None,
+            Reference::WithoutAdapter => Some((&self.model, ForwardOptions { adapters: false, ..FROZEN })),
+            Reference::Model(model) => Some((model, FROZEN)),
+        }
+    }
+
+    /// What policy, reference and value function make of each sequence of a micro-batch, without dropout.
+    pub(crate) fn known(&self, packed: &PackedBatch, with_reference: bool) -> Result<Vec<Known>> {
+        let tokens = tokens(packed);
+        let outputs = |model: &Model, options| -> Result<Outputs> {
+            let hidden = model.forward(&tokens, options)?;
+            let outputs = Outputs::new(model, hidden, &packed.labels, &packed.lengths)?;
+            Ok(outputs.at_temperature(self.temperature))
+        };
+        let (logps, reference, values) = no_grad(|| -> Result<_> {
+            let reference = match self.reference().filter(|_| with_reference) {
+                Some((model, options)) => Some(outputs(model, options)?.token_logps()?.to_list()?),
+                None => None,
+            };
+            let policy = outputs(&self.model, FROZEN)?;
+            let values = self.has_values().then(|| policy.token_scores()?.to_list()).transpose()?;
+            Ok((policy.token_logps()?.to_list()?, reference, values))
+        })?;
+        let mut start = 0;
+        let sequences = packed.lengths.iter().map(|&length| {
+            let range = start..start + length as usize;
+            start = range.end;
+            let part = |all: &Vec<f64>| all.get(range.clone()).unwrap_or_default().to_vec();
+            Known {
+                logps: part(&logps),
+                reference_logps: reference.as_ref().map(part),
+                values: values.as_ref().map(part),
+            }
+        });
+        Ok(sequences.collect())
+    }
+
     /// Computes loss and metrics of a micro-batch, and shows it to `metrics`.
     fn compute(
         &mut self,
@@ -131,17 +194,14 @@ impl Learner {
         let tokens = tokens(packed);
         let outputs = |model: &Model, options| -> Result<Arc<dyn OutputsView>> {
             let hidden = model.forward(&tokens, options)?;
-            Ok(Arc::new(Outputs::new(model, hidden, &packed.labels, &packed.lengths)?))
+            let outputs = Outputs::new(model, hidden, &packed.labels, &packed.lengths)?;
+            Ok(Arc::new(outputs.at_temperature(self.temperature)))
         };
-        let frozen = |adapters| ForwardOptions { adapters, dropout_seed: None, recompute: false };
         // First, so that its intermediate results are gone before those of the policy come.
-        let reference = match &self.reference {
-            Reference::None => None,
-            Reference::WithoutAdapter => Some(no_grad(|| outputs(&self.model, frozen(false)))?),
-            Reference::Model(model) => Some(no_grad(|| outputs(model, frozen(true)))?),
-        };
+        let reference = self.reference().filter(|_| self.requirements.reference);
+        let reference = reference.map(|(model, options)| no_grad(|| outputs(model, options))).transpose()?;
         let teacher = self.teacher.as_ref();
-        let teacher = teacher.map(|model| no_grad(|| outputs(model, frozen(true)))).transpose()?;
+        let teacher = teacher.map(|model| no_grad(|| outputs(model, FROZEN))).transpose()?;
         let dropout = place.training && !self.requirements.disable_dropout;
         let options = ForwardOptions {
             adapters: true,

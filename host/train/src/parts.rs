@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use swift_runtime::{
-    Action, BatchView, CallbackPlugin, Event, LossPlugin, LossReport, MetricPlugin, OptimizedParameter,
-    OptimizerPlugin, OptimizerSlot, OutputsView, Requirements, RunState, RunView, SchedulePlugin,
+    Action, BatchView, CallbackPlugin, Completion, Event, LossPlugin, LossReport, MetricPlugin,
+    OptimizedParameter, OptimizerPlugin, OptimizerSlot, OutputsView, Requirements, RunState, RunView,
+    SchedulePlugin,
 };
 use swift_tensor::Tensor;
 
@@ -131,6 +132,20 @@ impl Metric for MetricPlugin {
     fn finish(&mut self) -> Result<Vec<(String, f64)>> {
         Ok(Self::finish(self)?)
     }
+}
+
+/// Judges answers of the model.
+pub trait Reward: Send {
+    /// Its name, for log lines.
+    fn name(&self) -> &str;
+
+    /// A number for each answer, in their order; none where the reward does not apply to it. What it gives may depend on the
+    /// answers and on which `generation` of the run they are, counted from 0, and on nothing else: no state goes through
+    /// checkpoints.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in it.
+    fn score(&mut self, generation: u64, completions: &[Completion]) -> Result<Vec<Option<f64>>>;
 }
 
 /// How the learning rate changes after the warm-up.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::metrics::{Metrics, Numbers};
 use crate::number::Number;
+use crate::rollouts::Generation;
 use crate::{Error, Result, RunLock, TrainerOptions, checkpoint};
 
 /// Changes when a checkpoint of before can't be read any more.
@@ -39,6 +40,9 @@ pub(crate) struct Progress {
     pub(crate) best: Option<Best>,
     /// The steps of the newest checkpoint.
     pub(crate) saved: Option<u64>,
+    /// The answers that are being learned from, between two steps on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) generation: Option<Generation>,
     #[serde(skip)]
     pub(crate) history: Vec<Numbers>,
 }
@@ -83,6 +87,9 @@ pub(crate) struct FileLengths {
     pub(crate) log: u64,
     pub(crate) events: u64,
     pub(crate) events_name: String,
+    /// None if there is no such file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) completions: Option<u64>,
 }
 
 /// All of `resume.json`.

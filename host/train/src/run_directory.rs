@@ -11,6 +11,7 @@ use crate::tensorboard::Events;
 use crate::{Error, Result, RunLock, checkpoint, curves};
 
 const LOG_FILE: &str = "logging.jsonl";
+const COMPLETIONS_FILE: &str = "completions.jsonl";
 const EVENTS_FOLDER: &str = "runs";
 const IMAGES_FOLDER: &str = "images";
 pub(crate) const ARGUMENTS_FILE: &str = "args.json";
@@ -23,6 +24,8 @@ pub(crate) struct RunDirectory {
     made: bool,
     log: AppendFile,
     events: Events,
+    /// Answers, if any were written.
+    completions: Option<AppendFile>,
 }
 
 /// Checks that a new run may write into `folder`.
@@ -53,7 +56,7 @@ impl RunDirectory {
         fs::create_dir_all(&events).map_err(Error::write(&events))?;
         describe(path, arguments, lock)?;
         let log = AppendFile::create(&path.join(LOG_FILE))?;
-        Ok(Self { path: path.to_owned(), made, log, events: Events::create(&events)? })
+        Ok(Self { path: path.to_owned(), made, log, events: Events::create(&events)?, completions: None })
     }
 
     /// The directory as it was at a checkpoint in it: later lines are cut off, so that in the end all is as if the run had
@@ -70,8 +73,17 @@ impl RunDirectory {
         checkpoint::remove_partial(path)?;
         let log = AppendFile::resume(&path.join(LOG_FILE), files.log)?;
         let events = Events::resume(&path.join(EVENTS_FOLDER).join(&files.events_name), files.events)?;
+        let completions = path.join(COMPLETIONS_FILE);
+        let completions = match files.completions {
+            Some(length) => Some(AppendFile::resume(&completions, length)?),
+            None if completions.exists() => {
+                fs::remove_file(&completions).map_err(Error::write(&completions))?;
+                None
+            }
+            None => None,
+        };
         describe(path, arguments, lock)?;
-        Ok(Self { path: path.to_owned(), made: false, log, events })
+        Ok(Self { path: path.to_owned(), made: false, log, events, completions })
     }
 
     /// Removes a new directory with all that the run has put there.
@@ -101,13 +113,27 @@ impl RunDirectory {
         self.log.append(format!("{}\n", json!(line)).as_bytes())
     }
 
+    /// Adds lines to the file of answers.
+    pub(crate) fn add_completions(&mut self, lines: &[u8]) -> Result<()> {
+        if self.completions.is_none() {
+            self.completions = Some(AppendFile::create(&self.path.join(COMPLETIONS_FILE))?);
+        }
+        self.completions.iter_mut().try_for_each(|file| file.append(lines))
+    }
+
     /// Brings everything to the disk, and says how long the files are.
     pub(crate) fn sync(&self) -> Result<FileLengths> {
         let events = self.events.file();
         self.log.sync()?;
         events.sync()?;
+        self.completions.iter().try_for_each(AppendFile::sync)?;
         let events_name = events.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(FileLengths { log: self.log.length(), events: events.length(), events_name })
+        Ok(FileLengths {
+            log: self.log.length(),
+            events: events.length(),
+            events_name,
+            completions: self.completions.as_ref().map(AppendFile::length),
+        })
     }
 
     /// Draws the curves anew.

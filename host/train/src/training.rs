@@ -7,7 +7,9 @@ use swift_model::Model;
 
 use crate::metrics::Numbers;
 use crate::run::Run;
-use crate::{Callback, Loss, Metric, Observer, Result, RunLock, ScheduleRule, TrainerOptions, UpdateRule};
+use crate::{
+    Callback, Loss, Metric, Observer, Result, Rollouts, RunLock, ScheduleRule, TrainerOptions, UpdateRule,
+};
 
 /// All that a run needs.
 pub struct Training {
@@ -31,6 +33,9 @@ pub struct Training {
     pub dataset: Dataset,
     /// The order in which it is used.
     pub plan: BatchPlan,
+    /// What a loss of rollouts needs: the training set is one of prompts then, and a window of the plan has those of a
+    /// generation.
+    pub rollouts: Option<Rollouts>,
     /// The validation set.
     pub validation: Option<Dataset>,
     /// How the model is trained.

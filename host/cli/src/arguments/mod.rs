@@ -9,6 +9,7 @@ mod data;
 mod model;
 mod output;
 mod plugin;
+mod rollout;
 mod training;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use data::{DataArguments, Packing, Truncation};
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;
+pub(crate) use rollout::{RolloutArguments, SHARED};
 pub(crate) use training::TrainingArguments;
 
 use crate::check::CheckArguments;
@@ -93,6 +95,9 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) training: TrainingArguments,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) rollout: RolloutArguments,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) output: OutputArguments,

@@ -12,6 +12,10 @@ pub(crate) struct PluginArguments {
     /// any number of the others; `swift-host plugin list` shows the standard ones [default: sft]
     #[arg(long, value_name = "NAME|PATH|REFERENCE", value_delimiter = ',')]
     pub(crate) plugin: Vec<String>,
+    /// Plugins that judge answers, besides those in `--plugin`, for losses that learn from answers of the model: any number,
+    /// in this order
+    #[arg(long, alias = "reward-funcs", value_name = "NAME|PATH|REFERENCE", value_delimiter = ',', num_args = 1..)]
+    pub(crate) reward_plugin: Vec<String>,
     /// A hyper-parameter of a plugin. VALUE is JSON, or else text. One that belongs to a single plugin can also be a flag of
     /// its own: `--beta 0.2`
     #[arg(long, value_name = "[NAME.]KEY=VALUE")]

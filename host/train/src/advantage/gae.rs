@@ -20,19 +20,15 @@ pub(crate) struct ValueEstimates {
     pub(crate) returns: Vec<f64>,
 }
 
-/// Numbers that were brought to deviation 1, and to mean 0 if that was asked for.
-pub(crate) struct Whitened;
-
-impl Whitened {
-    /// Over those of `values` for which `counts` holds, with an unbiased variance and 1e-8 added to it, as TRL does.
-    pub(crate) fn apply(values: &mut [Vec<f64>], counts: &[Vec<bool>], shift_mean: bool) {
-        let all = values.iter().zip(counts).flat_map(|(values, counts)| values.iter().zip(counts));
-        let counted: Vec<f64> = all.filter(|(_, counts)| **counts).map(|(value, _)| *value).collect();
-        let (mean, deviation) = (super::mean(&counted), super::deviation(&counted));
-        let factor = 1.0 / (deviation * deviation + 1e-8).sqrt();
-        for value in values.iter_mut().flatten() {
-            *value = (*value - mean) * factor + if shift_mean { 0.0 } else { mean };
-        }
+/// Brings numbers to deviation 1, and to mean 0 if `shift_mean` holds: those of them for which `counts` holds, with an unbiased
+/// variance and 1e-8 added to it, as TRL does.
+fn whiten(values: &mut [Vec<f64>], counts: &[Vec<bool>], shift_mean: bool) {
+    let all = values.iter().zip(counts).flat_map(|(values, counts)| values.iter().zip(counts));
+    let counted: Vec<f64> = all.filter(|(_, counts)| **counts).map(|(value, _)| *value).collect();
+    let (mean, deviation) = (super::mean(&counted), super::deviation(&counted));
+    let factor = 1.0 / (deviation * deviation + 1e-8).sqrt();
+    for value in values.iter_mut().flatten() {
+        *value = (*value - mean) * factor + if shift_mean { 0.0 } else { mean };
     }
 }
 
@@ -59,7 +55,7 @@ pub(crate) fn value_estimates(
     };
     let (of_rewards, of_tokens) = (counts(1), counts(0));
     if options.whiten_rewards {
-        Whitened::apply(&mut rewards, &of_rewards, false);
+        whiten(&mut rewards, &of_rewards, false);
         clear(&mut rewards, &of_rewards);
     }
     let mut advantages: Vec<Vec<f64>> =
@@ -68,7 +64,7 @@ pub(crate) fn value_estimates(
         advantages.iter().zip(values).map(|(advantage, value)| advantage + value).collect::<Vec<f64>>()
     });
     let returns: Vec<_> = returns.collect();
-    Whitened::apply(&mut advantages, &of_tokens, true);
+    whiten(&mut advantages, &of_tokens, true);
     clear(&mut advantages, &of_tokens);
     let pairs = advantages.into_iter().zip(returns);
     pairs.map(|(advantages, returns)| ValueEstimates { advantages, returns }).collect()

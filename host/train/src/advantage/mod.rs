@@ -12,7 +12,7 @@ mod scale;
 
 use std::str::FromStr;
 
-pub(crate) use gae::{ValueEstimates, ValueOptions, Whitened, value_estimates};
+pub(crate) use gae::{ValueOptions, value_estimates};
 pub use scale::Scale;
 
 /// Added to deviations, so that equal rewards divide by no zero, as TRL does it.

@@ -4,18 +4,21 @@ mod between;
 mod ending;
 mod evaluation;
 mod resume;
+mod rollouts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use swift_data::{BatchPlan, Dataset, Window};
+use swift_runtime::Input;
 
 use crate::clock::Clock;
 use crate::layout::collate;
 use crate::learner::Learner;
 use crate::number::Number;
 use crate::progress::{Plan, Progress};
+use crate::rollouts::Rollouts;
 use crate::run_directory::RunDirectory;
 use crate::schedule::Schedule;
 use crate::statistics::model_parameter_info;
@@ -31,6 +34,7 @@ pub(crate) struct Run<'a> {
     metrics: Vec<Box<dyn Metric>>,
     dataset: Dataset,
     order: BatchPlan,
+    rollouts: Option<Rollouts>,
     validation: Option<Validation>,
     options: TrainerOptions,
     schedule: Schedule,
@@ -50,7 +54,9 @@ impl<'a> Run<'a> {
     pub(crate) fn start(training: Training, observer: &'a mut dyn Observer) -> Result<Self> {
         let Training { options, dataset, plan: order, output, mut callbacks, .. } = training;
         check(&options)?;
-        let plan = Plan::new(&options, order.windows_per_epoch())?;
+        let rollouts = training.rollouts;
+        let steps = rollouts.as_ref().map_or(1, |rollouts| rollouts.options.steps());
+        let plan = Plan::new(&options, order.windows_per_epoch() * steps)?;
         let schedule =
             Schedule::new(&options.schedule, training.schedule, options.learning_rate, plan.max_steps)?;
         let mut learner = Learner::new(
@@ -60,7 +66,16 @@ impl<'a> Run<'a> {
             training.loss,
             training.optimizer,
             &options,
+            rollouts.as_ref().map(|rollouts| &rollouts.options),
         )?;
+        match (learner.input(), &rollouts) {
+            (Input::Rollouts, None) => return Err(Error::RolloutsMissing),
+            (Input::Rollouts, Some(rollouts)) => drop(rollouts.options.prompts()?),
+            _ => {}
+        }
+        if rollouts.is_some() && training.validation.is_some() {
+            return Err(Error::setting("val-dataset", "has no use: answers are not evaluated"));
+        }
         let validation = training
             .validation
             .map(|set| Validation::new(set, learner.input(), options.eval_batch_size))
@@ -86,6 +101,7 @@ impl<'a> Run<'a> {
             metrics: training.metrics,
             dataset,
             order,
+            rollouts,
             validation,
             options,
             schedule,
@@ -129,8 +145,13 @@ impl<'a> Run<'a> {
         let number = self.progress.window as usize;
         let longer =
             || Error::setting("resume-from-checkpoint", "names a checkpoint of a run with longer epochs");
-        let window = windows.get(number).ok_or_else(longer)?;
-        let batches = collate(self.learner.input(), &self.dataset, &window.micro_batches)?;
+        let of_window = self.steps_per_window();
+        let (index, part) = (number / of_window, number % of_window);
+        let window = windows.get(index).ok_or_else(longer)?;
+        let batches = match self.rollouts {
+            Some(_) => self.rollout_window(windows, index, part)?,
+            None => collate(self.learner.input(), &self.dataset, &window.micro_batches)?,
+        };
         let progress = &mut self.progress;
         let learning_rate = self.schedule.learning_rate(progress.step)?;
         let metrics = &mut progress.since_log.metrics;
@@ -144,16 +165,20 @@ impl<'a> Run<'a> {
         progress.since_log.steps += 1;
         let micro_batches =
             |windows: &[Window]| windows.iter().map(|window| window.micro_batches.len()).sum::<usize>();
-        let done = micro_batches(windows.get(..=number).unwrap_or_default()) as f64;
+        let before = micro_batches(windows.get(..index).unwrap_or_default()) as f64;
+        let done = before + window.micro_batches.len() as f64 * (part + 1) as f64 / of_window as f64;
         progress.epochs_done = Number(progress.epoch as f64 + done / micro_batches(windows) as f64);
         progress.window += 1;
-        let epoch_ended = number + 1 == windows.len();
+        let epoch_ended = number + 1 == windows.len() * of_window;
         if epoch_ended {
             progress.epoch += 1;
             progress.window = 0;
         }
         let tokens = batches.iter().map(|batch| batch.input_ids.len() as u64).sum();
-        let rows = window.micro_batches.iter().map(|rows| rows.len() as u64).sum();
+        let rows = match self.rollouts {
+            Some(_) => batches.iter().map(|batch| batch.lengths.len() as u64).sum(),
+            None => window.micro_batches.iter().map(|rows| rows.len() as u64).sum(),
+        };
         self.clock.step_done(began.elapsed(), rows, tokens);
         self.observer.step_done(self.progress.step, self.plan.max_steps);
         self.between_steps(epoch_ended)

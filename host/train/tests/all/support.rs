@@ -252,6 +252,7 @@ impl Setup {
             metrics: Vec::new(),
             schedule: None,
             optimizer: None,
+            rollouts: None,
             plan: BatchPlan::new(&dataset, plan).unwrap(),
             dataset,
             validation: self.validate.then(|| dataset_of_validation(&self.root)),
