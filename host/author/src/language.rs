@@ -43,6 +43,9 @@ macro_rules! every_kind {
     ($language:ident) => {
         $language!("loss" "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale")
     };
+    ($language:ident $ending:literal [$loss:expr]) => {
+        $language!($ending: "loss" [$loss] "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale")
+    };
 }
 
 /// What the loss that a project begins with gives on seeded data.
@@ -125,7 +128,7 @@ const JAVASCRIPT: Entry = Entry {
         (".npmrc", NPM_SETTINGS),
         (".gitignore", "node_modules\n*.wasm\n"),
     ],
-    beginnings: javascript!("js": "loss" [LOSS_GOLDEN] "metric" "callback" "schedule" "optimizer" "reward" "dataset" "loss-scale"),
+    beginnings: every_kind!(javascript "js" [LOSS_GOLDEN]),
 };
 
 const TYPESCRIPT: Entry = Entry {
@@ -140,7 +143,7 @@ const TYPESCRIPT: Entry = Entry {
         (".npmrc", NPM_SETTINGS),
         (".gitignore", "node_modules\n*.wasm\n"),
     ],
-    beginnings: javascript!("ts": "loss" [LOSS_GOLDEN] "callback" "reward"),
+    beginnings: every_kind!(javascript "ts" [LOSS_GOLDEN]),
 };
 
 const C: Entry = Entry {

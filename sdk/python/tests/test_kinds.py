@@ -1,12 +1,15 @@
 """Plugins of every kind but losses, run natively."""
 
 import math
+from typing import Any
 
 import pytest
 from everything import Everything
 
 from swift_plugin import (
+    Answer,
     AttentionOptions,
+    Call,
     Completion,
     Context,
     Error,
@@ -15,13 +18,16 @@ from swift_plugin import (
     LogMetric,
     Message,
     Piece,
+    Rendered,
     RenderOptions,
     RunState,
     Save,
     Stop,
+    Template,
     Tensor,
     Text,
     TokenId,
+    TokenName,
     Training,
 )
 from swift_plugin.testing import ModelOutputs, PackedBatch, descend, forward, measure, tell
@@ -30,8 +36,8 @@ from swift_plugin.testing import ModelOutputs, PackedBatch, descend, forward, me
 def test_a_callback_is_told_of_events_and_remembers() -> None:
     callback = Everything()
     weight = {"weight": Tensor.full(1.0, [3])}
-    actions = tell(callback, Event.LOG, RunState(step=4, metrics={"loss": 0.5}), weight)
-    assert actions == [Save(), Evaluate(), LogMetric("weight", 3.0), Stop("step 4")]
+    actions = tell(callback, Event.LOG, RunState(step=4, max_steps=8, metrics={"loss": 0.5}), weight)
+    assert actions == [Save(), Evaluate(), LogMetric("weight", 3.0), Stop("step 4 of 8")]
     assert tell(callback, Event.SAVE, RunState(), weight)[-1] == LogMetric("weight", 3.0)
     assert callback.events == ["LOG", "SAVE"]
 
@@ -44,8 +50,8 @@ def test_a_metric_measures_all_batches_and_forgets() -> None:
 
 
 def test_an_optimizer_follows_gradients_with_what_it_keeps() -> None:
-    # Momentum 1, then 0.5 + 1.
-    assert descend(Everything(), [1.0, 2.0], [[1.0, 0.0], [1.0, 0.0]], 0.1) == pytest.approx([0.75, 2.0])
+    # Momentum 1, then 0.5 + 1 in a step twice as large.
+    assert descend(Everything(), [1.0, 2.0], [[1.0, 0.0], [1.0, 0.0]], 0.1) == pytest.approx([0.6, 2.0])
 
 
 def test_a_model_attends_within_each_sequence() -> None:
@@ -82,6 +88,27 @@ def test_the_rest_is_called_as_it_is() -> None:
     assert plugin.convert({"q": "1+1?", "a": "2"}).columns == {"margin": 2}
     options = RenderOptions(training=Training.EVERYTHING, special_tokens={"bos_token": "<s>"})
     rendered = plugin.render("plain", [Message("user", "1+1?")], None, options)
-    assert rendered.pieces == [Piece(TokenId(7)), Piece(Text("1+1?"), 1.0, "EVERYTHING")]
+    assert rendered.pieces == [Piece(TokenId(7)), Piece(Text("1+1?"), 1.0, "everything"), Piece(TokenName("plain"))]
     with pytest.raises(Error, match="tools are not for this template"):
         plugin.render("plain", [], [{}], options)
+
+
+def test_answers_are_taken_apart_by_templates_that_know_calls_and_by_no_others() -> None:
+    plugin = Everything()
+    assert plugin.agent_templates() == ["lines"]
+    assert plugin.read_calls("plain", "lines", "so\nadd") == Answer("plain lines so", [Call("add", "{}")])
+    silent = _Silent()
+    assert silent.agent_templates() == []
+    assert silent.read_calls("plain", None, "so\nadd") == Answer("so\nadd", [])
+
+
+class _Silent(Template):
+    """Has what a template must have, and nothing else."""
+
+    def names(self) -> list[str]:
+        return ["plain"]
+
+    def render(
+        self, name: str, messages: list[Message], tools: list[Any] | None, options: RenderOptions
+    ) -> Rendered:
+        return Rendered([])

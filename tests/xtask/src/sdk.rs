@@ -79,15 +79,17 @@ fn latest(path: &Path) -> std::io::Result<SystemTime> {
     Ok(latest)
 }
 
-/// Runs the tests of the worked example with the components in a folder, beside its sibling in Rust, and those of a language.
-/// They are called `sdk` in two packages, and as the language. What runs the example from the command line is built before.
+/// Runs the tests of the worked example with the components in a folder, beside its sibling in Rust, and those of a language,
+/// which are the same for all languages with every kind of plugin. The former are called `sdk` in two packages. What runs the
+/// example from the command line is built before.
 pub(crate) fn test(plugins: &Path, language: &str) -> Result<()> {
     crate::plugins::run(&[])?;
     build::swift_host()?;
     // Of the workspace, so that dependencies have the same features as in all other tests and need not be built again.
     let mut command = build::cargo_command(&["test", "--locked", "--workspace", "--test", "sdk"]);
-    command.args(["--test", language]);
-    call(command.env("SWIFT_SDK_PLUGINS", plugins), &workspace::root())
+    command.args(["--test", if language == "c" { "c" } else { "languages" }]);
+    command.env("SWIFT_SDK_PLUGINS", plugins).env("SWIFT_SDK_LANGUAGE", language);
+    call(&mut command, &workspace::root())
 }
 
 /// Makes a new project of every kind that there is in a language, and has it tested with the host's executable, which must

@@ -115,11 +115,11 @@ fn a_loss_may_run_a_model_while_it_is_computed_and_a_crash_there_is_the_models()
            (else (call $report (call $sum (call $handle)))))",
     );
     let run = |loss: &mut LossPlugin, stage| loss.compute(Arc::new(Batch { step: 0 }), outputs(stage), None);
-    assert_eq!(value(&run(&mut loss, 1).unwrap()), 15.0);
+    assert_eq!(value(&run(&mut loss, 1).unwrap()), 21.0);
     let text = message(run(&mut loss, 9));
     let start = "The plugin `hostile` failed in `compute`: The plugin `hostile` crashed in `forward`: ";
     assert!(text.starts_with(start), "{text}");
-    assert_eq!(value(&run(&mut loss, 1).unwrap()), 15.0);
+    assert_eq!(value(&run(&mut loss, 1).unwrap()), 21.0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Map;
 use swift_runtime::{Action, Error, Event, Kind, Limits, Outcome, RunState};
 
-use crate::support::{Context, Guest, Trained, error, load, message, ones};
+use crate::support::{Context, Guest, Run, error, load, message, ones};
 
 /// A body of `load` for an architecture of two stages, width 2 and no parameters but its head, if `$length` is even; its
 /// name is empty. An odd `$length` gives a head that is not there.
@@ -29,7 +29,7 @@ const LOAD: &str = "
     (i64.store (i32.const 872) (i64.const 2))
     (local.get $a)";
 
-/// Fails before `load`; stage 0 embeds, stage 1 gives its input times seven, and stage 2 crashes.
+/// Fails before `load`; stage 0 embeds, stage 1 gives its input times nine, and stage 2 crashes.
 const FORWARD: &str = "
     (if (i32.eqz (global.get $kept)) (then unreachable))
     (if (i32.eq (local.get $stage) (i32.const 2)) (then unreachable))
@@ -50,7 +50,7 @@ fn a_model_is_described_and_computed_stage_by_stage() {
     assert_eq!(architecture.parameters[0].shape, [4, 2]);
     let hidden = model.forward(0, None, Arc::new(Context)).unwrap();
     let hidden = model.forward(1, Some(&hidden), Arc::new(Context)).unwrap();
-    assert_eq!(hidden.to_list().unwrap(), [7.0; 6]);
+    assert_eq!(hidden.to_list().unwrap(), [9.0; 6]);
     assert_eq!(model.usage().operations, 1);
 }
 
@@ -94,8 +94,8 @@ fn a_callback_steers_the_run_and_keeps_state() {
         learning_rate: 1e-4,
         metrics: vec![("loss".into(), 2.0)],
     };
-    assert_eq!(callback.on_event(Event::StepEnd, &state, Arc::new(Trained)).unwrap(), []);
-    let actions = callback.on_event(Event::Evaluate, &state, Arc::new(Trained)).unwrap();
+    assert_eq!(callback.on_event(Event::StepEnd, &state, Arc::new(Run)).unwrap(), []);
+    let actions = callback.on_event(Event::Evaluate, &state, Arc::new(Run)).unwrap();
     assert_eq!(actions, [Action::Evaluate, Action::Stop("out of ideas".into())]);
     assert_eq!(callback.save_state().unwrap(), "the state");
     callback.restore_state("the state").unwrap();

@@ -10,7 +10,7 @@
 
 #[path = "../sdk/plugins.rs"]
 mod plugins;
-#[path = "../sdk/views.rs"]
+#[path = "../views/mod.rs"]
 mod views;
 
 use plugins::{compute, loss, plugin, values};

@@ -9,6 +9,7 @@
 )]
 
 mod plugins;
+#[path = "../views/mod.rs"]
 mod views;
 
 use plugins::{arguments, compute, loss, plugin, values};

@@ -29,7 +29,8 @@ pub(crate) fn loss(name: &str, value: &Value) -> LossPlugin {
 }
 
 pub(crate) fn compute(loss: &mut LossPlugin) -> swift_runtime::Result<LossReport> {
-    loss.compute(Arc::new(Batch), Arc::new(Outputs), Some(Arc::new(Outputs)))
+    let outputs = || Arc::new(Outputs::default());
+    loss.compute(Arc::new(Batch::default()), outputs(), Some(outputs()))
 }
 
 pub(crate) fn values(tensor: &swift_tensor::Tensor) -> Vec<f64> {

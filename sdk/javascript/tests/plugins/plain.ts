@@ -22,7 +22,8 @@ export default class Plain extends Template {
   }
 
   readCalls(name: string, agentTemplate: string | null, answer: string): Answer {
+    if (name !== "plain") throw new PluginError(`there is no template \`${name}\``);
     const [text, ...calls] = answer.split("\n");
-    return { text: `${name} ${agentTemplate} ${text}`, calls: calls.map((call) => ({ name: call, arguments: "{}" })) };
+    return { text: `${name} ${agentTemplate ?? "own"} ${text}`, calls: calls.map((call) => ({ name: call, arguments: "{}" })) };
   }
 }

@@ -27,6 +27,8 @@ from .plugin import Parameter, ParameterType, Plugin, parameter, remembered
 from .reward import Completion, Reward
 from .schedule import Schedule
 from .template import (
+    Answer,
+    Call,
     Content,
     LossScale,
     Piece,
@@ -46,9 +48,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Action",
+    "Answer",
     "Architecture",
     "AttentionOptions",
     "Batch",
+    "Call",
     "Callback",
     "Completion",
     "Content",

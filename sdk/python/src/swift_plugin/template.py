@@ -106,6 +106,26 @@ class Rendered:
     """The text that ends an answer. Where a run of untrained tokens after an answer begins with it, it is trained on."""
 
 
+@dataclass
+class Call:
+    """A call of a tool that a model makes."""
+
+    name: str
+    """The tool."""
+    arguments: str
+    """What it is called with: a JSON object, or whatever the model wrote in its place."""
+
+
+@dataclass
+class Answer:
+    """An answer, taken apart."""
+
+    text: str
+    """What it says before it calls tools."""
+    calls: list[Call] = field(default_factory=list[Call])
+    """The calls, in order."""
+
+
 class Template(Plugin, ABC):
     """A set of chat templates."""
 
@@ -119,6 +139,15 @@ class Template(Plugin, ABC):
     ) -> Rendered:
         """Renders a conversation with one of the templates. `tools` is a list of tools, if there are any. A conversation that
         raises an exception is left out for that reason; the host counts the rows by reason and shows the first."""
+
+    def agent_templates(self) -> Sequence[str]:
+        """The ways to describe and to call tools, by name. By default there is none but the templates' own."""
+        return []
+
+    def read_calls(self, name: str, agent_template: str | None, answer: str) -> Answer:
+        """Takes apart what a model answers, with tools called in the way `agent_template`, or in the template's own. By
+        default no answer calls a tool."""
+        return Answer(answer)
 
 
 class LossScale(Plugin, ABC):

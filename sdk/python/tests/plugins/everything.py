@@ -5,9 +5,11 @@ from typing import Any
 
 from swift_plugin import (
     Action,
+    Answer,
     Architecture,
     AttentionOptions,
     Batch,
+    Call,
     Callback,
     Completion,
     Context,
@@ -47,7 +49,9 @@ from swift_plugin import (
     Tensor,
     Text,
     TextBegin,
+    TextEnd,
     TokenId,
+    TokenName,
     Update,
     log,
     parameter,
@@ -122,7 +126,7 @@ class Everything(
         value = run.parameter("weight")
         assert value is not None and run.parameter("other") is None
         actions: list[Action] = [Save(), Evaluate(), LogMetric("weight", value.sum().item())]
-        return [*actions, Stop(f"step {run.state.step}")] if run.metric("loss") == 0.5 else actions
+        return [*actions, Stop(f"step {run.state.step} of {run.state.max_steps}")] if run.metric("loss") == 0.5 else actions
 
     def matches(self, columns: Sequence[str]) -> int:
         if not columns:
@@ -154,12 +158,12 @@ class Everything(
         if parameter.name == "frozen":
             return Update(value, [gradient, slots[1]])
         decayed = value * (1.0 - parameter.weight_decay)
-        return Update(decayed - momentum * step.learning_rate, [momentum, momentum])
+        return Update(decayed - momentum * (step.learning_rate * step.number), [momentum, momentum])
 
     def score(self, completion: Completion) -> float | None:
         if not completion.finished:
             return None
-        return float(completion.text == completion.columns["solution"]) + len(completion.messages)
+        return float(completion.text == completion.columns["solution"]) + len(completion.messages) + len(completion.token_ids)
 
     def names(self) -> list[str]:
         return ["plain"]
@@ -170,8 +174,18 @@ class Everything(
         if tools:
             raise Error("tools are not for this template")
         begin = Piece(TokenId(7)) if options.special_tokens.get("bos_token") else Piece(TextBegin())
-        said = [Piece(Text(message.content), 1.0, options.training.name) for message in messages]
-        return Rendered([begin, *said], [Text("\n")])
+        training = options.training.name.lower().replace("_", "-")
+        said = [Piece(Text(message.content), 1.0, training) for message in messages]
+        return Rendered([begin, *said, Piece(TokenName(name))], [Text("\n"), TextEnd()])
+
+    def agent_templates(self) -> list[str]:
+        return ["lines"]
+
+    def read_calls(self, name: str, agent_template: str | None, answer: str) -> Answer:
+        if name != "plain":
+            raise Error(f"there is no template `{name}`")
+        text, *calls = answer.split("\n")
+        return Answer(f"{name} {agent_template or 'own'} {text}", [Call(call, "{}") for call in calls])
 
     def weigh(self, answer: str, question: str | None) -> list[tuple[str, float]]:
         return [(answer[:1], 1), (answer[1:], 0.5 if question else 0.0)]

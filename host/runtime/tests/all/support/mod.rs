@@ -1,6 +1,7 @@
 //! What the tests share: an engine, plugins made of text, and views that hold what a test puts in.
 
 mod guest;
+#[path = "../../views/mod.rs"]
 mod views;
 pub(crate) mod wasi;
 
@@ -12,7 +13,7 @@ use swift_runtime::{
 };
 
 pub(crate) use guest::{Guest, SCALAR, address, encode, string};
-pub(crate) use views::{Batch, Context, Outputs, Trained, ones};
+pub(crate) use views::{Batch, Context, Outputs, Run, ones};
 
 /// One engine for all tests, without a cache.
 pub(crate) fn engine() -> Engine {

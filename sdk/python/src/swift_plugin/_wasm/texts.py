@@ -64,13 +64,19 @@ def template(component: Component) -> Functions:
         pieces = [generated.Piece(content(piece.content), piece.weight, piece.answer_to) for piece in rendered.pieces]
         return generated.Rendered(pieces, [content(each) for each in rendered.suffix])
 
+    def read_calls(name: str, agent_template: str | None, answer: str) -> Any:
+        read = component.plugin.read_calls(name, agent_template, answer)
+        return generated.Answer(read.text, [generated.Call(call.name, call.arguments) for call in read.calls])
+
     def without_place(error: Exception) -> Exception:
         # Rows are counted by their reasons.
         return component.host.Err(reason(error))
 
     return {
         "names": guarded(lambda: list(component.plugin.names()), component.crash),
+        "agent_templates": guarded(lambda: list(component.plugin.agent_templates()), component.crash),
         "render": guarded(render, without_place),
+        "read_calls": guarded(read_calls, without_place),
     }
 
 

@@ -1,16 +1,22 @@
-//! Views with fixed content.
+//! Views with fixed content, for all tests of this crate.
 
 #![allow(dead_code, reason = "each test has use for some of them")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use swift_runtime::{AttentionOptions, BatchView, NnContext, OutputsView, RunView};
 use swift_tensor::{DType, ParameterId, Result, Tensor, arange, from_list, full};
 
-fn ones(shape: &[u64]) -> Tensor {
+pub(crate) fn ones(shape: &[u64]) -> Tensor {
     full(1.0, shape, DType::F32).unwrap()
 }
 
 /// Three labelled tokens of weights 1, 1/2 and 0 in two sequences, in a window of six.
-pub(crate) struct Batch;
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) step: u64,
+}
 
 impl BatchView for Batch {
     fn labels(&self) -> Tensor {
@@ -37,8 +43,8 @@ impl BatchView for Batch {
         vec![2]
     }
 
-    fn field(&self, _: &str) -> Option<Tensor> {
-        None
+    fn field(&self, name: &str) -> Option<Tensor> {
+        (name == "margin").then(|| ones(&[1]))
     }
 
     fn global_token_count(&self) -> u64 {
@@ -58,7 +64,7 @@ impl BatchView for Batch {
     }
 
     fn step(&self) -> u64 {
-        0
+        self.step
     }
 
     fn training(&self) -> bool {
@@ -66,13 +72,26 @@ impl BatchView for Batch {
     }
 }
 
-/// Log-probabilities -1, -2 and -3, which are trained.
-pub(crate) struct Outputs;
+/// What computes the log-probabilities of [`Outputs`].
+type Compute = Arc<dyn Fn() -> Result<Tensor> + Send + Sync>;
+
+/// Log-probabilities -1, -2 and -3, which are trained, or what a function gives; counts how often they are asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Outputs {
+    pub(crate) compute: Option<Compute>,
+    pub(crate) asked: Arc<AtomicUsize>,
+}
 
 impl OutputsView for Outputs {
     fn token_logps(&self) -> Result<Tensor> {
-        let logps = from_list(&[-1.0, -2.0, -3.0], &[3], DType::F32)?;
-        Ok(Tensor::parameter(logps.value().clone(), ParameterId(0)))
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match &self.compute {
+            Some(compute) => compute(),
+            None => {
+                let logps = from_list(&[-1.0, -2.0, -3.0], &[3], DType::F32)?;
+                Ok(Tensor::parameter(logps.value().clone(), ParameterId(0)))
+            }
+        }
     }
 
     fn predictions(&self) -> Result<Tensor> {
@@ -113,7 +132,8 @@ impl RunView for Run {
     }
 }
 
-/// Three tokens of width two. `linear` doubles, `attention` multiplies by the scale, the rest passes its input on.
+/// Three tokens of width two. `linear` multiplies by two more than the parameter's index, `attention` by the scale; the rest
+/// passes its input on.
 pub(crate) struct Context;
 
 impl NnContext for Context {
@@ -125,8 +145,8 @@ impl NnContext for Context {
         Ok(ones(&[3, 2]))
     }
 
-    fn linear(&self, _: u32, _: Option<u32>, x: &Tensor) -> Result<Tensor> {
-        x.scale(2.0)
+    fn linear(&self, weight: u32, _: Option<u32>, x: &Tensor) -> Result<Tensor> {
+        x.scale(f64::from(weight) + 2.0)
     }
 
     fn rms_norm(&self, _: u32, x: &Tensor, _: f64) -> Result<Tensor> {
