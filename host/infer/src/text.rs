@@ -106,3 +106,125 @@ impl TextStream {
 fn floor(text: &str, at: usize) -> usize {
     (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn tokenizer() -> Tokenizer {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tokenizer");
+        Tokenizer::load(Path::new(folder)).unwrap()
+    }
+
+    fn stream(stops: &[&str]) -> TextStream {
+        TextStream::new(Some(tokenizer()), true, stops.iter().map(|&stop| stop.to_owned()).collect())
+    }
+
+    /// What each token of a text brings, until one stops, and what is left.
+    fn given(stream: &mut TextStream, text: &str) -> (Vec<String>, Option<String>, String) {
+        let mut brought = Vec::new();
+        for token in tokenizer().encode(text).unwrap() {
+            let Text { text, stopped } = stream.push(token, true).unwrap();
+            brought.push(text);
+            if stopped.is_some() {
+                return (brought, stopped, String::new());
+            }
+        }
+        (brought, None, stream.finish().unwrap())
+    }
+
+    #[test]
+    fn a_character_is_given_out_whole_when_its_last_token_has_come() {
+        for character in ["é", "日", "🙂"] {
+            let count = tokenizer().encode(character).unwrap().len();
+            assert!(count > 1, "{character} is one token");
+            let (brought, stopped, rest) = given(&mut stream(&[]), character);
+            let mut expected = vec![String::new(); count - 1];
+            expected.push(character.to_owned());
+            assert_eq!((brought, stopped, rest.as_str()), (expected, None, ""));
+        }
+        let text = "so é, 日本 and 🙂🙂 are it";
+        let (brought, _, rest) = given(&mut stream(&[]), text);
+        assert!(brought.iter().all(|part| !part.contains(INCOMPLETE)), "{brought:?}");
+        assert_eq!((brought.concat().as_str(), rest.as_str()), (text, ""));
+    }
+
+    #[test]
+    fn a_character_that_is_never_completed_is_marked_at_the_end() {
+        let tokens = tokenizer().encode("a🙂").unwrap();
+        let mut stream = stream(&[]);
+        let (_, begun) = tokens.split_last().unwrap();
+        let brought: String = begun.iter().map(|token| stream.push(*token, true).unwrap().text).collect();
+        assert_eq!(brought, "a");
+        let rest = stream.finish().unwrap();
+        assert!(!rest.is_empty() && rest.chars().all(|character| character == INCOMPLETE), "{rest}");
+    }
+
+    #[test]
+    fn a_text_that_stops_is_found_across_tokens_and_not_given_out() {
+        let text = "a copper kettle. Once upon";
+        let stop = "ttle. On";
+        let (brought, stopped, _) = given(&mut stream(&[stop]), text);
+        assert_eq!((brought.concat().as_str(), stopped.as_deref()), ("a copper ke", Some(stop)));
+        // It ends before the text does, and begins inside of one token and ends inside of another.
+        let ends = |text: &str| tokenizer().encode(text).unwrap().len();
+        assert!(brought.len() < ends(text) && ends(" kettle") == 1 && ends(" Once") > 1);
+    }
+
+    #[test]
+    fn the_stop_that_begins_first_wins() {
+        let (brought, stopped, _) =
+            given(&mut stream(&["kettle.", "copper kettle"]), "a copper kettle. Once");
+        assert_eq!((brought.concat().as_str(), stopped.as_deref()), ("a ", Some("copper kettle")));
+    }
+
+    #[test]
+    fn what_might_become_a_stop_is_held_back_until_it_is_none() {
+        let (brought, stopped, rest) = given(&mut stream(&[" kettle!"]), "a copper kettle. Once");
+        let held = brought.iter().position(|part| part == " kettle.").unwrap();
+        assert_eq!((brought[held - 1].as_str(), stopped), ("", None));
+        assert_eq!(brought.concat() + &rest, "a copper kettle. Once");
+        // At the end of the answer nothing can come of it any more.
+        let (brought, stopped, rest) = given(&mut stream(&[" kettle!"]), "a copper kettle");
+        assert_eq!((brought.concat().as_str(), stopped, rest.as_str()), ("a copper", None, " kettle"));
+        // A stop in the middle of a character's bytes would be none.
+        let (brought, stopped, rest) = given(&mut stream(&["🙂!"]), "a🙂🙂?");
+        assert_eq!((brought.concat() + &rest, stopped), ("a🙂🙂?".to_owned(), None));
+    }
+
+    #[test]
+    fn a_stop_does_not_count_before_it_may() {
+        let mut stream = stream(&["copper"]);
+        let mut text = String::new();
+        for token in tokenizer().encode("a copper").unwrap() {
+            let brought = stream.push(token, false).unwrap();
+            assert_eq!(brought.stopped, None);
+            text += &brought.text;
+        }
+        assert_eq!(text + &stream.finish().unwrap(), "a copper");
+        let (_, stopped, _) = given(&mut stream, " is no copper");
+        assert_eq!(stopped.as_deref(), Some("copper"));
+    }
+
+    #[test]
+    fn special_tokens_are_skipped_or_given_out() {
+        let text = "so<|im_end|> it<|im_end|>";
+        for (skips, expected) in [(true, "so it"), (false, text)] {
+            let mut stream = TextStream::new(Some(tokenizer()), skips, Vec::new());
+            let (brought, stopped, rest) = given(&mut stream, text);
+            assert_eq!((brought.concat() + &rest, stopped), (expected.to_owned(), None));
+        }
+        // A stop spans a special token that is skipped, and cannot name it.
+        let (brought, stopped, _) = given(&mut stream(&["o i", "<|im_end|>"]), text);
+        assert_eq!((brought.concat().as_str(), stopped.as_deref()), ("s", Some("o i")));
+    }
+
+    #[test]
+    fn without_a_tokeniser_there_is_no_text_and_nothing_stops() {
+        let mut stream = TextStream::new(None, true, vec!["a".into()]);
+        assert_eq!(stream.push(7, true).unwrap(), Text { text: String::new(), stopped: None });
+        assert_eq!(stream.finish().unwrap(), "");
+    }
+}

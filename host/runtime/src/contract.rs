@@ -22,6 +22,15 @@ pub(crate) fn is_foreign(name: &str) -> bool {
     is_ours(name) && name.rsplit_once('@').is_none_or(|(_, version)| !version.starts_with(TRACK))
 }
 
+/// Whether what a component wants is of a version before this one. What has no version is not.
+pub(crate) fn is_older(wanted: &str) -> bool {
+    let numbers = |version: &str| -> Option<Vec<u32>> {
+        version.split('.').map(|number| number.parse().ok()).collect()
+    };
+    let wanted = wanted.rsplit_once('@').and_then(|(_, version)| numbers(version.trim_end_matches('`')));
+    wanted.is_some_and(|wanted| numbers(VERSION).is_some_and(|own| wanted < own))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +44,23 @@ mod tests {
         assert!(is_foreign("swift:plugin/loss@0.10.0"));
         assert!(is_foreign("swift:plugin/loss"));
         assert!(!is_foreign("wasi:cli/stderr@0.2.12"));
+    }
+
+    #[test]
+    fn versions_before_this_one_are_older() {
+        for (wanted, expected) in [
+            ("`swift:plugin/loss@0.0.9`", true),
+            ("`swift:plugin/loss@0.0.10`", true),
+            ("`swift:plugin/loss@0.1.0`", false),
+            ("`[method]tensor.new` of `swift:plugin/tensor@0.1.7`", false),
+            ("`swift:plugin/loss@0.2.0`", false),
+            ("`swift:plugin/loss@0.10.0`", false),
+            ("`swift:plugin/loss@1.0.0`", false),
+            ("`swift:plugin/loss`", false),
+            ("`swift:plugin/loss@next`", false),
+        ] {
+            assert_eq!(is_older(wanted), expected, "{wanted}");
+        }
     }
 
     #[test]

@@ -214,6 +214,9 @@ impl Error {
             Self::WrongInterface { .. } => {
                 Some("build the plugin against this version of the contract".into())
             }
+            Self::Contract { wanted, .. } if crate::contract::is_older(wanted) => {
+                Some("build the plugin against this version, or use the host that it was made for".into())
+            }
             Self::Contract { .. } => {
                 Some("use a newer host, or build the plugin against this version".into())
             }
@@ -257,12 +260,15 @@ impl From<Error> for swift_tensor::Error {
 const MISTAKE: &str =
     "this is a mistake in the plugin; log lines of the level `debug` show where it came from";
 
-/// A hint, or rather which grants are missing: a plugin that was denied something often fails of it.
+/// A hint, or rather which grants are missing: a plugin that was refused something often fails of it. One that has merely
+/// looked for what there is may have done so for no purpose of its own, as the runtimes of languages do.
 fn with_denials(hint: &str, plugin: &str, denied: &[Denial]) -> String {
-    match denied {
-        [] => hint.to_owned(),
-        denied => denied.iter().map(|denial| denial.hint(plugin)).collect::<Vec<_>>().join("; "),
-    }
+    let hints = |which: fn(&Denial) -> bool| denied.iter().filter(move |denial| which(denial));
+    let refused: Vec<String> =
+        hints(|denial| denial.which.is_some()).map(|denial| denial.hint(plugin)).collect();
+    let looked = hints(|denial| denial.which.is_none()).map(|denial| denial.hint(plugin));
+    let first = if refused.is_empty() { vec![hint.to_owned()] } else { refused };
+    first.into_iter().chain(looked).collect::<Vec<_>>().join("; ")
 }
 
 fn listed(names: &[String]) -> String {

@@ -100,7 +100,7 @@ impl Denial {
         let (_, _, wanted, grant) = self.want.entry();
         match &self.which {
             Some(host) => format!("it wanted `{host}`, which `--grant '{plugin}.hosts={host}'` grants"),
-            None => format!("it asked for {wanted} and has none; `--grant '{plugin}.{grant}'` grants one"),
+            None => format!("if it needs {wanted}, `--grant '{plugin}.{grant}'` grants one"),
         }
     }
 }

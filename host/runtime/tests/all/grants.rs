@@ -227,24 +227,33 @@ fn a_grant_that_leads_nowhere_is_named_at_once() {
 }
 
 #[test]
-fn who_fails_without_a_grant_is_told_which() {
+fn who_fails_without_a_grant_is_told_which_after_what_is_said_of_every_failure() {
     let hint = |text: &str, grants: &Grants| error(compute(&mut loss(text, grants))).hint().unwrap();
     let nothing = Grants::default();
     assert_eq!(
         hint(&tell_file("inside.txt"), &nothing),
-        "it asked for directories and has none; `--grant 'hostile.read=DIRECTORY'` grants one"
+        "these are the plugin's own words; its documentation may say more; \
+         if it needs directories, `--grant 'hostile.read=DIRECTORY'` grants one"
     );
     let environment = "(call $environment (i32.const 640)) unreachable";
     assert_eq!(
         hint(environment, &nothing),
-        "it asked for environment variables and has none; `--grant 'hostile.env=NAME'` grants one"
+        "this is a mistake in the plugin; log lines of the level `debug` show where it came from; \
+         if it needs environment variables, `--grant 'hostile.env=NAME'` grants one"
     );
     let connect = format!("(drop {}) unreachable", tell_port(9));
     assert_eq!(
         hint(&connect, &host(10)),
         "it wanted `127.0.0.1:9`, which `--grant 'hostile.hosts=127.0.0.1:9'` grants"
     );
-    assert!(hint("unreachable", &nothing).starts_with("this is a mistake in the plugin"));
+    let both = format!("(call $environment (i32.const 640)) (drop {}) unreachable", tell_port(9));
+    assert_eq!(
+        hint(&both, &host(10)),
+        "it wanted `127.0.0.1:9`, which `--grant 'hostile.hosts=127.0.0.1:9'` grants; \
+         if it needs environment variables, `--grant 'hostile.env=NAME'` grants one"
+    );
+    let mistake = "this is a mistake in the plugin; log lines of the level `debug` show where it came from";
+    assert_eq!(hint("unreachable", &nothing), mistake);
 }
 
 #[test]

@@ -10,7 +10,7 @@ from typing import Any
 from .._backend import install
 from ..plugin import Plugin
 from .backend import Host, exported
-from .failures import guarded, located
+from .failures import guarded, located, without_sources
 from .kinds import KINDS
 
 Function = Callable[..., Any]
@@ -49,6 +49,7 @@ def exports(kind: type[Plugin], name: str, version: str) -> dict[str, type]:
     """What an entry module has to contain for a plugin of this type: `globals().update(exports(Focal, "focal", "0.1.0"))`."""
     host = Host()
     install(host)
+    without_sources()
     component = Component(kind, host)
     made = {"Meta": _interface("Meta", _meta(component, name, version))}
     for base, functions in KINDS.items():

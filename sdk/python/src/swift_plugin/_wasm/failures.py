@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import traceback
 from collections.abc import Callable
 from pathlib import PurePath
@@ -10,6 +11,13 @@ from typing import Any
 from ..errors import Error
 
 _PACKAGE = str(PurePath(__file__).parent.parent)
+
+
+def without_sources() -> None:
+    """Keeps tracebacks from looking for source files. The sandbox has none, and the host takes it for a wish to see files."""
+    nothing: list[str] = []
+    setattr(linecache, "checkcache", lambda filename=None: None)
+    setattr(linecache, "updatecache", lambda filename, module_globals=None: nothing)
 
 
 def reason(error: Exception) -> str:
