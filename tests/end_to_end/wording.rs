@@ -45,6 +45,13 @@ fn folder() -> tempfile::TempDir {
             fs::copy(&path, at("tokenless").join(name)).unwrap();
         }
     }
+    let config = fs::read_to_string(at("model").join("config.json")).unwrap();
+    fs::create_dir(at("unwired")).unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(at("model").join(name), at("unwired").join(name)).unwrap();
+    }
+    fs::write(at("unwired").join("config.json"), config.replace("qwen2", "novel").replace("Qwen2", "Novel"))
+        .unwrap();
     let row =
         r#"{"messages": [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]}"#;
     for (name, content) in [
@@ -67,6 +74,7 @@ fn help_texts_of_commands() {
     let folder = tempfile::tempdir().unwrap();
     let lines = [
         "--help",
+        "models --help",
         "plugin --help",
         "plugin list --help",
         "plugin inspect --help",
@@ -82,6 +90,19 @@ fn help_texts_of_commands() {
 fn help_text_of_a_run_with_the_parameters_of_its_plugin() {
     let folder = tempfile::tempdir().unwrap();
     assert_snapshot!(said(folder.path(), "run --plugin dpo --help"));
+}
+
+#[test]
+fn what_is_known_of_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        "models Qwen/Qwen2.5-0.5B-Instruct",
+        "models --family bluelm",
+        "models --family bluelm 32k --json",
+        "models codellama",
+        "models nothing like it",
+    ];
+    assert_snapshot!(all_said(folder.path(), &lines));
 }
 
 #[test]
@@ -130,7 +151,9 @@ fn errors_in_what_a_command_line_names() {
     };
     let lines = [
         run("nowhere", "rows.jsonl", "qwen"),
+        run("Qwen/Qwen2.5-0.5B-Instruct", "rows.jsonl", "qwen"),
         run("empty", "rows.jsonl", "qwen"),
+        run("unwired", "rows.jsonl", "qwen"),
         run("tokenless", "rows.jsonl", "qwen"),
         run("model", "nowhere.jsonl", "qwen"),
         run("model", "cut_off.jsonl", "qwen"),

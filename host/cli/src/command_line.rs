@@ -21,6 +21,7 @@ use crate::deploy::DeployArguments;
 use crate::directories;
 use crate::grants::GrantTable;
 use crate::migrating::WITHOUT_EFFECT;
+use crate::models::ModelsArguments;
 use crate::normalise::{flag_names, normalise};
 use crate::plugins::{Plugins, Selection, Values};
 use crate::recipe::{self, Recipe};
@@ -37,6 +38,7 @@ pub(crate) enum Invocation {
     Run(Box<Run>),
     Plugin(PluginCommand),
     Deploy(Box<DeployArguments>),
+    Models(ModelsArguments),
 }
 
 /// A run that shall be done.
@@ -70,6 +72,7 @@ pub(crate) fn parse(
     }
     match CommandLine::try_parse_from(&words)?.command {
         Command::Plugin(command) => Ok((Invocation::Plugin(command), plugins(None)?)),
+        Command::Models(arguments) => Ok((Invocation::Models(arguments), plugins(None)?)),
         Command::Deploy(arguments) => {
             start_threads(arguments.engine.threads)?;
             Ok((Invocation::Deploy(arguments), plugins(None)?))

@@ -11,6 +11,7 @@ use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::{DType, Device};
 
 use crate::arguments::Dtype;
+use crate::known::{DefaultTemplate, read_config};
 use crate::plugins::Plugins;
 use crate::report::UsageError;
 use crate::template::ChatTemplates;
@@ -31,7 +32,7 @@ pub(crate) struct EngineArguments {
     /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     pub(crate) dtype: Option<Dtype>,
-    /// Chat template by its name [default: the model's own]
+    /// Chat template by its name [default: the model's own, or else the registry's]
     #[arg(long, value_name = "NAME")]
     pub(crate) template: Option<String>,
     /// Number of CPU threads; the results do not depend on it [default: one per core]
@@ -77,7 +78,7 @@ pub(crate) struct Ready {
 impl EngineArguments {
     /// Loads everything.
     pub(crate) fn start(&self, plugins: &Plugins) -> anyhow::Result<Ready> {
-        let config = ModelConfig::read(&self.model)?;
+        let config = read_config(&self.model)?;
         let mut generation = GenerationConfig::read(&self.model)?;
         let tokenizer = self.model.join("tokenizer.json").exists();
         let tokenizer = tokenizer.then(|| Tokenizer::load(&self.model)).transpose()?;
@@ -98,7 +99,7 @@ impl EngineArguments {
                 standard.iter().filter(|plugin| !chosen.iter().any(|other| other.name() == plugin.name()));
             chosen.iter().chain(others).filter(move |plugin| plugin.kinds().contains(&kind))
         };
-        let template = self.template(tokenizer.as_ref(), candidates(Kind::Template))?;
+        let template = self.template(&config, tokenizer.as_ref(), candidates(Kind::Template))?;
         let options = LoadOptions { dtype: self.dtype(&config)?, device: Device::Cpu };
         let models = candidates(Kind::Model)
             .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&Limits::default())?)));
@@ -158,6 +159,7 @@ impl EngineArguments {
 
     fn template<'a>(
         &self,
+        config: &ModelConfig,
         tokenizer: Option<&Tokenizer>,
         plugins: impl Iterator<Item = &'a Plugin>,
     ) -> anyhow::Result<Option<Template>> {
@@ -174,7 +176,11 @@ impl EngineArguments {
             now: Some(jiff::ZonedDateTime::now().datetime()),
             ..TemplateOptions::default()
         };
-        let Some(name) = &self.template else {
+        let name = match &self.template {
+            Some(name) => Some(name.clone()),
+            None => DefaultTemplate::of(config, tokenizer, false)?.name(),
+        };
+        let Some(name) = &name else {
             let has_own = tokenizer.chat_template().is_some();
             return Ok(has_own.then(|| Template::of_model(tokenizer, options)).transpose()?);
         };

@@ -1,7 +1,7 @@
 //! The `swift-host` executable.
 //!
 //! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`],
-//! [`deploy`], [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in
+//! [`deploy`], [`models`], [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in
 //! [`report`] and [`usage`].
 
 mod allocator;
@@ -17,8 +17,10 @@ mod engine_flags;
 mod grants;
 mod inspect;
 mod interrupt;
+mod known;
 mod lock;
 mod migrating;
+mod models;
 mod normalise;
 mod pins;
 mod plugins;
@@ -50,6 +52,7 @@ fn start() -> anyhow::Result<ExitCode> {
     let (invocation, plugins) = command_line::parse(std::env::args_os(), &console)?;
     match invocation {
         Invocation::Plugin(command) => return inspect::plugin(&command, &plugins),
+        Invocation::Models(arguments) => return models::models(&arguments, &plugins),
         Invocation::Deploy(arguments) => return deploy::deploy(&arguments, &plugins, &console),
         Invocation::Run(run) => {
             let interrupt = interrupt::watch(console.clone())?;

@@ -23,6 +23,7 @@ use crate::console::Console;
 use crate::dataset_adapter::DatasetAdapter;
 use crate::directories;
 use crate::grants::{self, Allowances};
+use crate::known::{DefaultTemplate, read_config};
 use crate::lock::{self, Parts};
 use crate::pins::Pins;
 use crate::plugins::{Plugins, Selection};
@@ -58,7 +59,7 @@ pub(crate) fn run(
     let Run { mut arguments, selection, values, grants, said, notes } = run;
     notes.iter().for_each(|note| console.note(note));
     settings::check(&arguments)?;
-    let config = ModelConfig::read(&arguments.model.model)?;
+    let config = read_config(&arguments.model.model)?;
     let (folder, resume_from) = place(&arguments, console)?;
     arguments.output.output_dir = Some(folder.clone());
     let acts_always = |plugin: &Plugin| plugin.kinds().iter().any(|kind| ALWAYS.contains(kind));
@@ -72,7 +73,15 @@ pub(crate) fn run(
     let loss = selection.of_kind(Kind::Loss).next().context("No loss takes part in this run")?;
     let loss = loss.loss(values_of(loss), &allowances.of(loss))?;
     let requirements = loss.requirements();
-    let settings = Settings::resolve(arguments, &config, requirements)?;
+    let mut settings = Settings::resolve(arguments, &config, requirements)?;
+    let tokenizer = Tokenizer::load(config.folder())?;
+    if settings.arguments.data.template.is_none() {
+        let needs_name =
+            settings.needs_named_template() || selection.of_kind(Kind::LossScale).next().is_some();
+        let default = DefaultTemplate::of(&config, &tokenizer, needs_name)?;
+        default.note().iter().for_each(|note| console.line(note));
+        settings.arguments.data.template = default.name();
+    }
     let callbacks = start_all(&selection, Kind::Callback, |plugin| {
         Ok(Box::new(plugin.callback(values_of(plugin), &allowances.of(plugin))?) as Box<dyn Callback>)
     })?;
@@ -291,7 +300,7 @@ fn models<'a>(
         model.attach_score_head(outputs as usize, adapter.adapters.as_deref(), settings.adapter.seed)?;
     }
     let other = |folder: Option<&Path>| {
-        let other = folder.map(|folder| load(&ModelConfig::read(folder)?)).transpose()?;
+        let other = folder.map(|folder| load(&read_config(folder)?)).transpose()?;
         anyhow::Ok(other.unzip())
     };
     let (reference, reference_name) = other(reference)?;

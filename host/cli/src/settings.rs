@@ -79,6 +79,12 @@ pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
 }
 
 impl Settings {
+    /// Whether something was asked for that the model's own chat template has no part in.
+    pub(crate) fn needs_named_template(&self) -> bool {
+        let data = &self.arguments.data;
+        data.agent_template.is_some() || data.response_prefix.is_some() || !self.loss_scale_rules.is_empty()
+    }
+
     /// Resolves arguments for a model and a loss.
     pub(crate) fn resolve(
         mut arguments: RunArguments,

@@ -217,7 +217,11 @@ impl Error {
             Self::FileMissing { .. } => "is the download complete?".into(),
             Self::UnsupportedArchitecture { asked, .. } if asked.is_empty() => "no model plugin was given".into(),
             Self::UnsupportedArchitecture { asked, .. } => {
-                format!("asked {}; `--plugin FILE` adds a model plugin", quoted(asked))
+                format!(
+                    "asked {}; `swift-host plugin new NAME --kind model` begins a plugin for it, as docs/new-model.md tells, and \
+                     `--plugin FILE` adds it",
+                    quoted(asked)
+                )
             }
             Self::Corrupt { .. } => "download or copy the file again".into(),
             Self::TensorMissing { .. } | Self::TensorUnexpected { .. } | Self::TensorShape { .. } => {

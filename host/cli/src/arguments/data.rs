@@ -28,7 +28,7 @@ pub(crate) struct DataArguments {
     /// Seed of everything that concerns data [default: the value of --seed]
     #[arg(long, value_name = "N")]
     pub(crate) data_seed: Option<u64>,
-    /// Chat template by name [default: the one in the model's folder]
+    /// Chat template by name [default: the one in the model's folder, or else the one that `swift-host models` shows]
     #[arg(long, value_name = "NAME")]
     pub(crate) template: Option<String>,
     /// Use a chat template; without one, texts are trained on as they are [default: unless the loss trains on every token]

@@ -28,6 +28,7 @@ pub(crate) use training::TrainingArguments;
 
 use crate::check::CheckArguments;
 use crate::deploy::DeployArguments;
+use crate::models::ModelsArguments;
 
 /// Fine-tunes and aligns large language models. What a loss is, how a model is wired, how rows become samples and what
 /// happens between steps is decided by plugins: WebAssembly components that see what they are handed and nothing else.
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Serve a model over HTTP, with OpenAI's interface
     Deploy(Box<DeployArguments>),
+    /// List published models, or show what is known of one
+    Models(ModelsArguments),
     /// Find, make, check and publish plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
