@@ -3,6 +3,7 @@
 mod attention;
 mod gemm;
 mod plugin;
+mod startup;
 mod train;
 
 use std::fs;
@@ -23,13 +24,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["languages"] => plugin::languages(),
         ["train"] => train::run(false),
         ["train", "--peer", "ms-swift"] => train::run(true),
+        ["startup"] => startup::run(),
         ["attention"] => attention::run(false),
         ["attention", "--peer", "torch"] => attention::run(true),
         ["gemm"] => gemm::run(false, None),
         ["gemm", "--peer", "torch"] => gemm::run(true, None),
         ["gemm", "--peer", "torch", "--threads", threads] => gemm::run(true, Some(threads.parse()?)),
         _ => bail!(
-            "usage: cargo xtask bench plugin | languages | train [--peer ms-swift] | attention [--peer torch] | \
+            "usage: cargo xtask bench plugin | languages | startup | train [--peer ms-swift] | attention [--peer torch] | \
              gemm [--peer torch [--threads N]]"
         ),
     }

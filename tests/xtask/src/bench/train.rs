@@ -164,7 +164,7 @@ fn measure(mut command: Command, output: &Path) -> Result<Figures> {
 }
 
 /// The largest resident set so far, in KiB, as the kernel counts it.
-fn peak(child: &Child) -> u64 {
+pub(super) fn peak(child: &Child) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or_default()
