@@ -29,6 +29,7 @@ mod source;
 mod template;
 mod tokenizer;
 mod truncate;
+mod vocabulary;
 
 pub use adapter::Adapter;
 pub use batch::{Arrangement, Column, PackedBatch, add_mismatches};
@@ -44,3 +45,4 @@ pub use template::{
 };
 pub use tokenizer::Tokenizer;
 pub use truncate::Truncation;
+pub use vocabulary::TokenText;

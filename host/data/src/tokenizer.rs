@@ -136,6 +136,10 @@ impl Tokenizer {
         Ok(encoding.get_offsets().iter().map(|(_, end)| *end).collect())
     }
 
+    pub(crate) fn tokens(&self) -> &tokenizers::Tokenizer {
+        &self.0.tokens
+    }
+
     pub(crate) fn special_tokens(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.special.iter().map(|(name, text)| (*name, text.as_str()))
     }

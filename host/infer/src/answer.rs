@@ -124,6 +124,13 @@ impl<B: Backend> Engine<B> {
         self.statistics.generated_tokens += 1;
         output.tokens.push(token);
 
+        let mut is_complete = false;
+        for processor in &mut sequence.processors {
+            is_complete |= processor
+                .accept(token)
+                .map_err(|message| Error::Processor { name: processor.name().to_owned(), message })?;
+        }
+
         let count = sequence.tokens.len() - sequence.prompt_length;
         let stop = if self.ends.contains(&token) && !request.stop.ignore_eos {
             Some(Stop::EndOfSequence)
@@ -138,6 +145,7 @@ impl<B: Backend> Engine<B> {
             output.text = text.text;
             stopped = stopped.or(text.stopped.map(|string| Finish::Stop(Stop::String(string))));
         }
+        stopped = stopped.or(is_complete.then_some(Finish::Stop(Stop::EndOfSequence)));
         let is_full = request.stop.max_tokens.is_some_and(|most| count >= most)
             || sequence.tokens.len() >= context_length;
         output.finish = stopped.or(is_full.then_some(Finish::Length));

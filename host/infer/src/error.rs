@@ -35,6 +35,9 @@ pub enum Error {
         /// What it says.
         message: String,
     },
+    /// What answers are to look like is not valid, or more than is allowed.
+    #[error("The grammar is refused: {0}")]
+    Grammar(String),
     /// No token is left to choose.
     #[error("No token is possible here")]
     NoToken,

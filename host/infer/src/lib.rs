@@ -6,7 +6,7 @@
 //! that are being read. When blocks run out, the youngest sequences give theirs back and are computed again later, with
 //! the same result.
 //!
-//! The engine knows token ids; with a tokeniser it also gives out text. A [`Worker`] runs it on a thread of its own.
+//! The engine knows token ids; with a tokeniser it also gives out text, and [`Grammars`] can force its form. A [`Worker`] runs it on a thread of its own.
 
 mod answer;
 mod backend;
@@ -14,6 +14,7 @@ mod blocks;
 mod engine;
 mod error;
 mod generation_config;
+mod grammar;
 mod output;
 mod request;
 mod sampling;
@@ -26,6 +27,7 @@ pub use backend::{Backend, ModelBackend, Pooling, Step};
 pub use engine::{Engine, EngineOptions, Statistics};
 pub use error::{Error, Result};
 pub use generation_config::GenerationConfig;
+pub use grammar::{Constraint, Grammar, GrammarLimits, Grammars};
 pub use output::{Finish, Output, RequestId, Stop, TokenLogprobs};
 pub use request::{MOST_CHOICES, MOST_LOGPROBS, Request, SamplingOptions, StopOptions};
 pub use sampling::LogitsProcessor;

@@ -21,6 +21,16 @@ pub trait LogitsProcessor: Send {
     /// If it can't; the request ends with what it says.
     fn process(&mut self, prompt: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String>;
 
+    /// Takes note of the token that was chosen, before the logits for the next one are computed. Gives whether the answer ends
+    /// with it.
+    ///
+    /// # Errors
+    /// If it can't go on; the request ends with what it says.
+    fn accept(&mut self, token: u32) -> Result<bool, String> {
+        let _ = token;
+        Ok(false)
+    }
+
     /// Another one in the same state, for an answer that goes its own way from here.
     fn fork(&self) -> Box<dyn LogitsProcessor>;
 }
