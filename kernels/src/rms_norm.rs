@@ -1,4 +1,4 @@
-//! Root mean square normalisation (Zhang and Sennrich 2019), `y = x / sqrt(mean(x^2) + epsilon) * weight`.
+//! Root mean square normalisation (Zhang and Sennrich 2019), `y = x / sqrt(mean(x^2) + epsilon) * (offset + weight)`.
 
 use rayon::prelude::*;
 
@@ -9,6 +9,17 @@ use crate::{Element, Float, KernelError, check};
 /// Rows that one task works on, and whose contributions to the gradient of the weight make one partial sum.
 const ROWS: usize = 64;
 
+/// What rows are normalised with besides their weight.
+#[derive(Clone, Copy, Debug)]
+pub struct RmsNorm {
+    /// Elements of a row.
+    pub width: usize,
+    /// Added to the mean of squares.
+    pub epsilon: f64,
+    /// Added to every weight, in the precision that is computed in; 0 for the norm of the paper.
+    pub offset: f64,
+}
+
 /// Writes `y` `[rows, width]` and, for the backward pass, `rstd` `[rows]` `= 1 / sqrt(mean(x^2) + epsilon)`, from `x`
 /// `[rows, width]` and `weight` `[width]`.
 ///
@@ -17,27 +28,27 @@ const ROWS: usize = 64;
 pub fn forward<T: Element>(
     x: &[T],
     weight: &[T],
-    width: usize,
-    epsilon: f64,
+    norm: &RmsNorm,
     y: &mut [T],
     rstd: &mut [T::Compute],
 ) -> Result<(), KernelError> {
     const OPERATION: &str = "rms_norm";
+    let width = norm.width;
     check::rule(OPERATION, "a width of at least 1", width > 0)?;
     check::length(OPERATION, "weight", weight, &[width])?;
     check::length(OPERATION, "x", x, &[rstd.len(), width])?;
     check::length(OPERATION, "y", y, &[rstd.len(), width])?;
-    let (count, epsilon) = (T::Compute::of(width as f64), T::Compute::of(epsilon));
+    let [count, epsilon, offset] = [width as f64, norm.epsilon, norm.offset].map(T::Compute::of);
     let tasks = x.par_chunks(ROWS * width).zip(y.par_chunks_mut(ROWS * width)).zip(rstd.par_chunks_mut(ROWS));
     tasks.for_each(|((x, y), rstd)| {
         for ((x, y), rstd) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(rstd) {
-            *rstd = normalise(x, weight, count, epsilon, y);
+            *rstd = normalise(x, weight, [count, epsilon, offset], y);
         }
     });
     Ok(())
 }
 
-/// Gradients for `dy` `[rows, width]`, with `r` the `rstd` of the forward pass:
+/// Gradients for `dy` `[rows, width]`, with `r` the `rstd` of the forward pass and `w = offset + weight`:
 /// `dx = r (w dy) - x r^3 mean(w dy x)` overwrites `dx` `[rows, width]`, and `sum over rows of dy x r` is added to
 /// `dweight` `[width]`. What is not asked for is not computed.
 ///
@@ -48,11 +59,12 @@ pub fn backward<T: Element>(
     x: &[T],
     weight: &[T],
     rstd: &[T::Compute],
-    width: usize,
+    norm: &RmsNorm,
     dx: Option<&mut [T]>,
     dweight: Option<&mut [T::Compute]>,
 ) -> Result<(), KernelError> {
     const OPERATION: &str = "rms_norm backward";
+    let width = norm.width;
     check::rule(OPERATION, "a width of at least 1", width > 0)?;
     check::length(OPERATION, "weight", weight, &[width])?;
     check::length(OPERATION, "x", x, &[rstd.len(), width])?;
@@ -61,12 +73,12 @@ pub fn backward<T: Element>(
     dweight.as_ref().map_or(Ok(()), |dweight| check::length(OPERATION, "dweight", dweight, &[width]))?;
     let rows = x.par_chunks(ROWS * width).zip(dy.par_chunks(ROWS * width)).zip(rstd.par_chunks(ROWS));
     if let Some(dx) = dx {
-        let count = T::Compute::of(width as f64);
+        let [count, offset] = [width as f64, norm.offset].map(T::Compute::of);
         rows.clone().zip(dx.par_chunks_mut(ROWS * width)).for_each(|(((x, dy), rstd), dx)| {
             let rows =
                 x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(rstd).zip(dx.chunks_exact_mut(width));
             for (((x, dy), &rstd), dx) in rows {
-                row_slope(dy, x, weight, rstd, count, dx);
+                row_slope(dy, x, weight, rstd, [count, offset], dx);
             }
         });
     }
@@ -88,34 +100,35 @@ pub fn backward<T: Element>(
 }
 
 vectorised! {
-    /// A row; returns its `rstd`.
+    /// A row, with its width, epsilon and offset; returns its `rstd`.
     fn normalise<T: Element>(
         x: &[T],
         weight: &[T],
-        count: T::Compute,
-        epsilon: T::Compute,
+        terms: [T::Compute; 3],
         y: &mut [T],
     ) -> T::Compute {
+        let [count, epsilon, offset] = terms;
         let rstd = T::Compute::ONE / (sum(x, |x| x * x) / count + epsilon).root();
         for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-            *y = T::store(x.load() * rstd * weight.load());
+            *y = T::store(x.load() * rstd * (offset + weight.load()));
         }
         rstd
     }
 
-    /// The gradient of a row.
+    /// The gradient of a row, with its width and offset.
     fn row_slope<T: Element>(
         dy: &[T],
         x: &[T],
         weight: &[T],
         rstd: T::Compute,
-        count: T::Compute,
+        terms: [T::Compute; 2],
         dx: &mut [T],
     ) {
-        let mean = sum_of_triples((x, dy, weight), |x, dy, weight| weight * dy * x) / count;
+        let [count, offset] = terms;
+        let mean = sum_of_triples((x, dy, weight), |x, dy, weight| (offset + weight) * dy * x) / count;
         let pull = mean * rstd * rstd * rstd;
         for (((dx, x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
-            *dx = T::store(weight.load() * dy.load() * rstd - x.load() * pull);
+            *dx = T::store((offset + weight.load()) * dy.load() * rstd - x.load() * pull);
         }
     }
 

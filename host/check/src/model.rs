@@ -134,6 +134,27 @@ impl NnContext for Context {
         fused::rms_norm(x, self.parameter(weight)?, epsilon)
     }
 
+    fn rms_norm_offset(
+        &self,
+        weight: u32,
+        offset: f64,
+        x: &Tensor,
+        epsilon: f64,
+    ) -> swift_tensor::Result<Tensor> {
+        fused::rms_norm_offset(x, self.parameter(weight)?, offset, epsilon)
+    }
+
+    fn layer_norm(
+        &self,
+        weight: Option<u32>,
+        bias: Option<u32>,
+        x: &Tensor,
+        epsilon: f64,
+    ) -> swift_tensor::Result<Tensor> {
+        let [weight, bias] = [weight, bias].map(|index| index.map(|index| self.parameter(index)).transpose());
+        fused::layer_norm(x, weight?, bias?, epsilon)
+    }
+
     fn rope(&self, table: u32, x: &Tensor) -> swift_tensor::Result<Tensor> {
         let none = || Error::invalid("rope", format!("there is no rotary table {table}"));
         fused::rope(x, self.tables.get(table as usize).ok_or_else(none)?)

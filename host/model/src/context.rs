@@ -60,6 +60,16 @@ impl NnContext for Context {
         fused::rms_norm(x, &self.parameter("rms_norm", weight)?, epsilon)
     }
 
+    fn rms_norm_offset(&self, weight: u32, offset: f64, x: &Tensor, epsilon: f64) -> Result<Tensor> {
+        fused::rms_norm_offset(x, &self.parameter("rms_norm_offset", weight)?, offset, epsilon)
+    }
+
+    fn layer_norm(&self, weight: Option<u32>, bias: Option<u32>, x: &Tensor, epsilon: f64) -> Result<Tensor> {
+        let [weight, bias] =
+            [weight, bias].map(|index| index.map(|index| self.parameter("layer_norm", index)).transpose());
+        fused::layer_norm(x, weight?.as_ref(), bias?.as_ref(), epsilon)
+    }
+
     fn rope(&self, table: u32, x: &Tensor) -> Result<Tensor> {
         let tables = &self.batch.rotary;
         let table = tables.get(table as usize).ok_or_else(|| {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use swift_tensor::fused::{CacheShape, Linear, PagedBatch, PagedCache, linear};
+use swift_tensor::fused::{CacheShape, PagedBatch, PagedCache};
 use swift_tensor::{Tensor, Value, no_grad};
 
 use crate::adapter::{Adapter, adapter_dtype};
@@ -95,10 +95,8 @@ impl Model {
     /// If there is no such row.
     pub fn logits(&self, hidden: &Tensor, rows: &[u32]) -> Result<Vec<f32>> {
         no_grad(|| {
-            let (weight, bias) = self.network().head()?;
             let rows = Tensor::constant(Value::from_slice(rows, rows.len(), self.device())?);
-            let hidden = hidden.index_select(0, &rows)?;
-            let logits = linear(&hidden, &Linear { weight, bias, adapter: None })?;
+            let logits = self.network().logits(&hidden.index_select(0, &rows)?)?;
             Ok(logits.cast(swift_tensor::DType::F32)?.value().flatten_all()?.to_vec1()?)
         })
     }

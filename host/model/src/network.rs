@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use swift_runtime::{Architecture, Role};
+use swift_tensor::fused::{Linear, linear};
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use crate::adapter::Adapter;
@@ -63,6 +64,19 @@ impl Network {
         let head = &self.architecture.head;
         let bias = head.bias.map(|bias| self.parameter("linear", bias, None)).transpose()?;
         Ok((self.parameter("linear", head.weight, None)?, bias))
+    }
+
+    /// Logits `[rows, vocab]` of hidden states `[rows, hidden_size]`.
+    ///
+    /// # Errors
+    /// As [`Self::head`], and if the hidden states have another width.
+    pub(crate) fn logits(&self, hidden: &Tensor) -> swift_tensor::Result<Tensor> {
+        let (weight, bias) = self.head()?;
+        let logits = linear(hidden, &Linear { weight, bias, adapter: None })?;
+        match self.architecture.head.soft_cap {
+            Some(cap) => logits.scale(cap.recip())?.tanh()?.scale(cap),
+            None => Ok(logits),
+        }
     }
 
     /// Whether `stage` uses a parameter that is trained.
@@ -128,6 +142,9 @@ pub(crate) fn validate(architecture: &Architecture) -> Result<()> {
     }
     if head.bias.is_some_and(|bias| shape(bias) != Some(&[architecture.vocab_size])) {
         return wrong("the head's bias is no parameter of the shape [vocab]".into());
+    }
+    if let Some(cap) = head.soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
+        return wrong(format!("the soft cap of its head is {cap}, not above 0"));
     }
     Ok(())
 }

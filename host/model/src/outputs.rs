@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use swift_runtime::{OutputsView, no_score_head};
-use swift_tensor::fused::{Linear, TokenStatistics, linear, token_statistics};
+use swift_tensor::fused::{TokenStatistics, token_statistics};
 use swift_tensor::{Device, Tensor, Value};
 
 use crate::network::Network;
@@ -92,9 +92,11 @@ impl Outputs {
         let tokens = self.labels.len() as u64;
         let mut predictions = vec![-1; self.labels.len()];
         let (weight, bias) = self.network.head()?;
+        // `cap tanh(z / cap) / T` is the cap `cap / T` on `z / T`.
+        let soft_cap = self.network.architecture.head.soft_cap.map(|cap| cap / self.temperature);
         let (hidden, bias) = self.cooled(&self.hidden, bias)?;
         let rows = hidden.index_select(0, &list(positions.clone())?)?;
-        let packed = token_statistics(&rows, &weight, bias.as_ref(), &list(labels)?)?;
+        let packed = token_statistics(&rows, &weight, bias.as_ref(), soft_cap, &list(labels)?)?;
         let predicted = packed.predictions.value().to_vec1::<i64>()?;
         for (position, token) in positions.iter().zip(predicted) {
             if let Some(place) = predictions.get_mut(*position as usize) {
@@ -149,10 +151,9 @@ impl OutputsView for Outputs {
         if let Some(logits) = &*cached {
             return Ok(logits.clone());
         }
-        let (weight, bias) = self.network.head()?;
-        let (hidden, bias) = self.cooled(&self.hidden, bias)?;
-        let logits = linear(&hidden, &Linear { weight, bias, adapter: None })?;
-        Ok(cached.insert(logits).clone())
+        let logits = self.network.logits(&self.hidden)?;
+        let cooled = if self.temperature == 1.0 { logits } else { logits.scale(1.0 / self.temperature)? };
+        Ok(cached.insert(cooled).clone())
     }
 
     fn vocab_size(&self) -> swift_tensor::Result<u64> {

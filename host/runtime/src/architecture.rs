@@ -42,12 +42,14 @@ pub struct RotaryTable {
 }
 
 /// The output projection, which the host applies itself so that logits need never exist as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Head {
     /// Index of the weight `[vocab, hidden_size]`; the embedding's if they are tied.
     pub weight: u32,
     /// Index of a bias `[vocab]`.
     pub bias: Option<u32>,
+    /// Each logit becomes `cap * tanh(logit / cap)`; above 0.
+    pub soft_cap: Option<f64>,
 }
 
 /// A whole model.
@@ -120,7 +122,7 @@ mod tests {
             parameters: vec![parameter("embed", Role::Embedding, 0), parameter("layer", Role::Column, 1)],
             ignored: vec![],
             rotary_tables: vec![],
-            head: Head { weight: 0, bias: None },
+            head: Head { weight: 0, bias: None, soft_cap: None },
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 2,

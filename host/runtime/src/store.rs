@@ -41,6 +41,12 @@ pub struct Usage {
     pub left_handles: usize,
 }
 
+/// What a model definition declared in `load` besides its architecture.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Declared {
+    pub(crate) head_soft_cap: Option<f64>,
+}
+
 /// What a call wrote to the log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Logged {
@@ -76,6 +82,8 @@ pub(crate) struct State {
     pub(crate) draws: u64,
     /// What went to the log in this call.
     pub(crate) logged: Logged,
+    /// What the model declared in this call.
+    pub(crate) declared: Declared,
     /// What the plugin said in its panic hook.
     pub(crate) panic: Option<String>,
     /// In this call, an operation found a value that is not finite while the host was looking for one.
@@ -110,6 +118,7 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Result<
         usage: Usage::default(),
         draws: 0,
         logged: Logged::default(),
+        declared: Declared::default(),
         panic: None,
         non_finite: None,
         crashed: false,
@@ -139,6 +148,7 @@ pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Vie
     state.usage = Usage::default();
     state.draws = 0;
     state.logged = Logged::default();
+    state.declared = Declared::default();
     state.panic = None;
     state.non_finite = None;
 }

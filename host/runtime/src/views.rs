@@ -93,6 +93,11 @@ pub trait RunView: Send + Sync {
     fn parameter(&self, name: &str) -> Option<Tensor>;
 }
 
+/// What a context says that has only what models of the first contract need.
+fn lacks(op: &'static str) -> Error {
+    Error::Unsupported { op, what: "a context that does not implement it".into() }
+}
+
 /// The batch that a stage of a model is computed for, and the operations on the model's parameters, which are named by
 /// their index in the [`Architecture`](crate::Architecture).
 ///
@@ -107,6 +112,20 @@ pub trait NnContext: Send + Sync {
     fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> Result<Tensor>;
     /// `x / sqrt(mean(x^2) + epsilon) * w` over the last dimension.
     fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> Result<Tensor>;
+    /// `x / sqrt(mean(x^2) + epsilon) * (offset + w)` over the last dimension.
+    fn rms_norm_offset(&self, _weight: u32, _offset: f64, _x: &Tensor, _epsilon: f64) -> Result<Tensor> {
+        Err(lacks("rms_norm_offset"))
+    }
+    /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * w + b` over the last dimension.
+    fn layer_norm(
+        &self,
+        _weight: Option<u32>,
+        _bias: Option<u32>,
+        _x: &Tensor,
+        _epsilon: f64,
+    ) -> Result<Tensor> {
+        Err(lacks("layer_norm"))
+    }
     /// Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.
     fn rope(&self, table: u32, x: &Tensor) -> Result<Tensor>;
     /// Causal attention inside each sequence: `q` `[tokens, heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`.

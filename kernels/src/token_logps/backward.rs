@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::TokenLogpsInputs;
-use super::tiles::{TOKENS, logits, rows, tiles};
+use super::tiles::{TOKENS, cap_slopes, logits, rows, scale_by, tiles};
 use crate::element::store_into;
 use crate::matrix::Workers;
 use crate::stored::{Stored, multiply_stored, rounded};
@@ -24,7 +24,7 @@ pub struct TokenLogpsGradients<'a, T: Element> {
 }
 
 /// Gradients for `dlogp` `[tokens]`, with the `log_sum_exp` `[tokens]` of the forward pass:
-/// `dlogits = dlogp (onehot(label) - exp(logits - log_sum_exp))`, `dhidden = dlogits weight`,
+/// `dlogits = dlogp (onehot(label) - exp(logits - log_sum_exp))` (times the derivative of the cap), `dhidden = dlogits weight`,
 /// `dweight += dlogits^T hidden`, `dbias += sum over tokens of dlogits`.
 ///
 /// # Errors
@@ -50,7 +50,8 @@ pub fn backward<T: Element>(
     }
     let mut dhiddens = dhidden.map(|dhidden| dhidden.chunks_mut(TOKENS * width));
     let chunks = dlogp.chunks(TOKENS).zip(log_sum_exp.chunks(TOKENS)).zip(inputs.labels.chunks(TOKENS));
-    let (mut tile, mut buffer) = (Vec::new(), Vec::new());
+    let (mut tile, mut buffer, mut slopes) = (Vec::new(), Vec::new(), Vec::new());
+    let cap = inputs.soft_cap.map(T::Compute::of);
     for (first, ((dlogp, log_sum_exp), labels)) in (0..).step_by(TOKENS).zip(chunks) {
         let count = labels.len();
         let hidden = rows(inputs.hidden, &(first..first + count), width);
@@ -63,7 +64,10 @@ pub fn backward<T: Element>(
         for entries in tiles(inputs) {
             let weight = rows(inputs.weight, &entries, width);
             tile.resize(count * entries.len(), T::Compute::ZERO);
-            logits(hidden, weight, inputs.bias, &entries, &mut tile)?;
+            logits(hidden, weight, inputs, &entries, &mut tile)?;
+            if let Some(cap) = cap {
+                cap_slopes(&tile, cap, &mut slopes);
+            }
             let rows = tile.par_chunks_exact_mut(entries.len()).zip(dlogp).zip(log_sum_exp).zip(labels);
             rows.for_each(|(((logits, &dlogp), &log_sum_exp), &label)| {
                 pull(logits, dlogp, log_sum_exp);
@@ -73,6 +77,9 @@ pub fn backward<T: Element>(
                     *logit += dlogp;
                 }
             });
+            if cap.is_some() {
+                scale_by(&mut tile, &slopes);
+            }
             if let Some(sums) = &mut sums {
                 let dlogits = rounded(&tile, &mut buffer, Workers::Pool);
                 let dlogits = Stored::new(dlogits, count, entries.len());

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::TokenLogpsInputs;
 use super::softmax::Running;
-use super::tiles::{TOKENS, logits, rows, shrink, tiles};
+use super::tiles::{TOKENS, cap_slope, cap_slopes, logits, rows, scale_by, shrink, tiles};
 use crate::matrix::Workers;
 use crate::stored::{Stored, multiply_stored, rounded};
 use crate::{Element, Float, KernelError, check};
@@ -26,7 +26,7 @@ pub struct TokenStatistics<'a, C> {
 
 /// Writes the statistics of the logits and, if asked for, `direction` `[tokens, hidden]`
 /// `= weight[label] - sum over v of softmax(logits)[v] weight[v]`, the gradient of `logp` with respect to `hidden`: where
-/// the weight is frozen, `dhidden = dlogp * direction` needs no logits again. It takes one more matrix product of the
+/// the weight is frozen (each `weight[v]` times the derivative of the cap at the logit of `v`), `dhidden = dlogp * direction` needs no logits again. It takes one more matrix product of the
 /// size of the logits'.
 ///
 /// # Errors
@@ -86,11 +86,15 @@ fn chunk<T: Element>(
     let mut states = vec![Running::NEW; count];
     let mut shrinks = vec![T::Compute::ONE; count];
     let mut means = direction.as_ref().map(|_| vec![T::Compute::ZERO; count * width]);
-    let (mut tile, mut buffer) = (Vec::new(), Vec::new());
+    let (mut tile, mut buffer, mut slopes) = (Vec::new(), Vec::new(), Vec::new());
+    let cap = inputs.soft_cap.map(T::Compute::of);
     for entries in tiles(inputs) {
         let weight = rows(inputs.weight, &entries, width);
         tile.resize(count * entries.len(), T::Compute::ZERO);
-        logits(hidden, weight, inputs.bias, &entries, &mut tile)?;
+        logits(hidden, weight, inputs, &entries, &mut tile)?;
+        if let (Some(cap), Some(_)) = (cap, &means) {
+            cap_slopes(&tile, cap, &mut slopes);
+        }
         let rows = tile.par_chunks_exact_mut(entries.len()).zip(&mut states).zip(&mut shrinks).zip(labels);
         rows.for_each(|(((logits, state), shrink), &label)| {
             *shrink = state.take(logits, entries.start, label)
@@ -98,6 +102,9 @@ fn chunk<T: Element>(
         if let Some(means) = &mut means {
             let means_of_tokens = means.par_chunks_exact_mut(width).zip(&shrinks);
             means_of_tokens.for_each(|(mean, &factor)| shrink(mean, factor));
+            if cap.is_some() {
+                scale_by(&mut tile, &slopes);
+            }
             let weights = Stored::new(rounded(&tile, &mut buffer, Workers::Pool), count, entries.len());
             multiply_stored(weights, weight, means, true, Workers::Pool)?;
         }
@@ -108,8 +115,9 @@ fn chunk<T: Element>(
         rows.for_each(|(((direction, means), &label), state)| {
             let weight = inputs.weight.iter().skip(label as usize * width);
             let total = T::Compute::of(state.weight);
+            let slope = cap.map_or(T::Compute::ONE, |cap| cap_slope(T::Compute::of(state.label), cap));
             for ((direction, &mean), weight) in direction.iter_mut().zip(means).zip(weight) {
-                *direction = T::store(weight.load() - mean / total);
+                *direction = T::store(slope * weight.load() - mean / total);
             }
         });
     }

@@ -32,25 +32,58 @@ pub(super) fn rows<'a, T: Element>(x: &'a [T], range: &Range<usize>, width: usiz
     Stored::part(x, range.start * width..range.end * width, range.len(), width)
 }
 
-/// Writes `logits` `[tokens, entries]` `= hidden weight^T + bias` for a chunk of tokens and a tile of the vocabulary.
+/// Writes `logits` `[tokens, entries]` `= cap(hidden weight^T + bias)` for a chunk of tokens and a tile of the vocabulary.
 pub(super) fn logits<T: Element>(
     hidden: Stored<'_, T>,
     weight: Stored<'_, T>,
-    bias: Option<&[T]>,
+    inputs: &TokenLogpsInputs<'_, T>,
     entries: &Range<usize>,
     logits: &mut [T::Compute],
 ) -> Result<(), KernelError> {
     multiply_stored(hidden, weight.transposed(), logits, false, Workers::Pool)?;
-    if let Some(bias) = bias.and_then(|bias| bias.get(entries.clone())) {
+    if let Some(bias) = inputs.bias.and_then(|bias| bias.get(entries.clone())) {
         logits.par_chunks_exact_mut(entries.len()).for_each(|logits| add_bias(logits, bias));
     }
+    if let Some(cap) = inputs.soft_cap.map(T::Compute::of) {
+        logits.par_chunks_exact_mut(entries.len()).for_each(|logits| apply_cap(logits, cap));
+    }
     Ok(())
+}
+
+/// The derivative of the cap at each of the capped logits: `1 - (logit / cap)^2`.
+pub(super) fn cap_slopes<C: Float>(logits: &[C], cap: C, slopes: &mut Vec<C>) {
+    slopes.resize(logits.len(), C::ZERO);
+    let rows = slopes.par_chunks_mut(ENTRIES).zip(logits.par_chunks(ENTRIES));
+    rows.for_each(|(slopes, logits)| write_slopes(logits, cap, slopes));
+}
+
+/// The derivative of the cap where the capped logit is `logit`.
+#[inline(always)]
+pub(super) fn cap_slope<C: Float>(logit: C, cap: C) -> C {
+    C::ONE - logit / cap * (logit / cap)
 }
 
 vectorised! {
     fn add_bias<T: Element>(logits: &mut [T::Compute], bias: &[T]) {
         for (logit, bias) in logits.iter_mut().zip(bias) {
             *logit += bias.load();
+        }
+    }
+
+    fn apply_cap<C: Float>(logits: &mut [C], cap: C) {
+        logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).hyperbolic_tangent());
+    }
+
+    fn write_slopes<C: Float>(logits: &[C], cap: C, slopes: &mut [C]) {
+        for (slope, &logit) in slopes.iter_mut().zip(logits) {
+            *slope = cap_slope(logit, cap);
+        }
+    }
+
+    /// `x *= y`.
+    pub(super) fn scale_by<C: Float>(x: &mut [C], y: &[C]) {
+        for (x, &y) in x.iter_mut().zip(y) {
+            *x *= y;
         }
     }
 

@@ -65,8 +65,14 @@ fn statistics<T: Element>() {
     let labels: Vec<i64> = (0..tokens as i64).collect();
     let dlogp = narrow::<T::Compute>(&numbers(3, tokens));
     let both = || {
-        let inputs =
-            TokenLogpsInputs { hidden: &hidden, weight: &weight, bias: None, labels: &labels, width };
+        let inputs = TokenLogpsInputs {
+            hidden: &hidden,
+            weight: &weight,
+            bias: None,
+            labels: &labels,
+            width,
+            soft_cap: Some(2.0),
+        };
         let results = || zeros::<T::Compute>(tokens);
         let (mut logps, mut entropies, mut mean_logits, mut log_sum_exp) =
             (results(), results(), results(), results());
@@ -100,11 +106,12 @@ fn token_statistics_do_not_depend_on_the_number_of_threads() {
 fn norms_do_not_depend_on_the_number_of_threads() {
     let (x, weight, dy) =
         (narrow::<f32>(&numbers(1, 1000 * 33)), narrow(&numbers(2, 33)), narrow(&numbers(3, 1000 * 33)));
+    let norm = rms_norm::RmsNorm { width: 33, epsilon: 1e-6, offset: 0.0 };
     let both = || {
         let (mut y, mut rstd) = (zeros::<f32>(x.len()), zeros::<f32>(1000));
-        rms_norm::forward(&x, &weight, 33, 1e-6, &mut y, &mut rstd).unwrap();
+        rms_norm::forward(&x, &weight, &norm, &mut y, &mut rstd).unwrap();
         let (mut dx, mut dweight) = (zeros::<f32>(x.len()), zeros::<f32>(33));
-        rms_norm::backward(&dy, &x, &weight, &rstd, 33, Some(&mut dx), Some(&mut dweight)).unwrap();
+        rms_norm::backward(&dy, &x, &weight, &rstd, &norm, Some(&mut dx), Some(&mut dweight)).unwrap();
         [&y, &rstd, &dx, &dweight].map(|x| widen(x)).to_vec()
     };
     assert_same_bits(both, "rms_norm");

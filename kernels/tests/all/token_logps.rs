@@ -23,7 +23,11 @@ struct Problem {
     bias: Option<Vec<f64>>,
     labels: Vec<i64>,
     dlogp: Vec<f64>,
+    soft_cap: Option<f64>,
 }
+
+/// Without a cap, and with one that bends most logits.
+const CAPS: [Option<f64>; 2] = [None, Some(1.5)];
 
 /// Log-probabilities, entropies, mean logits and log-sum-exps.
 struct Statistics {
@@ -49,7 +53,12 @@ impl Problem {
             bias: bias.then(|| round(numbers(3, vocab))),
             labels: (0..tokens).map(|i| ((i * 7919 + 11) % vocab) as i64).collect(),
             dlogp: numbers(4, tokens),
+            soft_cap: None,
         }
+    }
+
+    fn capped(self, soft_cap: Option<f64>) -> Self {
+        Self { soft_cap, ..self }
     }
 
     fn naive(&self, hidden: &[f64], weight: &[f64], bias: Option<&[f64]>) -> Statistics {
@@ -59,6 +68,9 @@ impl Problem {
             let mut logits: Vec<f64> = weight.chunks(self.width).map(|weight| dot(hidden, weight)).collect();
             if let Some(bias) = bias {
                 logits.iter_mut().zip(bias).for_each(|(logit, bias)| *logit += bias);
+            }
+            if let Some(cap) = self.soft_cap {
+                logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
             }
             let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let lse = highest + logits.iter().map(|logit| (logit - highest).exp()).sum::<f64>().ln();
@@ -92,6 +104,7 @@ impl Problem {
             bias: bias.as_deref(),
             labels: &self.labels,
             width: self.width,
+            soft_cap: self.soft_cap,
         };
         token_logps::forward(&inputs, statistics, Some(&mut direction)).unwrap();
         let statistics = Statistics {
@@ -114,6 +127,7 @@ impl Problem {
             bias: bias.as_deref(),
             labels: &self.labels,
             width: self.width,
+            soft_cap: self.soft_cap,
         };
         let (mut dhidden, mut dweight) = (zeros::<T>(hidden.len()), zeros::<T::Compute>(weight.len()));
         let mut dbias = zeros::<T::Compute>(weight.len() / self.width);
@@ -129,8 +143,8 @@ impl Problem {
 
 fn follows_the_formula<T: Element>(tolerance: f64) {
     for case in &CASES {
-        for magnitude in [1.0, 10.0] {
-            let problem = Problem::new::<T>(case, magnitude);
+        for (magnitude, cap) in [(1.0, None), (10.0, None), (1.0, Some(1.5)), (10.0, Some(4.0))] {
+            let problem = Problem::new::<T>(case, magnitude).capped(cap);
             let got = problem.forward::<T>().statistics;
             let want = problem.naive(&problem.hidden, &problem.weight, problem.bias.as_deref());
             assert_close(&got.logps, &want.logps, tolerance, &format!("logps of {case:?}"));
@@ -160,8 +174,8 @@ fn statistics_follow_the_formulas_in_every_type() {
 
 #[test]
 fn gradients_are_central_differences_and_the_direction_gives_that_of_the_hidden_states() {
-    for case in &CASES {
-        let problem = Problem::new::<f64>(case, 1.0);
+    for (case, cap) in CASES.iter().flat_map(|case| CAPS.map(|cap| (case, cap))) {
+        let problem = Problem::new::<f64>(case, 1.0).capped(cap);
         let [dhidden, dweight, dbias] = problem.gradients::<f64>();
         let Problem { hidden, weight, bias, dlogp, .. } = &problem;
         let loss = |h: &[f64], w: &[f64], b: Option<&[f64]>| dot(&problem.naive(h, w, b).logps, dlogp);
@@ -186,8 +200,8 @@ fn gradients_are_central_differences_and_the_direction_gives_that_of_the_hidden_
 }
 
 fn gradients_agree_with_f64<T: Element>(tolerance: f64) {
-    for case in &CASES {
-        let problem = Problem::new::<T>(case, 2.0);
+    for (case, cap) in CASES.iter().flat_map(|case| CAPS.map(|cap| (case, cap))) {
+        let problem = Problem::new::<T>(case, 2.0).capped(cap);
         for (got, want) in problem.gradients::<T>().iter().zip(&problem.gradients::<f64>()) {
             assert_close(got, want, tolerance, &format!("{case:?}"));
         }
@@ -217,6 +231,7 @@ fn predictions_are_the_first_of_the_greatest_logits_across_tiles() {
             bias: None,
             labels: vec![3],
             dlogp: vec![1.0],
+            soft_cap: None,
         };
         assert_eq!(problem.forward::<f32>().predictions, [want]);
     }
@@ -232,6 +247,7 @@ fn extreme_and_forbidden_logits_give_finite_statistics() {
             bias: Some(bias),
             labels: vec![2],
             dlogp: vec![1.0],
+            soft_cap: None,
         };
         let got = problem.forward::<f32>().statistics;
         assert!(got.logps[0].is_finite() && got.entropies[0].is_finite() && got.log_sum_exp[0].is_finite());
@@ -243,8 +259,14 @@ fn extreme_and_forbidden_logits_give_finite_statistics() {
 fn labels_outside_the_vocabulary_are_refused() {
     for label in [3, -100] {
         let labels = [label];
-        let inputs =
-            TokenLogpsInputs { hidden: &[0f32], weight: &[0.0; 3], bias: None, labels: &labels, width: 1 };
+        let inputs = TokenLogpsInputs {
+            hidden: &[0f32],
+            weight: &[0.0; 3],
+            bias: None,
+            labels: &labels,
+            width: 1,
+            soft_cap: None,
+        };
         let gradients = TokenLogpsGradients { dhidden: None, dweight: None, dbias: None };
         let error = token_logps::backward(&[1.0], &inputs, &[0.0], gradients).unwrap_err();
         assert_eq!(

@@ -24,6 +24,12 @@ pub trait Model: Parameters {
     /// What the configuration lacks, or asks for and the plugin does not implement.
     fn load(&self, config: &str) -> Result<(Architecture, Self::Network)>;
 
+    /// Declares that the host, wherever it applies the head, makes `cap * tanh(logit / cap)` of each logit. Asked once, after
+    /// [`load`](Self::load).
+    fn head_soft_cap(&self, _network: &Self::Network) -> Option<f64> {
+        None
+    }
+
     /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
     ///
     /// # Errors
@@ -107,6 +113,19 @@ impl Context<'_> {
     #[track_caller]
     pub fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> Tensor {
         Tensor::apply(Location::caller(), || Ok(self.0.rms_norm(weight, x.handle()?, epsilon)))
+    }
+
+    /// `x / sqrt(mean(x^2) + epsilon) * (offset + w)` over the last dimension; the sum is not rounded.
+    #[track_caller]
+    pub fn rms_norm_offset(&self, weight: u32, offset: f64, x: &Tensor, epsilon: f64) -> Tensor {
+        Tensor::apply(Location::caller(), || Ok(self.0.rms_norm_offset(weight, offset, x.handle()?, epsilon)))
+    }
+
+    /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * w + b` over the last dimension; without a weight it is 1, without a bias
+    /// 0.
+    #[track_caller]
+    pub fn layer_norm(&self, weight: Option<u32>, bias: Option<u32>, x: &Tensor, epsilon: f64) -> Tensor {
+        Tensor::apply(Location::caller(), || Ok(self.0.layer_norm(weight, bias, x.handle()?, epsilon)))
     }
 
     /// Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.

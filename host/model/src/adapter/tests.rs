@@ -33,7 +33,7 @@ fn architecture(weights: &BTreeMap<String, Value>) -> Architecture {
         parameters: parameters.collect(),
         ignored: Vec::new(),
         rotary_tables: Vec::new(),
-        head: Head { weight: 0, bias: None },
+        head: Head { weight: 0, bias: None, soft_cap: None },
         cache_layers: 0,
         kv_heads: 0,
         head_dim: 0,

@@ -118,7 +118,7 @@ impl Definition for NativeLlama {
                 scale: 1.0,
                 interleaved: false,
             }],
-            head: Head { weight: head, bias: None },
+            head: Head { weight: head, bias: None, soft_cap: None },
             cache_layers: self.layers.len() as u32,
             kv_heads: self.kv_heads as u32,
             head_dim: self.head_dim as u32,

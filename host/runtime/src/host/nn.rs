@@ -6,7 +6,7 @@ use swift_tensor::Tensor;
 use swift_tensor::fused;
 use wasmtime::component::Resource;
 
-use super::{Result, view};
+use super::{Failure, Result, view};
 use crate::bindings::nn::{AttentionOptions, Context, Host, HostContext};
 use crate::bindings::tensor::Tensor as Handle;
 use crate::scope::Scope;
@@ -16,7 +16,18 @@ use crate::views::NnContext;
 /// The handle to the context of a call.
 pub(crate) const CONTEXT: u32 = 0;
 
-impl Host for State {}
+impl Host for State {
+    fn head_soft_cap(&mut self, cap: f64) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`head-soft-cap` can only be called in `load`".into()));
+        }
+        if !(cap > 0.0 && cap.is_finite()) {
+            return Err(Failure::InvalidArgument(format!("the soft cap of the head is {cap}, not above 0")));
+        }
+        self.declared.head_soft_cap = Some(cap);
+        Ok(())
+    }
+}
 
 impl State {
     fn context(&self) -> wasmtime::Result<Arc<dyn NnContext>> {
@@ -64,6 +75,32 @@ impl HostContext for State {
     ) -> Result<Resource<Handle>> {
         self.of_context("context.rms_norm", &[&x], |context, scope| {
             Ok(context.rms_norm(weight, scope.get(&x)?, epsilon)?)
+        })
+    }
+
+    fn rms_norm_offset(
+        &mut self,
+        _: Resource<Context>,
+        weight: u32,
+        offset: f64,
+        x: Resource<Handle>,
+        epsilon: f64,
+    ) -> Result<Resource<Handle>> {
+        self.of_context("context.rms_norm_offset", &[&x], |context, scope| {
+            Ok(context.rms_norm_offset(weight, offset, scope.get(&x)?, epsilon)?)
+        })
+    }
+
+    fn layer_norm(
+        &mut self,
+        _: Resource<Context>,
+        weight: Option<u32>,
+        bias: Option<u32>,
+        x: Resource<Handle>,
+        epsilon: f64,
+    ) -> Result<Resource<Handle>> {
+        self.of_context("context.layer_norm", &[&x], |context, scope| {
+            Ok(context.layer_norm(weight, bias, scope.get(&x)?, epsilon)?)
         })
     }
 

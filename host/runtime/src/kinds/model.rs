@@ -56,8 +56,9 @@ impl ModelPlugin {
             "load",
             Views::default(),
             |model, store| model.call_load(store, config_json),
-            |architecture, _| {
-                let architecture = Architecture::from(architecture?);
+            |architecture, state| {
+                let mut architecture = Architecture::from(architecture?);
+                architecture.head.soft_cap = state.declared.head_soft_cap;
                 match architecture.mistake() {
                     Some(mistake) => Err(Rejection::Wrong(mistake)),
                     None => Ok(architecture),
@@ -122,7 +123,7 @@ impl From<contract::Architecture> for Architecture {
             parameters: given.parameters.into_iter().map(Parameter::from).collect(),
             ignored: given.ignored,
             rotary_tables: rotary_tables.collect(),
-            head: Head { weight: given.head.weight, bias: given.head.bias },
+            head: Head { weight: given.head.weight, bias: given.head.bias, soft_cap: None },
             cache_layers: given.cache_layers,
             kv_heads: given.kv_heads,
             head_dim: given.head_dim,

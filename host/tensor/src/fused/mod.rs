@@ -2,6 +2,7 @@
 
 mod attention;
 mod embedding;
+mod layer_norm;
 mod linear;
 mod paged_attention;
 mod rms_norm;
@@ -11,9 +12,10 @@ mod token_statistics;
 
 pub use attention::{AttentionOptions, attention};
 pub use embedding::embedding;
+pub use layer_norm::layer_norm;
 pub use linear::{Dropout, Linear, LowRank, dropout, linear};
 pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
-pub use rms_norm::rms_norm;
+pub use rms_norm::{rms_norm, rms_norm_offset};
 pub use rope::{RotaryTable, rope};
 pub use swiglu::swiglu;
 pub use token_statistics::{TokenStatistics, token_statistics};

@@ -17,7 +17,8 @@ pub struct TokenStatistics {
     pub mean_logits: Tensor,
 }
 
-/// `log_softmax(hidden weight^T + bias)` at each label, and statistics of the same distribution. `hidden` `[tokens, width]`,
+/// `log_softmax(logits)` at each label with `logits = hidden weight^T + bias`, each then `cap * tanh(logit / cap)` if there is a
+/// `soft_cap`, and statistics of the same distribution. `hidden` `[tokens, width]`,
 /// `weight` `[vocab, width]`, `labels` `[tokens]` `int64`, each below `vocab`.
 ///
 /// The logits are formed a tile at a time. With a frozen projection the gradient of the hidden states is
@@ -26,11 +27,12 @@ pub struct TokenStatistics {
 /// log-sum-exp.
 ///
 /// # Errors
-/// If shapes don't fit or a label is outside of the vocabulary.
+/// If shapes don't fit, the cap is not above 0, or a label is outside of the vocabulary.
 pub fn token_statistics(
     hidden: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
+    soft_cap: Option<f64>,
     labels: &Tensor,
 ) -> Result<TokenStatistics> {
     const OP: &str = "token_statistics";
@@ -59,7 +61,7 @@ pub fn token_statistics(
             (per_token(), per_token(), per_token(), per_token());
         let mut predictions = vec![0i64; tokens];
         let mut direction = with_direction.then(|| zeros::<T>(tokens * width));
-        with_inputs::<T, _>(&hidden_value, &weight_value, bias_value.as_ref(), &labels, |inputs| {
+        with_inputs::<T, _>(&hidden_value, &weight_value, bias_value.as_ref(), (&labels, soft_cap), |inputs| {
             let statistics = kernel::TokenStatistics {
                 logps: &mut logps,
                 predictions: &mut predictions,
@@ -85,7 +87,7 @@ pub fn token_statistics(
                 let mut dhidden = want_hidden.then(|| zeros::<T>(tokens * width));
                 let mut dweight = want_weight.then(|| zeros::<Compute>(vocab * width));
                 let mut dbias = want_bias.then(|| zeros::<Compute>(vocab));
-                with_inputs::<T, _>(&hidden_value, &weight_value, bias_value.as_ref(), &labels, |inputs| {
+                with_inputs::<T, _>(&hidden_value, &weight_value, bias_value.as_ref(), (&labels, soft_cap), |inputs| {
                     let gradients = kernel::TokenLogpsGradients {
                         dhidden: dhidden.as_deref_mut(),
                         dweight: dweight.as_deref_mut(),
@@ -113,16 +115,16 @@ fn with_inputs<T: crate::storage::Real, R>(
     hidden: &candle_core::Tensor,
     weight: &candle_core::Tensor,
     bias: Option<&candle_core::Tensor>,
-    labels: &[i64],
+    (labels, soft_cap): (&[i64], Option<f64>),
     f: impl FnOnce(&kernel::TokenLogpsInputs<'_, T>) -> Result<R>,
 ) -> Result<R> {
     let width = hidden.dim(1)?;
     read::<T, _>(hidden, |hidden| {
         read::<T, _>(weight, |weight| match bias {
             Some(bias) => read::<T, _>(bias, |bias| {
-                f(&kernel::TokenLogpsInputs { hidden, weight, bias: Some(bias), labels, width })
+                f(&kernel::TokenLogpsInputs { hidden, weight, bias: Some(bias), labels, width, soft_cap })
             }),
-            None => f(&kernel::TokenLogpsInputs { hidden, weight, bias: None, labels, width }),
+            None => f(&kernel::TokenLogpsInputs { hidden, weight, bias: None, labels, width, soft_cap }),
         })
     })
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, Linear, LowRank, RotaryTable, attention, dropout, embedding, linear, rms_norm,
-    rope, swiglu, token_statistics,
+    AttentionOptions, Dropout, Linear, LowRank, RotaryTable, attention, dropout, embedding, layer_norm,
+    linear, rms_norm, rms_norm_offset, rope, swiglu, token_statistics,
 };
 use swift_tensor::{DType, from_list};
 
@@ -33,6 +33,36 @@ fn norms_and_gates(table: &mut Table) {
                 })
             },
         );
+        table.add(
+            "rms_norm_offset",
+            vec![numbers(shape, 1), numbers(&[width], 2)],
+            |x| rms_norm_offset(&x[0], &x[1], 1.0, 1e-3),
+            move |x| {
+                Array::from_fn(&x[0].shape, |index| {
+                    let row = |k: usize| x[0].at(&[&index[..index.len() - 1], &[k]].concat());
+                    let mean = (0..width).map(|k| row(k).powi(2)).sum::<f64>() / width as f64;
+                    x[0].at(index) / (mean + 1e-3).sqrt() * (1.0 + x[1].at(&index[index.len() - 1..]))
+                })
+            },
+        );
+        for parameters in 0..3 {
+            table.add(
+                ["layer_norm without parameters", "layer_norm without a bias", "layer_norm"][parameters],
+                [numbers(shape, 1), positive(&[width], 2), numbers(&[width], 3)][..=parameters].to_vec(),
+                |x| layer_norm(&x[0], x.get(1), x.get(2), 0.1),
+                move |x| {
+                    Array::from_fn(&x[0].shape, |index| {
+                        let row = |k: usize| x[0].at(&[&index[..index.len() - 1], &[k]].concat());
+                        let mean = (0..width).map(row).sum::<f64>() / width as f64;
+                        let variance =
+                            (0..width).map(|k| (row(k) - mean).powi(2)).sum::<f64>() / width as f64;
+                        let last = &index[index.len() - 1..];
+                        let y = (x[0].at(index) - mean) / (variance + 0.1).sqrt();
+                        y * x.get(1).map_or(1.0, |w| w.at(last)) + x.get(2).map_or(0.0, |b| b.at(last))
+                    })
+                },
+            );
+        }
         table.add(
             "swiglu",
             vec![numbers(shape, 1), numbers(shape, 2)],
@@ -174,7 +204,7 @@ fn heads(table: &mut Table) {
     table.add(
         "token_logps",
         inputs(),
-        move |x| Ok(token_statistics(&x[0], &x[1], Some(&x[2]), &label_tensor()?)?.token_logps),
+        move |x| Ok(token_statistics(&x[0], &x[1], Some(&x[2]), None, &label_tensor()?)?.token_logps),
         move |x| {
             Array::from_fn(&[3], |i| {
                 let logits = logits(x, i[0]);
@@ -186,16 +216,17 @@ fn heads(table: &mut Table) {
     let (weight, bias) = (numbers(&[5, 3], 2), numbers(&[5], 3));
     let constants = [weight.clone(), bias.clone()];
     table.add(
-        "token_logps with a frozen projection",
+        "token_logps with a frozen projection and a cap",
         vec![numbers(&[3, 3], 1)],
         move |x| {
             let [weight, bias] = constants.clone().map(|array| array.tensor(x[0].dtype()));
-            Ok(token_statistics(&x[0], &weight, Some(&bias), &label_tensor()?)?.token_logps)
+            Ok(token_statistics(&x[0], &weight, Some(&bias), Some(1.5), &label_tensor()?)?.token_logps)
         },
         move |x| {
             let inputs = [x[0].clone(), weight.clone(), bias.clone()];
             Array::from_fn(&[3], |i| {
-                let logits = logits(&inputs, i[0]);
+                let logits: Vec<f64> =
+                    logits(&inputs, i[0]).into_iter().map(|logit| 1.5 * (logit / 1.5).tanh()).collect();
                 logits[labels[i[0]] as usize] - log_sum(&logits)
             })
         },

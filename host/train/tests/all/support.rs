@@ -56,7 +56,7 @@ impl Definition for Tiny {
             parameters,
             ignored: Vec::new(),
             rotary_tables: Vec::new(),
-            head: Head { weight: 0, bias: None },
+            head: Head { weight: 0, bias: None, soft_cap: None },
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 1,

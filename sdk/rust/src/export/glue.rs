@@ -115,6 +115,7 @@ impl<P: Model + Identity> model::Guest for Exported<P> {
     fn load(config: String) -> Result<model::Architecture, tensor::Error> {
         with::<P, _>(|plugin| {
             let (architecture, network) = plugin.load(&config)?;
+            plugin.head_soft_cap(&network).map_or(Ok(()), nn::head_soft_cap)?;
             with::<Loaded<P>, _>(|loaded| loaded.0 = Some(network));
             Ok(architecture)
         })

@@ -39,7 +39,11 @@ pub fn forward<M: Model>(
     }
     let Some(hidden) = hidden else { bail!("the architecture has no stages") };
     let logits = context.linear(architecture.head.weight, architecture.head.bias, hidden.handle()?);
-    Ok(Tensor::new(logits?))
+    let logits = Tensor::new(logits?);
+    match model.head_soft_cap(&network) {
+        Some(cap) => (&logits / cap).tanh().check().map(|bent| bent * cap),
+        None => Ok(logits),
+    }
 }
 
 /// The contract's `context`.
@@ -87,6 +91,15 @@ impl NetworkContext {
 
     pub(crate) fn rms_norm(&self, weight: u32, x: &Handle, epsilon: f64) -> Raw {
         fused::rms_norm(x, &self.parameter(weight)?, epsilon)
+    }
+
+    pub(crate) fn rms_norm_offset(&self, weight: u32, offset: f64, x: &Handle, epsilon: f64) -> Raw {
+        fused::rms_norm_offset(x, &self.parameter(weight)?, offset, epsilon)
+    }
+
+    pub(crate) fn layer_norm(&self, weight: Option<u32>, bias: Option<u32>, x: &Handle, epsilon: f64) -> Raw {
+        let [weight, bias] = [weight, bias].map(|index| index.map(|index| self.parameter(index)).transpose());
+        fused::layer_norm(x, weight?.as_ref(), bias?.as_ref(), epsilon)
     }
 
     pub(crate) fn rope(&self, table: u32, x: &Handle) -> Raw {
