@@ -16,6 +16,7 @@ mod callback;
 mod choice;
 pub mod conversation;
 mod dataset;
+pub mod decoder;
 mod errors;
 #[doc(hidden)]
 pub mod export;

@@ -12,12 +12,24 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use swift_infer::{Engine, EngineOptions, GenerationConfig, ModelBackend, Request, Statistics};
-use swift_model::{LoadOptions, Model};
-use swift_runtime::{Limits, Registry};
+use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
+use swift_runtime::{Kind, Limits, Registry};
 use swift_standard_plugins::STANDARD;
 use swift_tensor::{DType, Device};
 
-const MODELS: [&str; 5] = ["llama", "llama_tied", "mistral", "qwen2", "qwen3"];
+const MODELS: [&str; 11] = [
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "glm4",
+    "llama",
+    "llama_tied",
+    "mistral",
+    "olmo2",
+    "phi3",
+    "qwen2",
+    "qwen3",
+];
 
 fn folder(model: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/models")).join(model)
@@ -35,7 +47,12 @@ fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions)
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
     let registry = Registry::new(swift_runtime::Engine::new(options_of_plugins).unwrap(), STANDARD);
-    let definition = registry.resolve("llama").unwrap().model(&Limits::default()).unwrap();
+    let candidates = STANDARD.iter().filter_map(|(name, _)| {
+        let plugin = registry.resolve(name).unwrap();
+        let is_model = plugin.kinds().contains(&Kind::Model);
+        is_model.then(|| (name.to_string(), move || Ok(plugin.model(&Limits::default())?)))
+    });
+    let (_, definition) = find_model_plugin(&ModelConfig::read(&folder(model)).unwrap(), candidates).unwrap();
     let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
     let loaded = Model::load(&folder(model), definition, &load).unwrap();
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;

@@ -8,6 +8,7 @@
 )]
 
 mod adapters;
+mod families;
 mod generation;
 mod golden;
 mod gradients;
