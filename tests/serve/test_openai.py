@@ -72,7 +72,7 @@ def test_tools_and_tool_results_are_taken(chat):
     answer = chat.client.chat.completions.create(model="tiny", messages=messages, tools=TOOLS, max_tokens=3)
     assert answer.usage.completion_tokens <= 3
     with pytest.raises(openai.BadRequestError, match="tool_choice"):
-        chat.client.chat.completions.create(model="tiny", messages=messages, tools=TOOLS, tool_choice="required")
+        chat.client.chat.completions.create(model="tiny", messages=messages, tools=TOOLS, tool_choice="sometimes")
 
 
 def test_embeddings_have_the_length_one(chat):

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use swift_infer::Worker;
+use swift_infer::{Backend as _, GrammarLimits, Grammars, Worker};
 use swift_serve::{REASONING_PARSERS, ServeOptions, Server, Service, TOOL_CALL_PARSERS};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -65,6 +65,15 @@ pub(crate) struct ServerArguments {
     /// The most tokens of an answer [default: what the model has room for]
     #[arg(long, value_name = "TOKENS")]
     max_output_tokens: Option<usize>,
+    /// The most bytes of a schema, an expression or a grammar that answers are to follow
+    #[arg(long, value_name = "BYTES", default_value = "262144")]
+    max_grammar_bytes: usize,
+    /// The most symbols that it may become
+    #[arg(long, value_name = "N", default_value = "200000")]
+    max_grammar_symbols: usize,
+    /// The most states that its words may have, of one or two kilobytes each
+    #[arg(long, value_name = "N", default_value = "50000")]
+    max_grammar_states: usize,
     /// The most requests that are answered at the same time; more are refused
     #[arg(long, value_name = "N", default_value = "1024")]
     max_concurrent_requests: usize,
@@ -80,12 +89,23 @@ pub(crate) fn deploy(
     console: &Console,
 ) -> anyhow::Result<ExitCode> {
     let mut options = arguments.server.options(arguments)?;
-    let Ready { engine, tokenizer, template, generation } = arguments.engine.start(plugins)?;
+    let Ready { mut engine, tokenizer, template, generation } = arguments.engine.start(plugins)?;
     options.sampling = generation.sampling;
     let context_length = engine.context_length();
+    let vocab_size = engine.backend().vocab_size();
+    let limits = arguments.server.grammar_limits();
+    let grammars = tokenizer
+        .as_ref()
+        .map(|tokenizer| Grammars::new(tokenizer, &generation.ends, vocab_size, limits))
+        .transpose()
+        .unwrap_or_else(|error| {
+            console.line(&format!("answers can't be made to follow a grammar: {error}"));
+            None
+        })
+        .map(Arc::new);
     // The thread ends with the process.
     let (worker, _) = Worker::start(engine)?;
-    let service = Service { generator: Arc::new(worker), tokenizer, template, context_length };
+    let service = Service { generator: Arc::new(worker), tokenizer, template, grammars, context_length };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(serve(service, options, console))?;
     // What waits for a template or a client that does not read is left behind.
@@ -114,6 +134,14 @@ async fn serve(service: Service, options: ServeOptions, console: &Console) -> an
 }
 
 impl ServerArguments {
+    fn grammar_limits(&self) -> GrammarLimits {
+        GrammarLimits {
+            max_bytes: self.max_grammar_bytes,
+            max_symbols: self.max_grammar_symbols,
+            max_states: self.max_grammar_states,
+        }
+    }
+
     fn options(&self, arguments: &DeployArguments) -> anyhow::Result<ServeOptions> {
         let folder = std::path::absolute(&arguments.engine.model)?;
         let name = || folder.file_name().map(|name| name.to_string_lossy().into_owned());

@@ -26,6 +26,8 @@ pub(crate) struct ChatAnswer {
     prompt_logprobs: Option<Vec<TokenLogprobs>>,
     return_token_ids: bool,
     stream: Option<bool>,
+    /// Whether the request says which function to call, where OpenAI's word for a good end is another one.
+    is_named: bool,
     usage: Usage,
     choices: BTreeMap<u32, Choice>,
 }
@@ -46,13 +48,15 @@ impl ChatAnswer {
         app: &App,
         model: String,
         prompt: Vec<u32>,
-        tools: Option<&'static ToolCallParser>,
+        (tools, is_named): (Option<&'static ToolCallParser>, bool),
         logprobs: bool,
         options: &Options,
     ) -> Self {
+        // A form that is forced has no room for thoughts.
+        let reasoning = app.options.reasoning_parser.filter(|_| options.constraint.is_none());
         let choice = |index| {
             let choice = Choice {
-                parser: Parser::new(tools, app.options.reasoning_parser),
+                parser: Parser::new(tools, reasoning),
                 content: String::new(),
                 reasoning: String::new(),
                 calls: Vec::new(),
@@ -74,6 +78,7 @@ impl ChatAnswer {
             prompt_logprobs: options.prompt_logprobs.map(|_| Vec::new()),
             return_token_ids: options.return_token_ids,
             stream: options.stream,
+            is_named,
             choices: (0..options.n).map(choice).collect(),
         }
     }
@@ -125,7 +130,7 @@ impl Answer for ChatAnswer {
         for piece in pieces {
             choice.take(piece, &self.id, index, &mut delta);
         }
-        if choice.finish == "stop" && !choice.calls.is_empty() {
+        if choice.finish == "stop" && !choice.calls.is_empty() && !self.is_named {
             choice.finish = "tool_calls".into();
         }
         let logprobs = of_chat(&self.words, &output.logprobs)?;

@@ -10,13 +10,14 @@ use crate::answer::ChatAnswer;
 use crate::app::App;
 use crate::error::{ApiError, Result};
 use crate::fields::Fields;
+use crate::form::{ToolChoice, constraint};
 use crate::generation::Generation;
 use crate::messages::messages;
 use crate::sampling::Options;
 use crate::stream::{events, whole};
 
 /// Fields that are known to change nothing.
-const WITHOUT_EFFECT: [&str; 4] = ["user", "parallel_tool_calls", "store", "metadata"];
+const WITHOUT_EFFECT: [&str; 3] = ["user", "store", "metadata"];
 
 pub(crate) async fn chat(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     let mut fields = Fields::parse(body)?;
@@ -25,21 +26,30 @@ pub(crate) async fn chat(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     let mut options = Options::read(&mut fields, app)?;
     let logprobs = logprobs(&mut fields)?;
     let messages = messages(fields.need("messages")?)?;
-    let tools = tools(&mut fields)?;
-    response_format(&mut fields)?;
+    let (tools, choice) = (tools(&mut fields)?, ToolChoice::read(&mut fields)?);
+    let parallel = fields.take::<bool>("parallel_tool_calls")?.unwrap_or(true);
+    let form = choice.form(&tools, app.options.tool_call_parser, parallel)?;
+    if let (Some(_), Some(other)) = (&form, &options.form) {
+        let rule = format!("forces a call, and `{}` another form", other.field);
+        return Err(ApiError::field("tool_choice", &rule));
+    }
+    let tools = (!tools.is_empty() && choice != ToolChoice::None).then(|| Value::from(tools));
     let mut variables: Map<String, Value> = fields.take("chat_template_kwargs")?.unwrap_or_default();
     if let Some(begins) = fields.take::<bool>("add_generation_prompt")? {
         variables.insert("add_generation_prompt".into(), begins.into());
     }
     fields.finish(&WITHOUT_EFFECT);
     options.best_of = None;
-    let parses_tools = tools.is_some();
+    // What is asked to have another form has no calls in it.
+    let parses_tools = tools.is_some() && options.form.is_none();
+    options.constraint = constraint(app, form.or(options.form.take())).await?;
     let prompt = prompt(app, messages, tools, variables).await?;
     let generation =
         Generation::start(app, vec![prompt.clone()], adapter.as_deref(), &options, logprobs).await?;
     let tool_parser = app.options.tool_call_parser.filter(|_| parses_tools);
     let model = model.unwrap_or_else(|| app.options.model.clone());
-    let answer = ChatAnswer::new(app, model, prompt, tool_parser, logprobs.is_some(), &options);
+    let is_named = matches!(choice, ToolChoice::Named(_));
+    let answer = ChatAnswer::new(app, model, prompt, (tool_parser, is_named), logprobs.is_some(), &options);
     match options.stream {
         None => whole(generation, answer).await,
         Some(_) => Ok(events(generation, answer)),
@@ -57,26 +67,13 @@ fn logprobs(fields: &mut Fields) -> Result<Option<u32>> {
 }
 
 /// The tools that the template describes.
-fn tools(fields: &mut Fields) -> Result<Option<Value>> {
+fn tools(fields: &mut Fields) -> Result<Vec<Value>> {
     let tools: Vec<Value> = fields.take("tools")?.unwrap_or_default();
     let named =
         |tool: &Value| tool.get("function").and_then(|function| function.get("name")?.as_str()).is_some();
-    if !tools.iter().all(named) {
-        return Err(ApiError::field("tools", "must each have a `function` with a `name`"));
-    }
-    let choice: Option<Value> = fields.take("tool_choice")?;
-    match choice.as_ref().map(Value::as_str) {
-        None | Some(Some("auto")) => Ok((!tools.is_empty()).then(|| tools.into())),
-        Some(Some("none")) => Ok(None),
-        _ => Err(ApiError::field("tool_choice", "must be `auto` or `none`: no call can be forced")),
-    }
-}
-
-fn response_format(fields: &mut Fields) -> Result<()> {
-    let format: Option<Map<String, Value>> = fields.take("response_format")?;
-    match format.as_ref().map(|format| format.get("type").and_then(Value::as_str)) {
-        None | Some(Some("text")) => Ok(()),
-        _ => Err(ApiError::field("response_format", "must be `text`: no other form can be forced")),
+    match tools.iter().all(named) {
+        true => Ok(tools),
+        false => Err(ApiError::field("tools", "must each have a `function` with a `name`")),
     }
 }
 

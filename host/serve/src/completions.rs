@@ -10,6 +10,7 @@ use swift_infer::{Output, TokenLogprobs};
 use crate::app::{App, now};
 use crate::error::{ApiError, Result};
 use crate::fields::Fields;
+use crate::form::constraint;
 use crate::generation::{Generation, Usage, finish_reason, stop_reason};
 use crate::logprobs::{Lists, of_prompt};
 use crate::prompt::prompts;
@@ -37,6 +38,7 @@ pub(crate) async fn completions(app: &Arc<App>, body: &[u8]) -> Result<Response>
     if echo && logprobs.is_some() {
         options.prompt_logprobs = options.prompt_logprobs.max(logprobs);
     }
+    options.constraint = constraint(app, options.form.take()).await?;
     let generation = Generation::start(app, prompts.clone(), adapter.as_deref(), &options, logprobs).await?;
     let completion = Completion {
         id: app.new_id("cmpl"),

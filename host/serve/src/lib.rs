@@ -13,6 +13,7 @@ mod completions;
 mod embeddings;
 mod error;
 mod fields;
+mod form;
 mod generation;
 mod generator;
 mod logprobs;

@@ -1,11 +1,12 @@
 //! How tokens are chosen and when an answer ends, as requests say it.
 
 use serde_json::{Map, Value};
-use swift_infer::{SamplingOptions, StopOptions};
+use swift_infer::{Constraint, SamplingOptions, StopOptions};
 
 use crate::app::App;
 use crate::error::{ApiError, Result};
 use crate::fields::Fields;
+use crate::form::Form;
 
 /// Numbers of a request and where they go.
 type Number = (&'static str, fn(&mut SamplingOptions) -> &mut f64);
@@ -30,6 +31,10 @@ pub(crate) struct Options {
     pub(crate) return_token_ids: bool,
     /// Whether the answer is a stream, and whether that ends with the usage.
     pub(crate) stream: Option<bool>,
+    /// The form that answers are asked to have.
+    pub(crate) form: Option<Form>,
+    /// What makes them have it, once that is known.
+    pub(crate) constraint: Option<Constraint>,
 }
 
 impl Options {
@@ -89,6 +94,8 @@ impl Options {
             // Where there is no text, tokens are all that can be given.
             return_token_ids: fields.take("return_token_ids")?.unwrap_or(app.tokenizer.is_none()),
             stream,
+            form: Form::read(fields)?,
+            constraint: None,
         })
     }
 }

@@ -20,6 +20,7 @@ fn wrong_requests_have_their_status_and_the_shape_of_openai() {
         ("POST", "/v1/completions", br#"{"prompt": [1], "max_tokens": -1}"#, 400),
         ("POST", "/v1/completions", br#"{"prompt": [1], "max_tokens": 21}"#, 400),
         ("POST", "/v1/completions", br#"{"prompt": [1], "model": "other"}"#, 404),
+        ("POST", "/v1/completions", br#"{"prompt": [1], "guided_regex": "a"}"#, 400),
         ("POST", "/v1/completions", &long, 413),
         ("POST", "/v1/chat/completions", br#"{"messages": [{"role": "user", "content": "x"}]}"#, 400),
         ("POST", "/v1/adapters", br#"{"name": "a", "path": "b"}"#, 403),

@@ -50,7 +50,7 @@ pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: 
     let context_length = engine.context_length();
     let (worker, _) = Worker::start(engine).unwrap();
     let generator = Arc::new(worker.clone());
-    let service = Service { generator, tokenizer: None, template: None, context_length };
+    let service = Service { generator, tokenizer: None, template: None, grammars: None, context_length };
     start(service, options, worker)
 }
 

@@ -71,6 +71,7 @@ fn server() -> Running<()> {
         generator: Arc::new(Script(ANSWER)),
         tokenizer: Some(tokenizer),
         template: Some(template),
+        grammars: None,
         context_length: 100,
     };
     let options = ServeOptions { reasoning_parser: REASONING_PARSERS.first(), ..Default::default() };
