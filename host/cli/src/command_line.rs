@@ -19,7 +19,9 @@ use crate::arguments::{Command, CommandLine, PluginCommand, RunArguments, finish
 use crate::console::Console;
 use crate::deploy::DeployArguments;
 use crate::directories;
+use crate::export::ExportArguments;
 use crate::grants::GrantTable;
+use crate::infer::InferArguments;
 use crate::migrating::WITHOUT_EFFECT;
 use crate::models::ModelsArguments;
 use crate::normalise::{flag_names, normalise};
@@ -39,6 +41,8 @@ pub(crate) enum Invocation {
     Plugin(PluginCommand),
     Deploy(Box<DeployArguments>),
     Models(ModelsArguments),
+    Infer(Box<InferArguments>),
+    Export(Box<ExportArguments>),
 }
 
 /// A run that shall be done.
@@ -76,6 +80,14 @@ pub(crate) fn parse(
         Command::Deploy(arguments) => {
             start_threads(arguments.engine.threads)?;
             Ok((Invocation::Deploy(arguments), plugins(None)?))
+        }
+        Command::Infer(arguments) => {
+            start_threads(arguments.engine.threads)?;
+            Ok((Invocation::Infer(arguments), plugins(None)?))
+        }
+        Command::Export(arguments) => {
+            start_threads(arguments.threads)?;
+            Ok((Invocation::Export(arguments), plugins(None)?))
         }
         Command::Run(_) => anyhow::bail!("`run` must be the first word"),
     }

@@ -78,6 +78,11 @@ pub(crate) struct Ready {
 impl EngineArguments {
     /// Loads everything.
     pub(crate) fn start(&self, plugins: &Plugins) -> anyhow::Result<Ready> {
+        self.start_with(plugins, TemplateOptions::default())
+    }
+
+    /// Loads everything, with what is said of the template.
+    pub(crate) fn start_with(&self, plugins: &Plugins, said: TemplateOptions) -> anyhow::Result<Ready> {
         let config = read_config(&self.model)?;
         let mut generation = GenerationConfig::read(&self.model)?;
         let tokenizer = self.model.join("tokenizer.json").exists();
@@ -99,7 +104,7 @@ impl EngineArguments {
                 standard.iter().filter(|plugin| !chosen.iter().any(|other| other.name() == plugin.name()));
             chosen.iter().chain(others).filter(move |plugin| plugin.kinds().contains(&kind))
         };
-        let template = self.template(&config, tokenizer.as_ref(), candidates(Kind::Template))?;
+        let template = self.template(&config, tokenizer.as_ref(), candidates(Kind::Template), said)?;
         let options = LoadOptions { dtype: self.dtype(&config)?, device: Device::Cpu };
         let models = candidates(Kind::Model)
             .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&Limits::default())?)));
@@ -162,6 +167,7 @@ impl EngineArguments {
         config: &ModelConfig,
         tokenizer: Option<&Tokenizer>,
         plugins: impl Iterator<Item = &'a Plugin>,
+        said: TemplateOptions,
     ) -> anyhow::Result<Option<Template>> {
         let Some(tokenizer) = tokenizer else {
             return match &self.template {
@@ -172,10 +178,8 @@ impl EngineArguments {
                 }
             };
         };
-        let options = TemplateOptions {
-            now: Some(jiff::ZonedDateTime::now().datetime()),
-            ..TemplateOptions::default()
-        };
+        let now = || jiff::ZonedDateTime::now().datetime();
+        let options = TemplateOptions { now: Some(said.now.unwrap_or_else(now)), ..said };
         let name = match &self.template {
             Some(name) => Some(name.clone()),
             None => DefaultTemplate::of(config, tokenizer, false)?.name(),

@@ -1,7 +1,8 @@
 //! The `swift-host` executable.
 //!
 //! What was asked for is understood in [`command_line`], checked and completed in [`settings`], and done in [`run`],
-//! [`deploy`], [`models`], [`inspect`] and [`check`]. Results go to stdout, everything else to stderr through [`console`]; errors are worded in
+//! [`infer`], [`deploy`], [`export`], [`models`], [`inspect`] and [`check`]. Results go to stdout, everything else to
+//! stderr through [`console`]; errors are worded in
 //! [`report`] and [`usage`].
 
 mod allocator;
@@ -14,7 +15,9 @@ mod dataset_adapter;
 mod deploy;
 mod directories;
 mod engine_flags;
+mod export;
 mod grants;
+mod infer;
 mod inspect;
 mod interrupt;
 mod known;
@@ -53,9 +56,11 @@ fn start() -> anyhow::Result<ExitCode> {
     match invocation {
         Invocation::Plugin(command) => return inspect::plugin(&command, &plugins),
         Invocation::Models(arguments) => return models::models(&arguments, &plugins),
+        Invocation::Export(arguments) => return export::export(&arguments, &plugins, &console),
+        Invocation::Infer(arguments) => return infer::infer(&arguments, &plugins, &console),
         Invocation::Deploy(arguments) => return deploy::deploy(&arguments, &plugins, &console),
         Invocation::Run(run) => {
-            let interrupt = interrupt::watch(console.clone())?;
+            let interrupt = interrupt::watch(console.clone(), interrupt::SAVING)?;
             let (summary, folder) = run::run(*run, &plugins, &console, interrupt)?;
             run::conclude(&summary, &folder, &console);
             if summary.ending == Ending::Interrupted {

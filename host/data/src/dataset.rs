@@ -15,7 +15,7 @@ use crate::template::{Template, TrainedParts};
 use crate::truncate::Truncation;
 
 /// Rows that a dataset plugin converts in one call: enough to make the call itself cheap, few enough to fit its memory.
-const ROWS_PER_CALL: usize = 512;
+pub(crate) const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
 const ENCODING_VERSION: u32 = 5;
@@ -277,7 +277,7 @@ impl Loader<'_> {
     }
 }
 
-fn best_adapter<'a, 'b>(
+pub(crate) fn best_adapter<'a, 'b>(
     adapters: &'a mut [Box<dyn Adapter + 'b>],
     path: &Path,
     rows: &Rows,
@@ -294,7 +294,7 @@ fn best_adapter<'a, 'b>(
     Ok(best.ok_or_else(none)?.1)
 }
 
-fn failed<'a>(
+pub(crate) fn failed<'a>(
     adapter: &(dyn Adapter + '_),
     path: &'a Path,
 ) -> impl FnOnce(AdapterFailure) -> Error + use<'a> {

@@ -9,7 +9,7 @@ use crate::template::{Draft, Finisher, RowColumns, Template, TrainedParts, Unfit
 use crate::truncate::Truncation;
 
 /// The columns that the template sees: the tools that a conversation may call, and variables.
-const OF_THE_TEMPLATE: [&str; 2] = ["tools", "chat_template_kwargs"];
+pub(crate) const OF_THE_TEMPLATE: [&str; 2] = ["tools", "chat_template_kwargs"];
 
 /// Columns that change what a conversation means and that nothing here reads, with what is said of rows that have them.
 const UNREAD: [(&str, &str); 6] = [
@@ -200,7 +200,7 @@ fn remove_answer(messages: &mut Vec<Message>) {
     }
 }
 
-fn is_filled(value: &Value) -> bool {
+pub(crate) fn is_filled(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),
@@ -211,7 +211,7 @@ fn is_filled(value: &Value) -> bool {
 }
 
 /// Refuses what would be left out of the conversations without a word.
-fn refuse_unread(columns: &[(String, Value)], shape: RowShape) -> Result<(), Unfit> {
+pub(crate) fn refuse_unread(columns: &[(String, Value)], shape: RowShape) -> Result<(), Unfit> {
     for (name, reason) in UNREAD {
         for prefix in shape.prefixes() {
             // Those of the row itself go to the template.

@@ -93,7 +93,8 @@ impl Report {
         self.examples += 1;
     }
 
-    pub(crate) fn add_dropped(&mut self, path: &Path, line: usize, unfit: Unfit) {
+    /// Counts a row that was left out, on a line from 1, by its reason.
+    pub fn add_dropped(&mut self, path: &Path, line: usize, unfit: Unfit) {
         let row = |detail| DroppedRow { path: path.into(), line, detail };
         let known = |dropped: &&mut Dropped| dropped.reason == unfit.reason;
         if let Some(dropped) = self.dropped.iter_mut().find(known) {

@@ -70,12 +70,14 @@ impl ModelConfig {
         [DType::F32, DType::BF16, DType::F64].into_iter().find(|&dtype| dtype_name(dtype) == name)
     }
 
-    /// The file's text as it belongs to weights beside it: with their element type and, if they have a score head, what
+    /// The file's text as it belongs to weights beside it: with their element type, if it is given, and, if they have a score head, what
     /// transformers goes by to make one: the class of the model, and a name for each of the head's outputs.
-    pub(crate) fn text_for(&self, dtype: DType, score_outputs: Option<usize>) -> String {
+    pub(crate) fn text_for(&self, dtype: Option<DType>, score_outputs: Option<usize>) -> String {
         let mut entries = self.entries.clone();
         let key = if entries.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
-        entries.insert(key.into(), dtype_name(dtype).into());
+        if let Some(dtype) = dtype {
+            entries.insert(key.into(), dtype_name(dtype).into());
+        }
         if let Some(outputs) = score_outputs {
             if let Some(name) = renamed(&self.architecture, WRITES, SCORES) {
                 entries.insert("architectures".into(), json!([name]));
@@ -110,6 +112,7 @@ fn dtype_name(dtype: DType) -> &'static str {
         DType::F32 => "float32",
         DType::F64 => "float64",
         DType::BF16 => "bfloat16",
+        DType::F16 => "float16",
         other => other.as_str(),
     }
 }

@@ -56,17 +56,22 @@ impl Model {
         let head = network.score_head.iter().map(|head| (Place::Model.name(), head.weight.clone()));
         write_shards(folder, names.zip(network.values.iter().cloned()).chain(head), shard_bytes)?;
         let outputs = network.score_head.as_ref().map(ScoreHead::outputs);
-        let config = self.config().text_for(network.dtype, outputs);
+        let config = self.config().text_for(Some(network.dtype), outputs);
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
-        for name in COMPANIONS {
-            let (from, to) = (self.config().folder().join(name), folder.join(name));
-            if from.exists() && from != to {
-                let content = std::fs::read(&from).map_err(Error::read(from))?;
-                write_file(&to, |file| file.write_all(&content))?;
-            }
-        }
-        Ok(())
+        copy_companions(self.config().folder(), folder)
     }
+}
+
+/// Copies what a folder holds besides weights and `config.json`.
+pub(crate) fn copy_companions(from: &Path, to: &Path) -> Result<()> {
+    for name in COMPANIONS {
+        let (from, to) = (from.join(name), to.join(name));
+        if from.exists() && from != to {
+            let content = std::fs::read(&from).map_err(Error::read(from))?;
+            write_file(&to, |file| file.write_all(&content))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes weights in one file, or in several with an index if they are more than `shard_bytes` together.
@@ -96,8 +101,13 @@ fn write_shards(
     for (shard, number) in shards.iter().zip(1..) {
         let file = format!("model-{number:05}-of-{:05}.safetensors", shards.len());
         write_tensors(&folder.join(&file), shard)?;
-        map.extend(shard.keys().map(|name| (name, file.clone())));
+        map.extend(shard.keys().map(|name| (name.clone(), file.clone())));
     }
+    write_index(folder, total, &map)
+}
+
+/// Writes the list of the files in which the tensors of a large model lie, of `total` bytes together.
+pub(crate) fn write_index(folder: &Path, total: usize, map: &BTreeMap<String, String>) -> Result<()> {
     let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
     write_file(&folder.join(INDEX_FILE), |file| file.write_all(format!("{index:#}\n").as_bytes()))
 }

@@ -98,14 +98,70 @@ pub(crate) fn has_tensor(files: &[PathBuf], name: &str) -> Result<bool> {
     Ok(false)
 }
 
+/// A file that is looked into without being read as a whole.
+pub(crate) fn open(path: &Path) -> Result<Mmap> {
+    map_file(path)
+}
+
+/// The tensors of a mapped file, in the order of their names.
+///
+/// # Errors
+/// If the file is broken.
+pub(crate) fn tensors_of<'a>(path: &'a Path, map: &'a Mmap) -> Result<BTreeMap<String, Stored<'a>>> {
+    let tensors = SafeTensors::deserialize(map)
+        .map_err(|error| Error::Corrupt { path: path.into(), message: error.to_string() })?;
+    Ok(tensors.tensors().into_iter().map(|(name, view)| (name, Stored { path, map, view })).collect())
+}
+
 /// A tensor in a mapped file.
-struct Stored<'a> {
+pub(crate) struct Stored<'a> {
     path: &'a Path,
     map: &'a Mmap,
     view: TensorView<'a>,
 }
 
 impl Stored<'_> {
+    /// Its element type in the file.
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.view.dtype()
+    }
+
+    /// Its shape.
+    pub(crate) fn shape(&self) -> &[usize] {
+        self.view.shape()
+    }
+
+    /// Whether it is of numbers that can be converted to other types of numbers.
+    pub(crate) fn is_readable(&self) -> bool {
+        READABLE.contains(&self.view.dtype())
+    }
+
+    /// Its elements as `dtype`.
+    ///
+    /// # Errors
+    /// If they are of a type that is not read.
+    pub(crate) fn value(&self, name: &str, dtype: DType, device: &Device) -> Result<Value> {
+        if self.is_readable() {
+            return decode(self, dtype, device);
+        }
+        let (path, name) = (self.path.into(), name.to_owned());
+        Err(Error::TensorType { path, name, dtype: self.view.dtype().to_string() })
+    }
+
+    /// Writes its bytes as they are.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub(crate) fn copy(&self, writer: &mut impl std::io::Write) -> std::io::Result<()> {
+        /// Bytes that are written at a time, and then given back.
+        const CHUNK: usize = 1 << 20;
+        for bytes in self.view.data().chunks(CHUNK) {
+            writer.write_all(bytes)?;
+            self.release(bytes);
+        }
+        Ok(())
+    }
+
     /// Gives the memory of `bytes`, a part of the tensor that has been read, back to the system: the file and its copy
     /// together would take twice the memory of the model.
     fn release(&self, bytes: &[u8]) {

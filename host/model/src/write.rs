@@ -45,17 +45,49 @@ pub(crate) fn write_file(
 /// Writes named tensors as a safetensors file, atomically and in the order of their names.
 ///
 /// # Errors
-/// If a tensor is of a type other than `float32`, `float64`, `bfloat16` or does not lie on the CPU, or if the file can't be
+/// If a tensor is of a type other than `float32`, `float64`, `bfloat16`, `float16` or does not lie on the CPU, or if the file can't be
 /// written.
 pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Value>) -> Result<()> {
+    let plan = |(name, value): (&String, &Value)| {
+        Ok(Planned { name: name.clone(), dtype: stored_type(value.dtype())?, shape: value.dims().to_vec() })
+    };
+    let plans = tensors.iter().map(plan).collect::<Result<Vec<_>>>()?;
+    let mut values = tensors.values();
+    write_planned(path, &plans, |writer, _| {
+        values.next().map_or(Ok(()), |value| write_elements(writer, value)).map_err(Error::write(path))
+    })
+}
+
+/// A tensor that is about to be written.
+pub(crate) struct Planned {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+}
+
+impl Planned {
+    /// How much room its elements take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.bitsize() / 8
+    }
+}
+
+/// Writes a safetensors file whose tensors are made one after the other, so that no two need to be in memory.
+///
+/// # Errors
+/// Those of `content`, or if the file can't be written.
+pub(crate) fn write_planned(
+    path: &Path,
+    plans: &[Planned],
+    mut content: impl FnMut(&mut BufWriter<&File>, &Planned) -> Result<()>,
+) -> Result<()> {
     let mut offset = 0;
-    let mut infos = Vec::with_capacity(tensors.len());
-    for (name, value) in tensors {
+    let mut infos = Vec::with_capacity(plans.len());
+    for plan in plans {
         let start = offset;
-        offset += value.elem_count() * value.dtype().size_in_bytes();
-        let dtype = stored_type(value.dtype())?;
-        let shape = value.dims().to_vec();
-        infos.push((name.clone(), TensorInfo { dtype, shape, data_offsets: (start, offset) }));
+        offset += plan.bytes();
+        let info = TensorInfo { dtype: plan.dtype, shape: plan.shape.clone(), data_offsets: (start, offset) };
+        infos.push((plan.name.clone(), info));
     }
     // PyTorch's readers ask for this entry.
     let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -63,15 +95,28 @@ pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Value>) -> Result<(
     let metadata = Metadata::new(Some(about), infos).map_err(|error| other(&error))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|error| other(&error))?;
     header.resize(header.len().next_multiple_of(8), b' ');
-    write_file(path, |writer| {
+    // What made a tensor impossible says more than that the file can't be written.
+    let mut failed = None;
+    let written = write_file(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
-        tensors.values().try_for_each(|value| write_elements(writer, value))
-    })
+        plans.iter().try_for_each(|plan| {
+            content(writer, plan).map_err(|error| {
+                let message = error.to_string();
+                failed = Some(error);
+                std::io::Error::other(message)
+            })
+        })
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => written,
+    }
 }
 
-fn stored_type(dtype: DType) -> Result<Dtype> {
+pub(crate) fn stored_type(dtype: DType) -> Result<Dtype> {
     match dtype {
+        DType::F16 => Ok(Dtype::F16),
         DType::F32 => Ok(Dtype::F32),
         DType::F64 => Ok(Dtype::F64),
         DType::BF16 => Ok(Dtype::BF16),
@@ -83,13 +128,14 @@ fn unsupported(what: String) -> swift_tensor::Error {
     swift_tensor::Error::Unsupported { op: "save", what }
 }
 
-fn write_elements(writer: &mut impl Write, value: &Value) -> std::io::Result<()> {
+pub(crate) fn write_elements(writer: &mut impl Write, value: &Value) -> std::io::Result<()> {
     let value = value.contiguous().map_err(std::io::Error::other)?;
     let (storage, layout) = value.storage_and_layout();
     let range = layout.start_offset()..layout.start_offset() + value.elem_count();
     match &*storage {
         Storage::Cpu(CpuStorage::F32(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
         Storage::Cpu(CpuStorage::F64(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
+        Storage::Cpu(CpuStorage::F16(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
         Storage::Cpu(CpuStorage::BF16(all)) => write_slice(writer, all.get(range), |x| x.to_le_bytes()),
         _ => Err(std::io::Error::other(unsupported("a device other than the CPU".into()))),
     }

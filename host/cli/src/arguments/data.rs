@@ -82,7 +82,7 @@ pub(crate) struct DataArguments {
 /// New names by old ones.
 pub(crate) type ColumnNames = BTreeMap<String, String>;
 
-fn column_names(text: &str) -> Result<ColumnNames, String> {
+pub(crate) fn column_names(text: &str) -> Result<ColumnNames, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object of names: {error}"))
 }
 

@@ -19,15 +19,17 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use crate::author::{BuildArguments, NewArguments};
 pub(crate) use adapter::{AdapterArguments, Tuner};
-pub(crate) use data::{DataArguments, Packing, Truncation};
+pub(crate) use data::{ColumnNames, DataArguments, Packing, Truncation, column_names};
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;
 pub(crate) use rollout::{RolloutArguments, SHARED};
-pub(crate) use training::TrainingArguments;
+pub(crate) use training::{JsonObject, TrainingArguments, json_object};
 
 use crate::check::CheckArguments;
 use crate::deploy::DeployArguments;
+use crate::export::ExportArguments;
+use crate::infer::InferArguments;
 use crate::models::ModelsArguments;
 
 /// Fine-tunes and aligns large language models. What a loss is, how a model is wired, how rows become samples and what
@@ -43,10 +45,14 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     /// Train a model with the loss of a plugin
     Run(Box<RunArguments>),
+    /// Answer the questions of a dataset, or chat in the terminal
+    Infer(Box<InferArguments>),
     /// Serve a model over HTTP, with OpenAI's interface
     Deploy(Box<DeployArguments>),
     /// List published models, or show what is known of one
     Models(ModelsArguments),
+    /// Write a model with an adapter in its weights
+    Export(Box<ExportArguments>),
     /// Find, make, check and publish plugins
     #[command(subcommand)]
     Plugin(PluginCommand),

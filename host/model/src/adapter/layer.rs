@@ -105,6 +105,24 @@ impl Layer {
         Ok(Some(product(&product(x, a)?, b)?.scale(self.scale)?))
     }
 
+    /// The weight `[out, in]` that does alone what `weight` and the adapter do together: `W + s B A`, for DoRA with each row
+    /// times `m / n`. It is formed in the adapter's element type.
+    pub(crate) fn merged(&self, weight: &Value) -> swift_tensor::Result<Value> {
+        let Matrices { a, b, magnitude } = &self.matrices;
+        let constant = |value: &Value| Tensor::constant(value.clone());
+        let addition = constant(b).matmul(&constant(a))?.scale(self.scale)?;
+        let sum = constant(weight).cast(a.dtype())?.add(&addition)?;
+        let merged = match magnitude {
+            None => sum,
+            Some(magnitude) => {
+                let addition = Addition { a, b, scale: self.scale };
+                let norms = row_norms(weight, Some(&addition))?.cast(a.dtype())?;
+                sum.mul(&constant(magnitude).div(&norms)?.reshape(&[-1, 1])?)?
+            }
+        };
+        Ok(merged.value().clone())
+    }
+
     /// The norms of the rows of `W + s B A`, `[out]`.
     pub(crate) fn norms(&self, weight: &Value) -> swift_tensor::Result<Tensor> {
         let mut norms = self.norms.lock().unwrap_or_else(PoisonError::into_inner);

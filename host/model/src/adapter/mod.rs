@@ -22,7 +22,7 @@ use norms::row_norms;
 use target::Module;
 
 pub(crate) use layer::adapter_dtype;
-pub(crate) use peft::adapter_weights;
+pub(crate) use peft::{PREFIX, adapter_weights};
 pub(crate) use rows::adapted_rows;
 
 /// What a new adapter shall be.
@@ -97,6 +97,11 @@ impl Adapter {
     pub(crate) fn layer(&self, weight: usize) -> Option<&Layer> {
         let place = self.layers.binary_search_by_key(&weight, |layer| layer.module().index).ok()?;
         self.layers.get(place)
+    }
+
+    /// The names of the weights that it changes, and how.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = (String, &Layer)> {
+        self.layers.iter().map(|layer| (format!("{}.weight", layer.module().name), layer))
     }
 
     /// Whether gradients are wanted.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use swift_runtime::Architecture;
 use swift_tensor::{DType, Device};
 
@@ -19,6 +20,8 @@ use crate::{Error, Result};
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+/// What PEFT puts before the names of a model.
+pub(crate) const PREFIX: &str = "base_model.model.";
 /// What ms-swift writes besides.
 const ADDITIONAL_FILE: &str = "additional_config.json";
 const ADDITIONAL_TEXT: &str = r#"{"lora_dtype": null, "lorap_lr_ratio": null, "lorap_emb_lr": 1e-06}"#;
@@ -30,7 +33,7 @@ pub(crate) fn adapter_weights(folder: &Path) -> PathBuf {
 
 /// The name of a parameter of an adapter in PEFT's files.
 pub(crate) fn name_of(module: &Module, end: &str) -> String {
-    format!("base_model.model.{}.{end}", module.name)
+    format!("{PREFIX}{}.{end}", module.name)
 }
 
 impl Adapter {
@@ -45,16 +48,45 @@ impl Adapter {
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
+        // Whoever wants the head asks for it.
+        let (config, _) = Self::read_config(folder, false)?;
+        Self::read_layers(folder, config, trainable, architecture, dtype, device, &[Place::Adapter.name()])
+    }
+
+    /// Reads `adapter_config.json`, and which modules it says are saved whole beside the adapter. Where those are not
+    /// wanted, only a score head may be.
+    ///
+    /// # Errors
+    /// If the file is missing or broken, or the adapter is of a kind that is not supported.
+    pub(crate) fn read_config(folder: &Path, with_modules: bool) -> Result<(AdapterConfig, Vec<String>)> {
         require_folder(folder)?;
         let path = folder.join(CONFIG_FILE);
-        let config = AdapterConfig::from_entries(&path, &read_object(&path)?)?;
+        let mut entries = read_object(&path)?;
+        let mut modules = Vec::new();
+        if with_modules && let Some(Value::Array(names)) = entries.remove("modules_to_save") {
+            modules = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        }
+        Ok((AdapterConfig::from_entries(&path, &entries)?, modules))
+    }
+
+    /// Reads the layers that `config` says; `besides` are patterns of names of other tensors that may be in the file.
+    ///
+    /// # Errors
+    /// If the file is missing or broken, or does not fit the model.
+    pub(crate) fn read_layers(
+        folder: &Path,
+        config: AdapterConfig,
+        trainable: bool,
+        architecture: &Architecture,
+        dtype: DType,
+        device: &Device,
+        besides: &[String],
+    ) -> Result<Self> {
         let modules = target::select(architecture, &config.target_modules)?;
         let expected: Vec<Expected> = modules.iter().flat_map(|module| shapes(&config, module)).collect();
         let path = adapter_weights(folder);
-        // Whoever wants the head asks for it.
-        let besides = [Place::Adapter.name()];
         let mut values =
-            read_tensors(&path, std::slice::from_ref(&path), &expected, &besides, dtype, device)?.into_iter();
+            read_tensors(&path, std::slice::from_ref(&path), &expected, besides, dtype, device)?.into_iter();
         let mut next = || values.next().ok_or_else(|| Error::AdapterSetting("tensors are incomplete".into()));
         let dora = config.dora;
         Self::assemble(config, trainable, architecture, modules, |_| {

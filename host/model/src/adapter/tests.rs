@@ -40,12 +40,6 @@ fn architecture(weights: &BTreeMap<String, Value>) -> Architecture {
     }
 }
 
-/// `W + s B A`.
-fn combined(layer: &Layer, weight: &Value, scale: f64) -> Tensor {
-    let [a, b] = [0, 1].map(|n| Tensor::constant(layer.parameters().nth(n).unwrap().2.clone()));
-    Tensor::constant(weight.clone()).add(&b.matmul(&a).unwrap().scale(scale).unwrap()).unwrap()
-}
-
 /// `m / |W + s B A| * (W + s B A)`, the first factor for DoRA only, is what PEFT merges.
 #[test]
 fn merged_weights_are_those_of_peft() {
@@ -58,15 +52,9 @@ fn merged_weights_are_those_of_peft() {
         assert_eq!(adapter.layers.len(), count);
         for layer in &adapter.layers {
             let weight = format!("{}.weight", layer.module().name);
-            let scale = if name == "rslora" { 4.0 } else { 2.0 };
-            let mut got = combined(layer, &weights[&weight], scale);
-            if let Some((.., magnitude)) = layer.parameters().nth(2) {
-                let norms = layer.norms(&weights[&weight]).unwrap();
-                let ratio = Tensor::constant(magnitude.clone()).div(&norms).unwrap();
-                got = got.mul(&ratio.reshape(&[-1, 1]).unwrap()).unwrap();
-            }
+            let got = layer.merged(&weights[&weight]).unwrap();
             let expected = &merged[&format!("weight.{weight}")];
-            let difference = (got.value() - expected).unwrap().abs().unwrap().max_all().unwrap();
+            let difference = (got - expected).unwrap().abs().unwrap().max_all().unwrap();
             assert!(difference.to_scalar::<f32>().unwrap() <= 1e-6, "{name} {weight}");
         }
     }

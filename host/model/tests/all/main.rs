@@ -12,6 +12,7 @@ mod families;
 mod generation;
 mod golden;
 mod gradients;
+mod merging;
 mod native;
 mod saving;
 mod score_head;
