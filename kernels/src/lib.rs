@@ -16,6 +16,7 @@ mod check;
 mod element;
 pub mod elementwise;
 mod error;
+pub mod grouped;
 pub mod low_rank;
 pub mod matmul;
 mod matrix;

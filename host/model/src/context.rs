@@ -6,7 +6,7 @@ use swift_runtime::NnContext;
 use swift_tensor::fused::{self, AttentionOptions, Dropout, Linear};
 use swift_tensor::{Result, Tensor};
 
-use crate::adapter::adapted_rows;
+use crate::adapter::{Served, adapted_groups, adapted_rows};
 use crate::batch::{Batch, Cached};
 use crate::network::Network;
 use crate::random::stream;
@@ -98,6 +98,27 @@ impl NnContext for Context {
             }
             None => fused::attention(q, k, v, &self.batch.lengths, options),
         }
+    }
+
+    fn grouped_linear(
+        &self,
+        weights: &[u32],
+        biases: &[u32],
+        x: &Tensor,
+        groups: &Tensor,
+        tokens: &Tensor,
+    ) -> Result<Tensor> {
+        const OP: &str = "grouped_linear";
+        let parameters = |indices: &[u32]| {
+            indices.iter().map(|&index| self.parameter(OP, index)).collect::<Result<Vec<_>>>()
+        };
+        let layer = fused::GroupedLinear { weights: parameters(weights)?, biases: parameters(biases)? };
+        let adapter = self.network.adapter.as_ref().filter(|_| self.adapters);
+        let served = match &self.batch.cached {
+            Some(cached) => Served::ByToken(&cached.adapters),
+            None => Served::All(adapter, self.dropout_seed),
+        };
+        adapted_groups(x, weights, &layer, groups, tokens, &served)
     }
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {

@@ -137,6 +137,19 @@ pub trait NnContext: Send + Sync {
         v: &Tensor,
         options: &AttentionOptions,
     ) -> Result<Tensor>;
+    /// Linear layers of experts: `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of the row's group `g`.
+    /// `weights` are one `[out, in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` are
+    /// in ascending order; `tokens` are the positions that the rows come from, ascending inside each group.
+    fn grouped_linear(
+        &self,
+        _weights: &[u32],
+        _biases: &[u32],
+        _x: &Tensor,
+        _groups: &Tensor,
+        _tokens: &Tensor,
+    ) -> Result<Tensor> {
+        Err(Error::Unsupported { op: "grouped_linear", what: "a model with experts".into() })
+    }
     /// `silu(gate) * up`.
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor>;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use swift_tensor::fused::{Dropout, Linear, LowRank, dropout, linear};
+use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, dropout, linear};
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use super::norms::{Addition, row_norms};
@@ -93,6 +93,16 @@ impl Layer {
             y = y.add(&bias.cast(ratio.dtype())?)?;
         }
         y.cast(x.dtype())
+    }
+
+    /// The low-rank product on some neighbouring rows, if that is all that the adapter does.
+    pub(crate) fn low_rank_rows(&self, start: usize, count: usize, trainable: bool) -> Option<LowRankRows> {
+        let Matrices { a, b, magnitude: None } = &self.matrices else { return None };
+        let leaf = |value: &Value, offset| match trainable {
+            true => Tensor::parameter(value.clone(), ParameterId(self.first_id + offset)),
+            false => Tensor::constant(value.clone()),
+        };
+        Some(LowRankRows { start, count, a: leaf(a, 0), b: leaf(b, 1), scale: self.scale })
     }
 
     /// What the adapter adds to a layer's output for `x` `[rows, in]`, `s * x A^T B^T`, if that is all it does.

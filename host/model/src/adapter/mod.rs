@@ -1,6 +1,7 @@
 //! Low-rank adapters: LoRA (Hu et al. 2021), rsLoRA (Kalajdzievski 2023) and DoRA (Liu et al. 2024), as PEFT computes them.
 
 mod config;
+mod groups;
 mod layer;
 mod norms;
 mod peft;
@@ -21,6 +22,7 @@ use layer::{Layer, Matrices};
 use norms::row_norms;
 use target::Module;
 
+pub(crate) use groups::{Served, adapted_groups};
 pub(crate) use layer::adapter_dtype;
 pub(crate) use peft::{PREFIX, adapter_weights};
 pub(crate) use rows::adapted_rows;

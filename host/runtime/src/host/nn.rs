@@ -127,6 +127,21 @@ impl HostContext for State {
         })
     }
 
+    fn grouped_linear(
+        &mut self,
+        _: Resource<Context>,
+        weights: Vec<u32>,
+        biases: Vec<u32>,
+        x: Resource<Handle>,
+        groups: Resource<Handle>,
+        tokens: Resource<Handle>,
+    ) -> Result<Resource<Handle>> {
+        self.of_context("context.grouped_linear", &[&x, &groups, &tokens], |context, scope| {
+            let [x, groups, tokens] = [scope.get(&x)?, scope.get(&groups)?, scope.get(&tokens)?];
+            Ok(context.grouped_linear(&weights, &biases, x, groups, tokens)?)
+        })
+    }
+
     fn swiglu(
         &mut self,
         _: Resource<Context>,

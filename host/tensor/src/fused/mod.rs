@@ -2,8 +2,10 @@
 
 mod attention;
 mod embedding;
+mod grouped_linear;
 mod layer_norm;
 mod linear;
+mod low_rank_rows;
 mod paged_attention;
 mod rms_norm;
 mod rope;
@@ -12,8 +14,10 @@ mod token_statistics;
 
 pub use attention::{AttentionOptions, attention};
 pub use embedding::embedding;
+pub use grouped_linear::{GroupedLinear, group_counts, grouped_linear};
 pub use layer_norm::layer_norm;
 pub use linear::{Dropout, Linear, LowRank, dropout, linear};
+pub use low_rank_rows::{LowRankRows, low_rank_rows};
 pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
 pub use rms_norm::{rms_norm, rms_norm_offset};
 pub use rope::{RotaryTable, rope};

@@ -1,0 +1,177 @@
+use candle_core::{CpuStorage, Storage, Tensor as Value};
+use swift_kernels::grouped::{self, GroupedShape};
+
+use crate::storage::{Real, make, not_on_cpu, read, with_real, zeros};
+use crate::tape::record;
+use crate::{Error, Result, Tensor, checks};
+
+/// Linear layers, one for each group of rows.
+#[derive(Clone, Debug)]
+pub struct GroupedLinear {
+    /// A matrix `[out, in]` for each group, or a single `[groups, in, out]`.
+    pub weights: Vec<Tensor>,
+    /// None, `[out]` for each group, or a single `[groups, out]`.
+    pub biases: Vec<Tensor>,
+}
+
+const OP: &str = "grouped_linear";
+
+impl GroupedLinear {
+    /// Groups, inputs, outputs, and whether matrices are `[in, out]`.
+    fn sizes(&self, x: &Tensor) -> Result<(usize, usize, usize, bool)> {
+        let Some(first) = self.weights.first() else {
+            return Err(Error::invalid(OP, "there are no weights, so no row belongs anywhere"));
+        };
+        let (groups, inputs, outputs, stacked) = match (first.dims(), self.weights.len()) {
+            (&[groups, inputs, outputs], 1) => (groups, inputs, outputs, true),
+            (&[outputs, inputs], groups) => (groups, inputs, outputs, false),
+            (dims, _) => return Err(Error::shapes(OP, x.dims(), dims)),
+        };
+        if let Some(other) = self.weights.iter().find(|weight| weight.dims() != first.dims()) {
+            return Err(Error::shapes(OP, first.dims(), other.dims()));
+        }
+        if x.dims().len() != 2 || x.dims().last() != Some(&inputs) || groups.min(inputs).min(outputs) == 0 {
+            return Err(Error::shapes(OP, x.dims(), first.dims()));
+        }
+        let one_each = self.biases.len() == groups && self.biases.iter().all(|bias| bias.dims() == [outputs]);
+        let stacked_bias =
+            self.biases.len() == 1 && self.biases.iter().all(|b| b.dims() == [groups, outputs]);
+        if let Some(bias) = self.biases.first().filter(|_| !one_each && !stacked_bias) {
+            return Err(Error::shapes(OP, first.dims(), bias.dims()));
+        }
+        for tensor in self.weights.iter().chain(&self.biases) {
+            checks::same_dtype(OP, x, tensor)?;
+        }
+        Ok((groups, inputs, outputs, stacked))
+    }
+}
+
+/// The rows of each of `groups` groups, from the group of each row in ascending order.
+///
+/// # Errors
+/// If a group is not below `groups`, or they are in another order.
+pub fn group_counts(groups_of_rows: &Tensor, groups: usize) -> Result<Vec<usize>> {
+    let indices = checks::indices(OP, groups_of_rows.value(), groups)?;
+    if !indices.is_sorted() {
+        return Err(Error::invalid(OP, "rows are not in the order of their groups"));
+    }
+    let mut counts = vec![0; groups];
+    for index in indices {
+        if let Some(count) = counts.get_mut(index as usize) {
+            *count += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of the row's group `g`: `[rows, out]`. `groups` `[rows]`
+/// are integers in ascending order. Each matrix is read once and none is copied.
+///
+/// # Errors
+/// If shapes don't fit, there are no weights, or groups are out of order.
+pub fn grouped_linear(x: &Tensor, layer: &GroupedLinear, groups: &Tensor) -> Result<Tensor> {
+    let (count, inputs, outputs, transposed) = layer.sizes(x)?;
+    let rows = x.dims().first().copied().unwrap_or_default();
+    checks::same_shape(OP, groups.dims(), &[rows])?;
+    checks::admit(OP, &[rows, outputs])?;
+    let counts = group_counts(groups, count)?;
+    let x_value = x.value().contiguous()?;
+    let values = |tensors: &[Tensor]| -> Result<Vec<Value>> {
+        tensors.iter().map(|tensor| Ok(tensor.value().contiguous()?)).collect()
+    };
+    let (weights, biases) = (values(&layer.weights)?, values(&layer.biases)?);
+    let index = groups.value().clone();
+    let stacked_bias = biases.len() == 1 && count != 1 || biases.iter().any(|bias| bias.rank() == 2);
+    let operands: Vec<&Tensor> = [x].into_iter().chain(&layer.weights).chain(&layer.biases).collect();
+    let kept = layer.weights.iter().any(Tensor::requires_grad).then(|| x_value.clone());
+    with_real!(OP, x.dtype(), T => {
+        let shape = GroupedShape { counts: &counts, inputs, outputs, transposed };
+        let mut y = zeros::<T>(rows * outputs);
+        add_biases::<T>(&mut y, &biases, &counts, outputs)?;
+        read::<T, _>(&x_value, |x| lend::<T, _>(&weights, inputs * outputs, |matrices| {
+            Ok(grouped::forward(x, matrices, &shape, &mut y, !biases.is_empty())?)
+        }))?;
+        record(OP, make(y, &[rows, outputs])?, &operands, move |gradient, wanted| {
+            let shape = GroupedShape { counts: &counts, inputs, outputs, transposed };
+            let mut wanted = wanted.iter().copied();
+            let mut results = Vec::with_capacity(1 + weights.len() + biases.len());
+            results.push(match wanted.next() {
+                Some(true) => {
+                    let mut dx = zeros::<T>(rows * inputs);
+                    read::<T, _>(gradient, |dy| lend::<T, _>(&weights, inputs * outputs, |matrices| {
+                        Ok(grouped::input_gradient(dy, matrices, &shape, &mut dx)?)
+                    }))?;
+                    Some(make(dx, &[rows, inputs])?)
+                }
+                _ => None,
+            });
+            let wanted_weights: Vec<bool> = wanted.by_ref().take(weights.len()).collect();
+            results.extend(match kept.filter(|_| wanted_weights.contains(&true)) {
+                Some(x) => weight_gradients::<T>(&x, gradient, &shape, &weights)?,
+                None => vec![None; weights.len()],
+            });
+            if wanted.any(|wanted| wanted) {
+                let sums = Tensor::constant(gradient.clone())
+                    .segment_sum(&Tensor::constant(index.to_dtype(candle_core::DType::I64)?), count as u64)?;
+                if stacked_bias {
+                    results.push(Some(sums.value().clone()));
+                } else {
+                    for group in 0..biases.len() {
+                        results.push(Some(sums.value().get(group)?));
+                    }
+                }
+            }
+            Ok(results)
+        })
+    })
+}
+
+fn weight_gradients<T: Real>(
+    x: &Value,
+    dy: &Value,
+    shape: &GroupedShape<'_>,
+    weights: &[Value],
+) -> Result<Vec<Option<Value>>> {
+    let mut gradients: Vec<Vec<T>> = weights.iter().map(|weight| zeros::<T>(weight.elem_count())).collect();
+    let size = shape.inputs * shape.outputs;
+    let mut matrices: Vec<&mut [T]> =
+        gradients.iter_mut().flat_map(|gradient| gradient.chunks_exact_mut(size)).collect();
+    read::<T, _>(x, |x| read::<T, _>(dy, |dy| Ok(grouped::weight_gradients(x, dy, shape, &mut matrices)?)))?;
+    gradients
+        .into_iter()
+        .zip(weights)
+        .map(|(gradient, like)| Ok(Some(make(gradient, like.dims())?)))
+        .collect()
+}
+
+/// Writes each row's bias to `y`.
+fn add_biases<T: Real>(y: &mut [T], biases: &[Value], counts: &[usize], outputs: usize) -> Result<()> {
+    if biases.is_empty() {
+        return Ok(());
+    }
+    lend::<T, _>(biases, outputs, |biases| {
+        let mut rows = y.chunks_exact_mut(outputs);
+        for (&count, bias) in counts.iter().zip(biases) {
+            rows.by_ref().take(count).for_each(|row| row.copy_from_slice(bias));
+        }
+        Ok(())
+    })
+}
+
+/// Lends the elements of values without gaps, cut into parts of `size`.
+fn lend<T: Real, R>(values: &[Value], size: usize, f: impl FnOnce(&[&[T]]) -> Result<R>) -> Result<R> {
+    let guards: Vec<_> = values.iter().map(Value::storage_and_layout).collect();
+    let mut parts = Vec::with_capacity(values.len());
+    for (storage, layout) in &guards {
+        let Storage::Cpu(storage) = &**storage else { return Err(not_on_cpu()) };
+        let range = layout.contiguous_offsets().map(|(start, end)| start..end);
+        let elements = range.and_then(|range| slice::<T>(storage)?.get(range));
+        let elements = elements.ok_or_else(|| Error::invalid(OP, "the layout exceeds the storage"))?;
+        parts.extend(elements.chunks_exact(size.max(1)));
+    }
+    f(&parts)
+}
+
+fn slice<T: Real>(storage: &CpuStorage) -> Option<&[T]> {
+    storage.as_slice::<T>().ok()
+}
