@@ -28,6 +28,31 @@ impl Context {
     }
 }
 
+impl Context {
+    fn attend(
+        &self,
+        layer: u32,
+        [q, k, v]: [&Tensor; 3],
+        sinks: Option<&Tensor>,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        let layers = self.network.architecture.cache_layers;
+        if layer >= layers {
+            let message = format!("there is no layer {layer}, the architecture has {layers}");
+            return Err(swift_tensor::Error::invalid("attention", message));
+        }
+        match (&self.batch.cached, sinks) {
+            (Some(Cached { cache, sequences, .. }), _) => {
+                cache.attention_with_sinks(layer as usize, [q, k, v], sinks, sequences, options)
+            }
+            (None, None) => fused::attention(q, k, v, &self.batch.lengths, options),
+            (None, Some(sinks)) => {
+                fused::attention_with_sinks([q, k, v], sinks, &self.batch.lengths, options)
+            }
+        }
+    }
+}
+
 impl NnContext for Context {
     fn token_count(&self) -> u64 {
         self.batch.ids.elem_count() as u64
@@ -87,17 +112,17 @@ impl NnContext for Context {
         v: &Tensor,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        let layers = self.network.architecture.cache_layers;
-        if layer >= layers {
-            let message = format!("there is no layer {layer}, the architecture has {layers}");
-            return Err(swift_tensor::Error::invalid("attention", message));
-        }
-        match &self.batch.cached {
-            Some(Cached { cache, sequences, .. }) => {
-                cache.attention(layer as usize, [q, k, v], sequences, options)
-            }
-            None => fused::attention(q, k, v, &self.batch.lengths, options),
-        }
+        self.attend(layer, [q, k, v], None, options)
+    }
+
+    fn attention_with_sinks(
+        &self,
+        layer: u32,
+        qkv: [&Tensor; 3],
+        sinks: u32,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        self.attend(layer, qkv, Some(&self.parameter("attention_with_sinks", sinks)?), options)
     }
 
     fn grouped_linear(

@@ -137,6 +137,17 @@ pub trait NnContext: Send + Sync {
         v: &Tensor,
         options: &AttentionOptions,
     ) -> Result<Tensor>;
+    /// As [`Self::attention`], where each head also attends to a sink: a score that is a parameter `[heads]`, and a value of
+    /// zero.
+    fn attention_with_sinks(
+        &self,
+        _layer: u32,
+        _qkv: [&Tensor; 3],
+        _sinks: u32,
+        _options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        Err(Error::Unsupported { op: "attention_with_sinks", what: "attention with sinks".into() })
+    }
     /// Linear layers of experts: `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of the row's group `g`.
     /// `weights` are one `[out, in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` are
     /// in ascending order; `tokens` are the positions that the rows come from, ascending inside each group.

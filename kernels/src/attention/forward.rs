@@ -19,10 +19,28 @@ pub fn forward<T: Element>(
     out: &mut [T],
     lse: &mut [T::Compute],
 ) -> Result<(), KernelError> {
+    forward_with_sinks(inputs, shape, options, &[], out, lse)
+}
+
+/// As [`forward`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero. `lse` has its
+/// part in it, so that [`super::backward`] gives the gradients of queries, keys and values; with `P = exp(sink - lse)` and `D =
+/// rowsum(dout * out)` that of a sink is the sum over tokens of `-P D`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_with_sinks<T: Element>(
+    inputs: &AttentionInputs<'_, T>,
+    shape: &AttentionShape<'_>,
+    options: &AttentionOptions,
+    sinks: &[T::Compute],
+    out: &mut [T],
+    lse: &mut [T::Compute],
+) -> Result<(), KernelError> {
     const OPERATION: &str = "attention";
     shape.check(OPERATION, inputs, options)?;
     check::length(OPERATION, "out", out, &[inputs.q.len()])?;
     check::length(OPERATION, "lse", lse, &[shape.heads, shape.tokens()])?;
+    check::rule(OPERATION, "a sink for each head", sinks.is_empty() || sinks.len() == shape.heads)?;
     if shape.tokens() == 0 {
         return Ok(());
     }
@@ -41,7 +59,7 @@ pub fn forward<T: Element>(
     // Tiles late in a sequence see more keys; threads that take one task at a time even that out.
     tasks.into_par_iter().with_max_len(1).try_for_each(|(index, (out, lse))| {
         let Some(tile) = tiles.get(index / shape.kv_heads) else { return Ok(()) };
-        tile.run(index % shape.kv_heads, inputs, shape, options, out, lse)
+        tile.run(index % shape.kv_heads, inputs, shape, (options, sinks), out, lse)
     })
 }
 
@@ -62,15 +80,16 @@ impl Tile {
         kv_head: usize,
         inputs: &AttentionInputs<'_, T>,
         shape: &AttentionShape<'_>,
-        options: &AttentionOptions,
+        (options, sinks): (&AttentionOptions, &[T::Compute]),
         out: Vec<&mut [T]>,
         lse: Vec<&mut [T::Compute]>,
     ) -> Result<(), KernelError> {
         let (group, head_dim) = (shape.group(), shape.head_dim);
         let tokens = self.start + self.first;
         let query_heads = kv_head * group..(kv_head + 1) * group;
+        let sinks = sinks.get(query_heads.clone()).unwrap_or_default();
         let queries = gather(inputs.q, shape.heads, tokens..tokens + self.count, query_heads, shape);
-        let mut rows = Rows::new(&queries, self.first, group, head_dim, options);
+        let mut rows = Rows::new(&queries, self.first, group, head_dim, options, sinks);
         let end = self.first + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {
             let count = KEYS.min(end - first_key);

@@ -13,7 +13,7 @@ mod rows;
 mod scores;
 
 pub use backward::{AttentionGradients, backward};
-pub use forward::forward;
+pub use forward::{forward, forward_with_sinks};
 
 use crate::{KernelError, check};
 

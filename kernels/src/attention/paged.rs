@@ -137,7 +137,23 @@ pub fn forward<T: Element>(
     options: &AttentionOptions,
     out: &mut [T],
 ) -> Result<(), KernelError> {
+    forward_with_sinks(inputs, sequences, shape, options, &[], out)
+}
+
+/// As [`forward`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_with_sinks<T: Element>(
+    inputs: &PagedInputs<'_, T>,
+    sequences: &[PagedSequence<'_>],
+    shape: &PagedShape,
+    options: &AttentionOptions,
+    sinks: &[T::Compute],
+    out: &mut [T],
+) -> Result<(), KernelError> {
     const OPERATION: &str = "paged_attention";
+    check::rule(OPERATION, "a sink for each head", sinks.is_empty() || sinks.len() == shape.heads)?;
     shape.check(OPERATION, inputs, sequences, options)?;
     check::length(OPERATION, "out", out, &[inputs.q.len()])?;
     let mut tasks = Vec::new();
@@ -166,7 +182,7 @@ pub fn forward<T: Element>(
     tasks
         .into_par_iter()
         .with_max_len(1)
-        .try_for_each(|(tile, kv_head, out)| tile.run(kv_head, inputs, shape, options, out))
+        .try_for_each(|(tile, kv_head, out)| tile.run(kv_head, inputs, shape, (options, sinks), out))
 }
 
 /// Queries of one task.
@@ -187,7 +203,7 @@ impl Tile<'_> {
         kv_head: usize,
         inputs: &PagedInputs<'_, T>,
         shape: &PagedShape,
-        options: &AttentionOptions,
+        (options, sinks): (&AttentionOptions, &[T::Compute]),
         out: Vec<&mut [T]>,
     ) -> Result<(), KernelError> {
         let (group, head_dim) = (shape.group(), shape.head_dim);
@@ -196,7 +212,8 @@ impl Tile<'_> {
         for token in inputs.q.chunks_exact(shape.heads * head_dim).skip(self.token).take(self.count) {
             queries.extend_from_slice(token.get(start..start + group * head_dim).unwrap_or_default());
         }
-        let mut rows = Rows::new(&queries, self.position, group, head_dim, options);
+        let sinks = sinks.get(kv_head * group..(kv_head + 1) * group).unwrap_or_default();
+        let mut rows = Rows::new(&queries, self.position, group, head_dim, options, sinks);
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let end = self.position + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {

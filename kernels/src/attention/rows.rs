@@ -26,15 +26,21 @@ pub(super) struct Rows<'a, T: Element> {
 }
 
 impl<'a, T: Element> Rows<'a, T> {
-    /// `queries` are `[tokens, group, head_dim]`.
+    /// `queries` are `[tokens, group, head_dim]`, `sinks` `[group]` or empty.
     pub(super) fn new(
         queries: &'a [T],
         position: usize,
         group: usize,
         head_dim: usize,
         options: &AttentionOptions,
+        sinks: &[T::Compute],
     ) -> Self {
         let count = queries.len() / head_dim;
+        // A sink is a score that came before all others, with a value of zero.
+        let start = |row: usize| match sinks.get(row % group) {
+            Some(&sink) => (sink, T::Compute::ONE),
+            None => (T::Compute::LOWEST, T::Compute::ZERO),
+        };
         Self {
             queries,
             position,
@@ -42,7 +48,7 @@ impl<'a, T: Element> Rows<'a, T> {
             head_dim,
             scores: Scores::new(options),
             sums: vec![T::Compute::ZERO; queries.len()],
-            softmax: vec![(T::Compute::LOWEST, T::Compute::ZERO); count],
+            softmax: (0..count).map(start).collect(),
             tile: vec![T::Compute::ZERO; count * KEYS],
             buffer: Vec::new(),
         }

@@ -24,6 +24,7 @@ mod groups;
 pub mod log;
 mod loss;
 mod metric;
+pub mod mixture;
 mod model;
 mod operators;
 mod optimizer;
@@ -47,7 +48,7 @@ pub use groups::Group;
 pub use loss::{Batch, Input, Loss, Outputs, Report, Requirements, TrainedParts};
 pub use metric::Metric;
 pub use model::{
-    Architecture, AttentionOptions, Context, Head, Linear, Model, ModelParameter, ParameterTable, Role,
+    Architecture, AttentionOptions, Context, Grouped, Head, Linear, Model, ModelParameter, ParameterTable, Role,
     RotaryTable,
 };
 pub use optimizer::{OptimizedParameter, Optimizer, Slot, Step, Update};
@@ -62,7 +63,7 @@ pub use tensor::{Dtype, Operand, Tensor};
 pub mod prelude {
     pub use crate::{
         Action, Answer, Architecture, AttentionOptions, Batch, Call, Callback, Completion, Content, Context,
-        Dataset, Dtype, Error, Event, Group, Head, Input, Linear, Loss, LossScale, Message, Metric, Model,
+        Dataset, Dtype, Error, Event, Group, Grouped, Head, Input, Linear, Loss, LossScale, Message, Metric, Model,
         ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece,
         RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState,
         Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,

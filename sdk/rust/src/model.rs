@@ -52,6 +52,15 @@ pub struct Linear {
     pub bias: Option<u32>,
 }
 
+/// The linear layers of experts, by the numbers of their parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouped {
+    /// `[out, in]` of each expert, or a single `[experts, in, out]`.
+    pub weights: Vec<u32>,
+    /// None, `[out]` of each expert, or a single `[experts, out]`.
+    pub biases: Vec<u32>,
+}
+
 /// Collects the parameters of a model and gives each its number.
 #[derive(Clone, Debug, Default)]
 pub struct ParameterTable {
@@ -147,6 +156,33 @@ impl Context<'_> {
     ) -> Tensor {
         Tensor::apply(Location::caller(), || {
             Ok(self.0.attention(layer, q.handle()?, k.handle()?, v.handle()?, options))
+        })
+    }
+
+    /// As [`attention`](Self::attention), where each head also attends to a sink: a score that is a parameter `[heads]`, and a
+    /// value of zero.
+    #[track_caller]
+    pub fn attention_with_sinks(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        sinks: u32,
+        options: AttentionOptions,
+    ) -> Tensor {
+        Tensor::apply(Location::caller(), || {
+            Ok(self.0.attention_with_sinks(layer, q.handle()?, k.handle()?, v.handle()?, sinks, options))
+        })
+    }
+
+    /// `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `groups` `[rows]` are
+    /// `int64` in ascending order, `tokens` `[rows]` the positions that the rows come from, ascending inside each group.
+    #[track_caller]
+    pub fn grouped_linear(&self, layer: &Grouped, x: &Tensor, groups: &Tensor, tokens: &Tensor) -> Tensor {
+        Tensor::apply(Location::caller(), || {
+            let (x, groups, tokens) = (x.handle()?, groups.handle()?, tokens.handle()?);
+            Ok(self.0.grouped_linear(&layer.weights, &layer.biases, x, groups, tokens))
         })
     }
 

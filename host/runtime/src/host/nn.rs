@@ -117,13 +117,26 @@ impl HostContext for State {
         v: Resource<Handle>,
         options: AttentionOptions,
     ) -> Result<Resource<Handle>> {
-        let options = fused::AttentionOptions {
-            scale: options.scale,
-            window: options.window.map(|window| window as usize),
-            soft_cap: options.soft_cap,
-        };
+        let options = converted(options);
         self.of_context("context.attention", &[&q, &k, &v], |context, scope| {
             Ok(context.attention(layer, scope.get(&q)?, scope.get(&k)?, scope.get(&v)?, &options)?)
+        })
+    }
+
+    fn attention_with_sinks(
+        &mut self,
+        _: Resource<Context>,
+        layer: u32,
+        q: Resource<Handle>,
+        k: Resource<Handle>,
+        v: Resource<Handle>,
+        sinks: u32,
+        options: AttentionOptions,
+    ) -> Result<Resource<Handle>> {
+        let options = converted(options);
+        self.of_context("context.attention_with_sinks", &[&q, &k, &v], |context, scope| {
+            let qkv = [scope.get(&q)?, scope.get(&k)?, scope.get(&v)?];
+            Ok(context.attention_with_sinks(layer, qkv, sinks, &options)?)
         })
     }
 
@@ -156,5 +169,13 @@ impl HostContext for State {
     /// Contexts are only lent.
     fn drop(&mut self, _: Resource<Context>) -> wasmtime::Result<()> {
         Ok(())
+    }
+}
+
+fn converted(options: AttentionOptions) -> fused::AttentionOptions {
+    fused::AttentionOptions {
+        scale: options.scale,
+        window: options.window.map(|window| window as usize),
+        soft_cap: options.soft_cap,
     }
 }

@@ -22,15 +22,58 @@ pub fn attention(
     lengths: &Arc<[usize]>,
     options: &AttentionOptions,
 ) -> Result<Tensor> {
+    attend([q, k, v], None, lengths, options)
+}
+
+/// As [`attention`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero (Agarwal et al.
+/// 2025, "gpt-oss").
+///
+/// # Errors
+/// As [`attention`], and if there is not one sink for each head.
+pub fn attention_with_sinks(
+    qkv: [&Tensor; 3],
+    sinks: &Tensor,
+    lengths: &Arc<[usize]>,
+    options: &AttentionOptions,
+) -> Result<Tensor> {
+    attend(qkv, Some(sinks), lengths, options)
+}
+
+/// Values with zeros for the components that keys have and they don't.
+pub(super) fn widened(v: &Tensor, head_dim: usize) -> Result<Option<Tensor>> {
+    let &[tokens, heads, width] = v.dims() else { return Ok(None) };
+    if width == 0 || width >= head_dim {
+        return Ok(None);
+    }
+    let shape = (tokens, heads, head_dim - width);
+    let zeros = Tensor::constant(candle_core::Tensor::zeros(shape, v.dtype(), v.value().device())?);
+    crate::cat(&[v, &zeros], 2).map(Some)
+}
+
+fn attend(
+    [q, k, v]: [&Tensor; 3],
+    sinks: Option<&Tensor>,
+    lengths: &Arc<[usize]>,
+    options: &AttentionOptions,
+) -> Result<Tensor> {
     const OP: &str = "attention";
     let (&[tokens, heads, head_dim], &[_, kv_heads, _]) = (q.dims(), k.dims()) else {
         return Err(Error::shapes(OP, q.dims(), k.dims()));
     };
+    if let Some(wide) = widened(v, head_dim)? {
+        let width = v.dims().last().copied().unwrap_or_default();
+        return attend([q, k, &wide], sinks, lengths, options)?.narrow(2, 0, width as u64);
+    }
     checks::same_shape(OP, k.dims(), &[tokens, kv_heads, head_dim])?;
     checks::same_shape(OP, v.dims(), k.dims())?;
     checks::same_dtype(OP, q, k)?;
     checks::same_dtype(OP, q, v)?;
+    if let Some(sinks) = sinks {
+        checks::same_shape(OP, sinks.dims(), &[heads])?;
+    }
     let (lengths, options) = (lengths.clone(), *options);
+    let operands: Vec<&Tensor> = [q, k, v].into_iter().chain(sinks).collect();
+    let sinks = sinks.map(|sinks| sinks.value().clone());
     let values = [q, k, v].map(|tensor| tensor.value().clone());
     with_real!(OP, q.dtype(), T => {
         type Compute = <T as swift_kernels::Element>::Compute;
@@ -39,11 +82,13 @@ pub fn attention(
             let mut out = zeros::<T>(q.len());
             let mut lse = zeros::<Compute>(heads * tokens);
             let shape = kernel::AttentionShape { lengths: &lengths, heads, kv_heads, head_dim };
-            kernel::forward(&kernel::AttentionInputs { q, k, v }, &shape, &options, &mut out, &mut lse)?;
+            let scores = sink_scores::<Compute>(sinks.as_ref())?;
+            let inputs = kernel::AttentionInputs { q, k, v };
+            kernel::forward_with_sinks(&inputs, &shape, &options, &scores, &mut out, &mut lse)?;
             Ok((make(out, &[tokens, heads, head_dim])?, lse))
         })))?;
         let kept = out.clone();
-        record(OP, out, &[q, k, v], move |gradient, _| {
+        record(OP, out, &operands, move |gradient, _| {
             let [q_value, k_value, v_value] = &values;
             read::<T, _>(gradient, |dout| read::<T, _>(&kept, |out| {
                 read::<T, _>(q_value, |q| read::<T, _>(k_value, |k| read::<T, _>(v_value, |v| {
@@ -53,13 +98,45 @@ pub fn attention(
                     let inputs = kernel::AttentionInputs { q, k, v };
                     let shape = kernel::AttentionShape { lengths: &lengths, heads, kv_heads, head_dim };
                     kernel::backward(dout, &inputs, out, &lse, &shape, &options, gradients)?;
-                    Ok(vec![
+                    let mut gradients = vec![
                         Some(make(dq, q_value.dims())?),
                         Some(make(dk, k_value.dims())?),
                         Some(make(dv, v_value.dims())?),
-                    ])
+                    ];
+                    if let Some(sinks) = &sinks {
+                        let scores = sink_scores::<Compute>(Some(sinks))?;
+                        let sums = sink_gradients::<T>(&scores, [dout, out], &lse, [tokens, head_dim]);
+                        gradients.push(Some(make(sums, &[heads])?.to_dtype(sinks.dtype())?));
+                    }
+                    Ok(gradients)
                 })))
             }))
         })
     })
+}
+
+/// The scores of sinks in the precision that attention computes in.
+pub(super) fn sink_scores<C: candle_core::WithDType>(sinks: Option<&candle_core::Tensor>) -> Result<Vec<C>> {
+    Ok(sinks.map(|sinks| sinks.to_dtype(C::DTYPE)?.to_vec1::<C>()).transpose()?.unwrap_or_default())
+}
+
+/// For each head the sum over tokens of `-exp(sink - lse) * rowsum(dout * out)`.
+fn sink_gradients<T: crate::storage::Real>(
+    sinks: &[T::Compute],
+    [dout, out]: [&[T]; 2],
+    lse: &[T::Compute],
+    [tokens, head_dim]: [usize; 2],
+) -> Vec<f64> {
+    use swift_kernels::Float;
+    let heads = sinks.len();
+    let of_head = |(head, sink): (usize, &T::Compute)| {
+        let rows = dout.chunks_exact(head_dim).zip(out.chunks_exact(head_dim)).skip(head).step_by(heads);
+        let lse = lse.iter().skip(head * tokens).take(tokens);
+        let terms = rows.zip(lse).map(|((dout, out), lse)| {
+            let products = dout.iter().zip(out).map(|(dout, out)| dout.load().widen() * out.load().widen());
+            (sink.widen() - lse.widen()).exp() * products.sum::<f64>()
+        });
+        -terms.sum::<f64>()
+    };
+    sinks.iter().enumerate().map(of_head).collect()
 }

@@ -12,7 +12,7 @@ mod rope;
 mod swiglu;
 mod token_statistics;
 
-pub use attention::{AttentionOptions, attention};
+pub use attention::{AttentionOptions, attention, attention_with_sinks};
 pub use embedding::embedding;
 pub use grouped_linear::{GroupedLinear, group_counts, grouped_linear};
 pub use layer_norm::layer_norm;

@@ -4,6 +4,7 @@ use half::bf16;
 use swift_kernels::attention::AttentionOptions;
 use swift_kernels::attention::paged::{self, PagedInputs, PagedSequence, PagedShape};
 
+use super::attention::sink_scores;
 use crate::storage::{Real, make, read, zeros};
 use crate::{DType, Error, Result, Tensor, checks};
 
@@ -163,10 +164,31 @@ impl PagedCache {
     pub fn attention(
         &self,
         layer: usize,
-        [q, k, v]: [&Tensor; 3],
+        qkv: [&Tensor; 3],
         batch: &PagedBatch,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
+        self.attention_with_sinks(layer, qkv, None, batch, options)
+    }
+
+    /// As [`Self::attention`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero.
+    /// Values that have fewer components than keys are kept with zeros.
+    ///
+    /// # Errors
+    /// As [`Self::attention`], and if there is not one sink for each head.
+    pub fn attention_with_sinks(
+        &self,
+        layer: usize,
+        [q, k, v]: [&Tensor; 3],
+        sinks: Option<&Tensor>,
+        batch: &PagedBatch,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        if let Some(wide) = super::attention::widened(v, self.shape.head_dim)? {
+            let width = v.dims().last().copied().unwrap_or_default();
+            let y = self.attention_with_sinks(layer, [q, k, &wide], sinks, batch, options)?;
+            return y.narrow(2, 0, width as u64);
+        }
         let &[tokens, heads, head_dim] = q.dims() else { return Err(Error::shapes(OP, q.dims(), k.dims())) };
         let CacheShape { block_size, kv_heads, .. } = self.shape;
         checks::same_shape(OP, k.dims(), &[tokens, kv_heads, self.shape.head_dim])?;
@@ -186,14 +208,14 @@ impl PagedCache {
         with_layers!(self, layers => {
             let layer = layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
             let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            attend(&mut layer, [q, k, v], &slots, &sequences, &shape, options)
+            attend(&mut layer, ([q, k, v], sinks), &slots, &sequences, &shape, options)
         })
     }
 }
 
-fn attend<T: Real>(
+fn attend<T: Real<Compute: candle_core::WithDType>>(
     layer: &mut Layer<T>,
-    [q, k, v]: [&Tensor; 3],
+    ([q, k, v], sinks): ([&Tensor; 3], Option<&Tensor>),
     slots: &[usize],
     sequences: &[PagedSequence<'_>],
     shape: &PagedShape,
@@ -206,7 +228,8 @@ fn attend<T: Real>(
     let out = read::<T, _>(q.value(), |q| {
         let mut out = zeros::<T>(q.len());
         let inputs = PagedInputs { q, keys: &layer.keys, values: &layer.values };
-        paged::forward(&inputs, sequences, shape, options, &mut out)?;
+        let sinks = sink_scores::<T::Compute>(sinks.map(Tensor::value))?;
+        paged::forward_with_sinks(&inputs, sequences, shape, options, &sinks, &mut out)?;
         Ok(out)
     })?;
     Ok(Tensor::constant(make(out, q.dims())?))

@@ -123,6 +123,36 @@ impl NetworkContext {
         fused::attention(q, k, v, &self.lengths, &options)
     }
 
+    pub(crate) fn attention_with_sinks(
+        &self,
+        _: u32,
+        q: &Handle,
+        k: &Handle,
+        v: &Handle,
+        sinks: u32,
+        options: AttentionOptions,
+    ) -> Raw {
+        let options = fused::AttentionOptions {
+            scale: options.scale,
+            window: options.window.map(|window| window as usize),
+            soft_cap: options.soft_cap,
+        };
+        fused::attention_with_sinks([q, k, v], &self.parameter(sinks)?, &self.lengths, &options)
+    }
+
+    pub(crate) fn grouped_linear(
+        &self,
+        weights: &[u32],
+        biases: &[u32],
+        x: &Handle,
+        groups: &Handle,
+        _: &Handle,
+    ) -> Raw {
+        let parameters = |numbers: &[u32]| numbers.iter().map(|&number| self.parameter(number)).collect();
+        let (weights, biases): (Result<_, _>, Result<_, _>) = (parameters(weights), parameters(biases));
+        fused::grouped_linear(x, &fused::GroupedLinear { weights: weights?, biases: biases? }, groups)
+    }
+
     pub(crate) fn swiglu(&self, gate: &Handle, up: &Handle) -> Raw {
         fused::swiglu(gate, up)
     }

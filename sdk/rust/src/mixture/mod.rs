@@ -1,0 +1,12 @@
+//! What definitions of models with a mixture of experts share: choosing experts, and sending tokens to them.
+
+mod attention;
+mod experts;
+mod routing;
+
+pub use attention::{Attention, AttentionStyle};
+pub use experts::{Dense, Experts, ExpertSizes};
+pub use routing::{Routing, Rows, top_k};
+
+#[cfg(test)]
+mod tests;
