@@ -115,6 +115,10 @@ impl NnContext for Context {
         self.attend(layer, [q, k, v], None, options)
     }
 
+    fn parameter(&self, parameter: u32) -> Result<Tensor> {
+        Self::parameter(self, "parameter", parameter)
+    }
+
     fn attention_with_sinks(
         &self,
         layer: u32,

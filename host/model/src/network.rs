@@ -50,7 +50,7 @@ impl Network {
             );
             return Err(swift_tensor::Error::invalid(op, message));
         }
-        Ok(match self.trainable {
+        Ok(match self.trainable && !self.architecture.untrained.contains(&index) {
             true => Tensor::parameter(value.clone(), ParameterId(index)),
             false => Tensor::constant(value.clone()),
         })
@@ -110,7 +110,9 @@ impl Network {
             weight_decay: true,
             adapter_b: false,
         });
-        own.filter(|_| self.trainable).chain(adapted).chain(head).collect()
+        let trained =
+            |own: &TrainableParameter| self.trainable && !self.architecture.untrained.contains(&own.id.0);
+        own.filter(trained).chain(adapted).chain(head).collect()
     }
 }
 

@@ -77,6 +77,8 @@ pub struct Architecture {
     pub kv_heads: u32,
     /// Components of each head.
     pub head_dim: u32,
+    /// Parameters that are never trained.
+    pub untrained: Vec<u32>,
 }
 
 impl Architecture {
@@ -100,6 +102,9 @@ impl Architecture {
             [Some(self.head.weight), self.head.bias].into_iter().flatten().find(|&i| !refers(i))
         {
             return Some(format!("its head uses parameter {index}, and there are {count}"));
+        }
+        if let Some(index) = self.untrained.iter().find(|&&i| !refers(i)) {
+            return Some(format!("it does not train parameter {index}, and there are {count}"));
         }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])
@@ -126,6 +131,7 @@ mod tests {
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 2,
+            untrained: vec![],
         }
     }
 

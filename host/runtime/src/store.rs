@@ -42,9 +42,10 @@ pub struct Usage {
 }
 
 /// What a model definition declared in `load` besides its architecture.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) head_soft_cap: Option<f64>,
+    pub(crate) untrained: Vec<u32>,
 }
 
 /// What a call wrote to the log.

@@ -137,6 +137,10 @@ pub trait NnContext: Send + Sync {
         v: &Tensor,
         options: &AttentionOptions,
     ) -> Result<Tensor>;
+    /// The values of a parameter.
+    fn parameter(&self, _parameter: u32) -> Result<Tensor> {
+        Err(Error::Unsupported { op: "parameter", what: "reading a parameter".into() })
+    }
     /// As [`Self::attention`], where each head also attends to a sink: a score that is a parameter `[heads]`, and a value of
     /// zero.
     fn attention_with_sinks(

@@ -48,8 +48,8 @@ pub use groups::Group;
 pub use loss::{Batch, Input, Loss, Outputs, Report, Requirements, TrainedParts};
 pub use metric::Metric;
 pub use model::{
-    Architecture, AttentionOptions, Context, Grouped, Head, Linear, Model, ModelParameter, ParameterTable, Role,
-    RotaryTable,
+    Architecture, AttentionOptions, Context, Grouped, Head, Linear, Model, ModelParameter, ParameterTable,
+    Role, RotaryTable,
 };
 pub use optimizer::{OptimizedParameter, Optimizer, Slot, Step, Update};
 pub use parameters::{Parameter, ParameterType, ParameterValue, Parameters};
@@ -63,10 +63,11 @@ pub use tensor::{Dtype, Operand, Tensor};
 pub mod prelude {
     pub use crate::{
         Action, Answer, Architecture, AttentionOptions, Batch, Call, Callback, Completion, Content, Context,
-        Dataset, Dtype, Error, Event, Group, Grouped, Head, Input, Linear, Loss, LossScale, Message, Metric, Model,
-        ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters, Piece,
-        RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run, RunState,
-        Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update, Value,
+        Dataset, Dtype, Error, Event, Group, Grouped, Head, Input, Linear, Loss, LossScale, Message, Metric,
+        Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters,
+        Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run,
+        RunState, Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update,
+        Value,
     };
     pub use crate::{bail, choose, debug, error, export, info, parameters, trace, warn};
 }

@@ -30,6 +30,12 @@ pub trait Model: Parameters {
         None
     }
 
+    /// Declares parameters, by their numbers, that are never trained, for no gradient reaches them. Asked once, after
+    /// [`load`](Self::load).
+    fn untrained(&self, _network: &Self::Network) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
     ///
     /// # Errors
@@ -157,6 +163,12 @@ impl Context<'_> {
         Tensor::apply(Location::caller(), || {
             Ok(self.0.attention(layer, q.handle()?, k.handle()?, v.handle()?, options))
         })
+    }
+
+    /// The values of a parameter.
+    #[track_caller]
+    pub fn parameter(&self, parameter: u32) -> Tensor {
+        Tensor::made(Location::caller(), self.0.parameter(parameter))
     }
 
     /// As [`attention`](Self::attention), where each head also attends to a sink: a score that is a parameter `[heads]`, and a

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use swift_tensor::fused::{Dropout, GroupedLinear, Linear, group_counts, grouped_linear, linear, low_rank_rows};
+use swift_tensor::fused::{
+    Dropout, GroupedLinear, Linear, group_counts, grouped_linear, linear, low_rank_rows,
+};
 use swift_tensor::{Error, Result, Tensor, cat};
 
 use super::Adapter;
@@ -103,7 +105,11 @@ pub(crate) fn adapted_groups(
         .iter()
         .filter_map(|part| Some((part, part.layer?)))
         .map(|(part, (adapter, layer))| {
-            layer.low_rank_rows(part.start, part.count, adapter.trainable() && matches!(served, Served::All(..)))
+            layer.low_rank_rows(
+                part.start,
+                part.count,
+                adapter.trainable() && matches!(served, Served::All(..)),
+            )
         })
         .collect();
     match low_rank.filter(|_| seed.is_none()) {

@@ -16,18 +16,23 @@ use crate::adapters::options;
 use crate::golden::{self, Batch, PLAIN, compare, flat, outputs, path, scalar, tensors, worst};
 
 /// Folders of golden files, and the plugins that know them.
-const FAMILIES: [(&str, &str); 11] = [
+const FAMILIES: [(&str, &str); 16] = [
+    ("deepseek_v3", "deepseek"),
     ("gemma", "gemma"),
     ("gemma2", "gemma"),
     ("gemma3_text", "gemma"),
     ("glm4", "glm4"),
+    ("gpt_oss", "gpt_oss"),
     ("llama", "llama"),
     ("llama_tied", "llama"),
     ("mistral", "llama"),
+    ("mixtral", "mixtral"),
     ("olmo2", "olmo2"),
     ("phi3", "phi3"),
     ("qwen2", "llama"),
+    ("qwen2_moe", "qwen_moe"),
     ("qwen3", "llama"),
+    ("qwen3_moe", "qwen_moe"),
 ];
 
 /// A component that remembers what its first layer gave last.
@@ -132,6 +137,27 @@ fn glm4_with_rotated_neighbours_matches_transformers() {
 #[test]
 fn olmo2_with_norms_behind_its_parts_matches_transformers() {
     matches("olmo2", "olmo2");
+}
+
+#[test]
+fn mixtral_with_experts_matches_transformers() {
+    matches("mixtral", "mixtral");
+}
+
+#[test]
+fn qwen_with_experts_matches_transformers() {
+    matches("qwen2_moe", "qwen_moe");
+    matches("qwen3_moe", "qwen_moe");
+}
+
+#[test]
+fn gpt_oss_with_sinks_and_stacked_experts_matches_transformers() {
+    matches("gpt_oss", "gpt_oss");
+}
+
+#[test]
+fn deepseek_with_latent_attention_and_groups_of_experts_matches_transformers() {
+    matches("deepseek_v3", "deepseek");
 }
 
 #[test]

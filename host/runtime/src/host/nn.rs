@@ -27,6 +27,14 @@ impl Host for State {
         self.declared.head_soft_cap = Some(cap);
         Ok(())
     }
+
+    fn untrained(&mut self, parameters: Vec<u32>) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`untrained` can only be called in `load`".into()));
+        }
+        self.declared.untrained = parameters;
+        Ok(())
+    }
 }
 
 impl State {
@@ -121,6 +129,10 @@ impl HostContext for State {
         self.of_context("context.attention", &[&q, &k, &v], |context, scope| {
             Ok(context.attention(layer, scope.get(&q)?, scope.get(&k)?, scope.get(&v)?, &options)?)
         })
+    }
+
+    fn parameter(&mut self, _: Resource<Context>, parameter: u32) -> Result<Resource<Handle>> {
+        self.of_context("context.parameter", &[], |context, _| Ok(context.parameter(parameter)?))
     }
 
     fn attention_with_sinks(

@@ -59,6 +59,7 @@ impl ModelPlugin {
             |architecture, state| {
                 let mut architecture = Architecture::from(architecture?);
                 architecture.head.soft_cap = state.declared.head_soft_cap;
+                architecture.untrained.clone_from(&state.declared.untrained);
                 match architecture.mistake() {
                     Some(mistake) => Err(Rejection::Wrong(mistake)),
                     None => Ok(architecture),
@@ -127,6 +128,7 @@ impl From<contract::Architecture> for Architecture {
             cache_layers: given.cache_layers,
             kv_heads: given.kv_heads,
             head_dim: given.head_dim,
+            untrained: Vec::new(),
         }
     }
 }

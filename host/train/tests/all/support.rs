@@ -60,6 +60,7 @@ impl Definition for Tiny {
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 1,
+            untrained: Vec::new(),
         })
     }
 

@@ -40,8 +40,7 @@ impl Attention {
         let width = sizes.head_dim.into();
         let mut norm = |norms: NormStyle, part: &str| norms.declare(table, &name(part), width, stage);
         let head_norms = style.head_norms.map(|norms| [norm(norms, "q_norm"), norm(norms, "k_norm")]);
-        let sinks =
-            style.sinks.then(|| table.add(name("sinks"), &[sizes.heads.into()], Role::Bias, stage));
+        let sinks = style.sinks.then(|| table.add(name("sinks"), &[sizes.heads.into()], Role::Bias, stage));
         Self { q, k, v, o, head_norms, sinks }
     }
 

@@ -37,9 +37,8 @@ pub struct Dense {
 impl Dense {
     /// Adds `NAME.gate_proj`, `NAME.up_proj` and `NAME.down_proj` without biases.
     pub fn declare(table: &mut ParameterTable, name: &str, [inner, hidden]: [u64; 2], stage: u32) -> Self {
-        let mut linear = |part: &str, shape, role| {
-            table.add_linear(&format!("{name}.{part}"), shape, false, role, stage)
-        };
+        let mut linear =
+            |part: &str, shape, role| table.add_linear(&format!("{name}.{part}"), shape, false, role, stage);
         Self {
             gate: linear("gate_proj", [inner, hidden], Role::Column),
             up: linear("up_proj", [inner, hidden], Role::Column),
@@ -75,7 +74,10 @@ impl Experts {
     ) -> Self {
         let mut grouped = |part: &str, shape: [u64; 2], role: Role| {
             let names = (0..count).map(|expert| format!("{name}.{expert}.{part}.weight"));
-            Grouped { weights: names.map(|name| table.add(name, &shape, role, stage)).collect(), biases: vec![] }
+            Grouped {
+                weights: names.map(|name| table.add(name, &shape, role, stage)).collect(),
+                biases: vec![],
+            }
         };
         Self {
             gate: grouped(gate, [inner, hidden], Role::Column),

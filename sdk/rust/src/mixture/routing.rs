@@ -36,8 +36,7 @@ impl Routing {
         let experts = self.experts.reshape(&[-1]);
         let order = experts.argsort(false);
         let places = Tensor::arange(tokens).reshape(&[-1, 1]).broadcast_to(&[tokens, chosen]).reshape(&[-1]);
-        let rows =
-            Rows { groups: experts.index_select(0, &order), tokens: places.index_select(0, &order) };
+        let rows = Rows { groups: experts.index_select(0, &order), tokens: places.index_select(0, &order) };
         let given = apply(&x.index_select(0, &rows.tokens), &rows);
         let weights = self.weights.cast(x.dtype()?).reshape(&[-1, 1]).index_select(0, &order);
         (given * weights).segment_sum(&rows.tokens, tokens).check()

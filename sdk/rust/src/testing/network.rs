@@ -69,7 +69,7 @@ impl NetworkContext {
         }
     }
 
-    fn parameter(&self, number: u32) -> Raw {
+    pub(crate) fn parameter(&self, number: u32) -> Raw {
         let missing = || swift_tensor::Error::Other(format!("there is no parameter {number}"));
         self.parameters.get(number as usize).cloned().ok_or_else(missing)
     }

@@ -1,0 +1,128 @@
+//! Decoders of Mixtral (Jiang et al. 2024): as Mistral, with a mixture of experts in the place of the feed-forward part.
+
+use swift_plugin::decoder::{
+    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
+    rotary_table, sliding_window,
+};
+use swift_plugin::mixture::{Attention, AttentionStyle, ExpertSizes, Experts, Routing, top_k};
+use swift_plugin::prelude::*;
+
+parameters! {
+    /// Decoders of Mixtral.
+    pub struct Mixtral {}
+}
+
+/// A decoder that was loaded.
+pub struct Network {
+    sizes: Sizes,
+    experts: ExpertSizes,
+    window: Option<u32>,
+    decoder: Decoder<Layer>,
+}
+
+/// One layer, by the numbers of its parameters.
+struct Layer {
+    attention_norm: Norm,
+    attention: Attention,
+    mlp_norm: Norm,
+    router: Linear,
+    experts: Experts,
+}
+
+impl Model for Mixtral {
+    type Network = Network;
+
+    fn supports(&self, architecture: &str, model_type: &str) -> bool {
+        architecture == "MixtralForCausalLM" || (architecture.is_empty() && model_type == "mixtral")
+    }
+
+    fn load(&self, config: &str) -> Result<(Architecture, Network)> {
+        let config = Settings::parse(config)?;
+        let (architecture, model_type) = names(&config)?;
+        if !self.supports(architecture, model_type) {
+            bail!("architecture `{architecture}` of model type `{model_type}` is not Mixtral");
+        }
+        refuse_quantised(&config)?;
+        refuse_unless(&config, &[("attention_dropout", Some(0.0)), ("router_jitter_noise", Some(0.0))])?;
+        if Activation::read(&config, "hidden_act", Activation::Silu)? != Activation::Silu {
+            bail!("`hidden_act` is not `silu`, which alone is supported");
+        }
+        let sizes = Sizes::read(&config, None)?;
+        let experts = ExpertSizes::read(&config, &["num_local_experts", "num_experts"])?;
+        let inner = config.size("intermediate_size")?;
+        let norm = NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-5), offset: 0.0 };
+        let outline = Outline {
+            name: "mixtral".to_owned(),
+            sizes,
+            norm,
+            tied: config.flag("tie_word_embeddings")?,
+            head_bias: false,
+            rotary_tables: vec![rotary_table(&config, sizes.head_dim)?],
+        };
+        let (architecture, decoder) = outline.declare(|table, index| {
+            let stage = index + 1;
+            let name = |part: &str| format!("model.layers.{index}.{part}");
+            let router = name("block_sparse_moe.gate");
+            let shape = [inner, sizes.hidden];
+            Layer {
+                attention_norm: norm.declare(table, &name("input_layernorm"), sizes.hidden, stage),
+                attention: Attention::declare(table, &sizes, AttentionStyle::default(), index),
+                mlp_norm: norm.declare(table, &name("post_attention_layernorm"), sizes.hidden, stage),
+                router: table.add_linear(&router, [experts.count, sizes.hidden], false, Role::Column, stage),
+                experts: Experts::declare(
+                    table,
+                    &name("block_sparse_moe.experts"),
+                    ["w1", "w3", "w2"],
+                    experts.count,
+                    shape,
+                    stage,
+                ),
+            }
+        });
+        let window = sliding_window(&config, None)?;
+        Ok((architecture, Network { sizes, experts, window, decoder }))
+    }
+
+    fn forward(
+        &self,
+        network: &Network,
+        stage: u32,
+        input: Option<&Tensor>,
+        context: &Context,
+    ) -> Result<Tensor> {
+        network.decoder.forward(stage, input, context, |index, layer, hidden| {
+            let x = layer.attention_norm.apply(hidden, context);
+            let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, network.window, context);
+            let x = layer.mlp_norm.apply(&hidden, context);
+            let scores = context.linear(layer.router, &x).at_least_float32().softmax(-1);
+            let (chosen, experts) = top_k(&scores, network.experts.chosen);
+            let routing = Routing { weights: &chosen / chosen.sum(&[-1], true), experts };
+            Ok(hidden + layer.experts.apply(&x, &routing, context)?)
+        })
+    }
+}
+
+export!(Mixtral: Model);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(members: &str) -> String {
+        let config = format!(
+            r#"{{"architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "hidden_size": 8, "intermediate_size": 12,
+                "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 10, "num_hidden_layers": 1{members}}}"#
+        );
+        Mixtral {}.load(&config).err().unwrap().message().to_owned()
+    }
+
+    #[test]
+    fn numbers_of_experts_that_make_no_sense_are_named() {
+        assert_eq!(error(""), "`num_local_experts` is missing");
+        assert_eq!(error(r#", "num_local_experts": 0"#), "`num_local_experts` is 0");
+        assert_eq!(
+            error(r#", "num_local_experts": 2, "num_experts_per_tok": 3"#),
+            "`num_experts_per_tok` is 3, more than `num_local_experts`, 2"
+        );
+    }
+}
