@@ -83,7 +83,7 @@ impl Router {
         if rules.renormalised {
             weights = &weights / (weights.sum(&[-1], true) + 1e-20);
         }
-        Ok(Routing { weights: weights.scale(rules.scaling), experts })
+        Ok(Routing { weights: weights * rules.scaling, experts })
     }
 }
 
@@ -96,6 +96,6 @@ fn within_groups(choice: &Tensor, (groups, chosen): (u64, u64), rules: &Rules) -
     let numbers = Tensor::arange(groups).reshape(&[1, 1, -1]);
     let member = indices.reshape(&[-1, chosen as i64, 1]).eq(&numbers);
     let outside = member.cast(choice.dtype()?).sum(&[1], false) - 1.0;
-    let masked = grouped + outside.scale(1e9).reshape(&[-1, groups as i64, 1]);
+    let masked = grouped + (outside * 1e9).reshape(&[-1, groups as i64, 1]);
     Ok(masked.reshape(&[-1, rules.experts.count as i64]))
 }

@@ -117,7 +117,7 @@ impl Network {
         let half = |which: u64| pairs.narrow(-1, which, 1).reshape(&[-1, self.inner as i64]);
         let gate = half(0).clamp(f64::NEG_INFINITY, self.limit);
         let up = half(1).clamp(-self.limit, self.limit);
-        let glu = &gate * gate.scale(self.alpha).sigmoid();
+        let glu = &gate * (&gate * self.alpha).sigmoid();
         (up + 1.0) * glu
     }
 }
