@@ -16,6 +16,7 @@ mod tests {
                 "alpaca",
                 "chat-templates",
                 "classification",
+                "cohere",
                 "cpo",
                 "deepseek",
                 "dpo",

@@ -118,6 +118,30 @@ export class Context {
   }
 
   /**
+   * `x / sqrt(mean(x^2) + epsilon) * (offset + w)` over the last dimension; the sum is not rounded.
+   *
+   * @param {number} weight
+   * @param {number} offset
+   * @param {Tensor} x
+   * @param {number} epsilon
+   */
+  rmsNormOffset(weight, offset, x, epsilon) {
+    return new Tensor(call(() => this.handle.rmsNormOffset(weight, offset, x.handle, epsilon)));
+  }
+
+  /**
+   * `(x - mean(x)) / sqrt(variance(x) + epsilon) * w + b` over the last dimension; without a weight it is 1, without a bias 0.
+   *
+   * @param {number | null} weight
+   * @param {number | null} bias
+   * @param {Tensor} x
+   * @param {number} epsilon
+   */
+  layerNorm(weight, bias, x, epsilon) {
+    return new Tensor(call(() => this.handle.layerNorm(weight ?? undefined, bias ?? undefined, x.handle, epsilon)));
+  }
+
+  /**
    * Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.
    *
    * @param {number} table

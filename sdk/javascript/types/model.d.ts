@@ -199,6 +199,24 @@ export declare class Context {
      */
     rmsNorm(weight: number, x: Tensor, epsilon: number): Tensor;
     /**
+     * `x / sqrt(mean(x^2) + epsilon) * (offset + w)` over the last dimension; the sum is not rounded.
+     *
+     * @param {number} weight
+     * @param {number} offset
+     * @param {Tensor} x
+     * @param {number} epsilon
+     */
+    rmsNormOffset(weight: number, offset: number, x: Tensor, epsilon: number): Tensor;
+    /**
+     * `(x - mean(x)) / sqrt(variance(x) + epsilon) * w + b` over the last dimension; without a weight it is 1, without a bias 0.
+     *
+     * @param {number | null} weight
+     * @param {number | null} bias
+     * @param {Tensor} x
+     * @param {number} epsilon
+     */
+    layerNorm(weight: number | null, bias: number | null, x: Tensor, epsilon: number): Tensor;
+    /**
      * Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture.
      *
      * @param {number} table

@@ -1,221 +1,186 @@
 //! What a `config.json` says, in the spellings of transformers 4 and 5. A setting that would change the model and is not
 //! implemented is an error that names it.
 
+use swift_plugin::decoder::{
+    Activation, NormStyle, Sizes, layer_types, names, refuse_quantised, refuse_unless, rotary_table,
+    sliding_window,
+};
 use swift_plugin::prelude::*;
 
-use crate::rotary;
+use crate::families::{Bias, Family, Multipliers, Normalisation, Sliding, family};
 
-/// What sets the members of the family apart.
-pub(crate) struct Family {
-    architecture: &'static str,
-    model_type: &'static str,
-    /// Biases of the query, key and value projections.
-    qkv_bias: Bias,
-    /// The bias of the output projection.
-    o_bias: Bias,
-    /// Biases of the feed-forward part.
-    mlp_bias: Bias,
-    /// RMSNorm over each head's queries and keys.
-    head_norms: bool,
-    /// Which layers look back only `sliding_window` positions, where `layer_types` does not say it.
-    sliding: Sliding,
-    /// Components of each head if the configuration says nothing; `hidden_size / heads` if none.
-    head_dim: Option<u64>,
-}
-
-/// Whether linear layers have a bias.
-#[derive(Clone, Copy)]
-enum Bias {
-    Always,
-    Never,
-    /// If this setting is true.
-    If(&'static str),
-}
-
-/// Which layers look back only `sliding_window` positions.
-#[derive(Clone, Copy)]
-enum Sliding {
-    Never,
-    /// All, unless the window is null; of this size if the configuration says nothing.
-    All {
-        default: u64,
-    },
-    /// From `max_window_layers` on, if `use_sliding_window` is true.
-    Upper,
-}
-
-/// The supported architectures.
-const FAMILIES: [Family; 4] = [
-    Family {
-        architecture: "LlamaForCausalLM",
-        model_type: "llama",
-        qkv_bias: Bias::If("attention_bias"),
-        o_bias: Bias::If("attention_bias"),
-        mlp_bias: Bias::If("mlp_bias"),
-        head_norms: false,
-        sliding: Sliding::Never,
-        head_dim: None,
-    },
-    Family {
-        architecture: "MistralForCausalLM",
-        model_type: "mistral",
-        qkv_bias: Bias::Never,
-        o_bias: Bias::Never,
-        mlp_bias: Bias::Never,
-        head_norms: false,
-        sliding: Sliding::All { default: 4096 },
-        head_dim: None,
-    },
-    Family {
-        architecture: "Qwen2ForCausalLM",
-        model_type: "qwen2",
-        qkv_bias: Bias::Always,
-        o_bias: Bias::Never,
-        mlp_bias: Bias::Never,
-        head_norms: false,
-        sliding: Sliding::Upper,
-        head_dim: None,
-    },
-    Family {
-        architecture: "Qwen3ForCausalLM",
-        model_type: "qwen3",
-        qkv_bias: Bias::If("attention_bias"),
-        o_bias: Bias::If("attention_bias"),
-        mlp_bias: Bias::Never,
-        head_norms: true,
-        sliding: Sliding::Upper,
-        head_dim: Some(128),
-    },
-];
-
-/// Settings that would change the model in ways that are not implemented, with the value at which they don't.
-const NEUTRAL: [(&str, Option<f64>); 4] = [
-    ("attention_dropout", Some(0.0)),
-    ("partial_rotary_factor", Some(1.0)),
-    ("attn_logit_softcapping", None),
-    ("final_logit_softcapping", None),
-];
-
-/// The row of the table for an entry of `architectures`, or, where there is none, a `model_type`.
-pub(crate) fn family(architecture: &str, model_type: &str) -> Option<&'static Family> {
-    FAMILIES.iter().find(|family| match architecture {
-        "" => family.model_type == model_type,
-        _ => family.architecture == architecture,
-    })
-}
+/// The norms of each head's queries and keys: their names, and whether they come after the rotation.
+pub(crate) type HeadNorms = Option<([&'static str; 2], bool)>;
 
 /// The sizes and settings of one model.
 pub(crate) struct Config {
     pub(crate) name: &'static str,
-    pub(crate) hidden_size: u64,
+    pub(crate) sizes: Sizes,
     pub(crate) intermediate_size: u64,
-    pub(crate) vocabulary: u64,
-    pub(crate) layers: u32,
-    pub(crate) heads: u32,
-    pub(crate) kv_heads: u32,
-    pub(crate) head_dim: u32,
-    pub(crate) epsilon: f64,
+    pub(crate) norm: NormStyle,
+    pub(crate) activation: Activation,
+    pub(crate) gated: bool,
     pub(crate) tied: bool,
     pub(crate) qkv_bias: bool,
     pub(crate) o_bias: bool,
     pub(crate) mlp_bias: bool,
-    pub(crate) head_norms: bool,
+    pub(crate) head_norms: HeadNorms,
+    pub(crate) factors: Factors,
     pub(crate) rotary: RotaryTable,
-    /// The window of each layer.
-    windows: Vec<Option<u32>>,
+    /// The window of each layer, and whether its queries and keys are rotated.
+    layers: Vec<(Option<u32>, bool)>,
+}
+
+/// Factors that are 1 in most models.
+pub(crate) struct Factors {
+    /// On embeddings.
+    pub(crate) embedding: f64,
+    /// On what attention and the feed-forward part add.
+    pub(crate) residual: f64,
+    /// On scores.
+    pub(crate) scores: f64,
+    /// On the last hidden states, and so on logits.
+    pub(crate) hidden: f64,
 }
 
 impl Config {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let config = Settings::parse(text)?;
-        let architecture =
-            config.list("architectures")?.and_then(|names| names.first()).and_then(Value::as_str);
-        let (architecture, model_type) =
-            (architecture.unwrap_or_default(), config.text("model_type")?.unwrap_or_default());
+        let (architecture, model_type) = names(&config)?;
         let Some(family) = family(architecture, model_type) else {
             bail!("architecture `{architecture}` of model type `{model_type}` is not of the llama family");
         };
-        refuse_unsupported(&config)?;
-        let (hidden_size, layers, heads) = (
-            config.size("hidden_size")?,
-            config.size("num_hidden_layers")?,
-            config.size("num_attention_heads")?,
-        );
-        let kv_heads = config.integer("num_key_value_heads")?.unwrap_or(heads);
-        if heads.checked_rem(kv_heads) != Some(0) {
-            bail!("`num_attention_heads` is {heads}, not a multiple of `num_key_value_heads`, {kv_heads}");
-        }
-        let head_dim = config.integer("head_dim")?.or(family.head_dim).unwrap_or(hidden_size / heads);
+        refuse_unsupported(&config, family)?;
+        let sizes = Sizes::read(&config, family.head_dim)?;
         let has = |bias: Bias| match bias {
             Bias::Always => Ok(true),
             Bias::Never => Ok(false),
             Bias::If(name) => config.flag(name),
+            Bias::Unless(name) => Ok(!config.mentions(name) || config.flag(name)?),
+        };
+        let epsilon = |name: &str, default: f64| Ok::<_, Error>(config.number(name)?.unwrap_or(default));
+        let norm = match family.norm {
+            Normalisation::Rms => NormStyle::Rms { epsilon: epsilon("rms_norm_eps", 1e-6)?, offset: 0.0 },
+            Normalisation::Layer(name) => NormStyle::Layer { epsilon: epsilon(name, 1e-5)?, bias: true },
+        };
+        let activation = match family.gated {
+            true => Activation::Silu,
+            false => Activation::GeluTanh,
         };
         Ok(Self {
             name: family.model_type,
-            hidden_size,
+            sizes,
             intermediate_size: config.size("intermediate_size")?,
-            vocabulary: config.size("vocab_size")?,
-            layers: small("num_hidden_layers", layers)?,
-            heads: small("num_attention_heads", heads)?,
-            kv_heads: small("num_key_value_heads", kv_heads)?,
-            head_dim: small("head_dim", head_dim)?,
-            epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-6),
-            tied: config.flag("tie_word_embeddings")?,
+            norm,
+            activation: Activation::read(&config, "hidden_act", activation)?,
+            gated: family.gated,
+            tied: match config.mentions("tie_word_embeddings") {
+                true => config.flag("tie_word_embeddings")?,
+                false => family.tied,
+            },
             qkv_bias: has(family.qkv_bias)?,
             o_bias: has(family.o_bias)?,
             mlp_bias: has(family.mlp_bias)?,
             head_norms: family.head_norms,
-            rotary: rotary::table(&config, head_dim)?,
-            windows: (0..layers).map(|layer| window(&config, family, layer)).collect::<Result<_>>()?,
+            factors: factors(&config, family, &sizes)?,
+            rotary: rotary_table(&config, sizes.head_dim)?,
+            layers: layers(&config, family, sizes.layers)?,
         })
     }
 
-    /// Positions that a layer looks back, its own included; all if none.
-    pub(crate) fn window(&self, layer: u32) -> Option<u32> {
-        self.windows.get(layer as usize).copied().flatten()
+    /// Positions that a layer looks back, its own included, all if none; and whether it rotates queries and keys.
+    pub(crate) fn layer(&self, index: u32) -> (Option<u32>, bool) {
+        self.layers.get(index as usize).copied().unwrap_or((None, true))
     }
 }
 
-fn small(name: &str, value: u64) -> Result<u32> {
-    u32::try_from(value).map_err(|_| Error::new(format!("`{name}` is {value}, which is too large")))
-}
-
-/// The window of a layer: of `layer_types` if there is one, else as the family has it.
-fn window(config: &Settings, family: &Family, layer: u64) -> Result<Option<u32>> {
-    let layer_type = config.list("layer_types")?.map(|types| types.get(layer as usize));
-    let slides = match layer_type.map(|name| name.and_then(Value::as_str).unwrap_or_default()) {
-        Some("full_attention") => false,
-        Some("sliding_attention") => true,
-        Some(other) => bail!("`layer_types` has `{other}` for layer {layer}, which is not supported"),
-        None => match family.sliding {
-            Sliding::Never => false,
-            Sliding::All { .. } => true,
-            Sliding::Upper => {
-                config.flag("use_sliding_window")?
-                    && layer >= config.integer("max_window_layers")?.unwrap_or(28)
-            }
+fn factors(config: &Settings, family: &Family, sizes: &Sizes) -> Result<Factors> {
+    let or = |name: &str, default: f64| Ok::<_, Error>(config.number(name)?.unwrap_or(default));
+    let divisor = |name: &str, default: f64| match config.number(name)?.unwrap_or(default) {
+        value if value > 0.0 => Ok(value),
+        value => bail!("`{name}` is {value}, not above 0"),
+    };
+    Ok(match family.multipliers {
+        Multipliers::None => Factors { embedding: 1.0, residual: 1.0, scores: sizes.scale(), hidden: 1.0 },
+        Multipliers::Granite => Factors {
+            embedding: or("embedding_multiplier", 1.0)?,
+            residual: or("residual_multiplier", 1.0)?,
+            scores: or("attention_multiplier", 1.0)?,
+            hidden: divisor("logits_scaling", 1.0)?.recip(),
         },
-    };
-    let window = match (config.integer("sliding_window")?, family.sliding) {
-        // Null means none, but nothing means the default.
-        (None, Sliding::All { default }) if !config.mentions("sliding_window") => Some(default),
-        (window, _) => window,
-    };
-    window.filter(|_| slides).map(|window| small("sliding_window", window)).transpose()
+        // Hu et al. 2024, "MiniCPM", table 7.
+        Multipliers::MiniCpm => Factors {
+            embedding: or("scale_emb", 1.0)?,
+            residual: or("scale_depth", 1.0)? / f64::from(sizes.layers).sqrt(),
+            scores: sizes.scale(),
+            hidden: or("dim_model_base", 1.0)? / sizes.hidden as f64,
+        },
+    })
 }
 
-fn refuse_unsupported(config: &Settings) -> Result<()> {
-    match config.text("hidden_act")? {
-        None | Some("silu") => {}
-        Some(other) => bail!("`hidden_act` is `{other}`, and only `silu` is supported"),
+/// The window of each layer and whether it rotates: windows by `layer_types` if there are such, else as the family has it.
+fn layers(config: &Settings, family: &Family, count: u32) -> Result<Vec<(Option<u32>, bool)>> {
+    let types = layer_types(config, count)?;
+    let slides: Vec<bool> = match (types, family.sliding) {
+        (Some(types), _) => types,
+        (None, Sliding::Never) => vec![false; count as usize],
+        (None, Sliding::All { .. }) => vec![true; count as usize],
+        (None, Sliding::Upper) => {
+            let used = config.flag("use_sliding_window")?;
+            let first = config.integer("max_window_layers")?.unwrap_or(28);
+            (0..u64::from(count)).map(|layer| used && layer >= first).collect()
+        }
+    };
+    let default = match family.sliding {
+        // Null means none, but nothing means the default.
+        Sliding::All { default } => default,
+        _ => None,
+    };
+    let window = sliding_window(config, default)?;
+    let rotated = rotated(config, family, count)?;
+    Ok(slides
+        .into_iter()
+        .zip(rotated)
+        .map(|(slides, rotated)| (window.filter(|_| slides), rotated))
+        .collect())
+}
+
+/// Which layers rotate queries and keys (Yang et al. 2025, "Rope to Nope and Back Again").
+fn rotated(config: &Settings, family: &Family, count: u32) -> Result<Vec<bool>> {
+    if !family.skips_rotation {
+        return Ok(vec![true; count as usize]);
     }
-    if config.get("quantization_config").is_some() {
-        bail!("`quantization_config` is set, and quantised weights are not supported");
+    let Some(list) = config.list("no_rope_layers")? else {
+        let every = match config.mentions("no_rope_layer_interval") {
+            true => config.size("no_rope_layer_interval")?,
+            false => 4,
+        };
+        return Ok((1..=u64::from(count)).map(|number| !number.is_multiple_of(every)).collect());
+    };
+    if list.len() < count as usize {
+        bail!("`no_rope_layers` has {} entries, and `num_hidden_layers` is {count}", list.len());
     }
-    for (name, neutral) in NEUTRAL {
-        if let Some(value) = config.number(name)?.filter(|&value| Some(value) != neutral) {
-            bail!("`{name}` is {value}, which is not supported");
+    // In spite of its name, 1 stands for a layer with a rotation.
+    Ok(list.iter().take(count as usize).map(|entry| entry.as_u64() != Some(0)).collect())
+}
+
+fn refuse_unsupported(config: &Settings, family: &Family) -> Result<()> {
+    refuse_quantised(config)?;
+    refuse_unless(config, &[("attn_logit_softcapping", None), ("final_logit_softcapping", None)])?;
+    if !family.partial_rotary {
+        refuse_unless(config, &[("partial_rotary_factor", Some(1.0))])?;
+    }
+    for name in family.dropouts {
+        if let Some(rate) = config.number(name)?.filter(|&rate| rate != 0.0) {
+            warn!("`{name}` is {rate}, and nothing is dropped");
+        }
+    }
+    if family.dropouts.is_empty() {
+        refuse_unless(config, &[("attention_dropout", Some(0.0))])?;
+    }
+    for name in family.refused {
+        if config.get(name).is_some_and(|value| value.as_bool() != Some(false)) {
+            bail!("`{name}` is set, which is not supported");
         }
     }
     Ok(())

@@ -64,7 +64,7 @@ fn windows_follow_the_family_and_the_layer_types() {
     let windows = |architecture: &str, members: &str| {
         let config = config(members).replace("LlamaForCausalLM", architecture);
         let (_, network) = Llama {}.load(&config).unwrap();
-        [0, 1].map(|layer| network.config.window(layer))
+        [0, 1].map(|layer| network.config.layer(layer).0)
     };
     assert_eq!(windows("LlamaForCausalLM", r#", "sliding_window": 8"#), [None, None]);
     assert_eq!(windows("MistralForCausalLM", r#", "sliding_window": 8"#), [Some(8), Some(8)]);
@@ -93,10 +93,13 @@ fn llama3_scaling_stretches_long_waves_only() {
 
 #[test]
 fn what_is_not_implemented_is_named() {
-    assert_eq!(error(r#", "hidden_act": "gelu""#), "`hidden_act` is `gelu`, and only `silu` is supported");
     assert_eq!(
-        error(r#", "rope_scaling": {"type": "yarn", "factor": 4.0}"#),
-        "`rope_type` is `yarn`, and only `default` and `llama3` are supported"
+        error(r#", "hidden_act": "relu""#),
+        "`hidden_act` is `relu`, and only `silu`, `gelu` and `gelu_pytorch_tanh` are supported"
+    );
+    assert_eq!(
+        error(r#", "rope_scaling": {"type": "spiral", "factor": 4.0}"#),
+        "`rope_type` is `spiral`, and only `default`, `linear`, `dynamic`, `llama3`, `yarn` and `longrope` are supported"
     );
     assert_eq!(error(r#", "attention_dropout": 0.1"#), "`attention_dropout` is 0.1, which is not supported");
     assert_eq!(
@@ -107,11 +110,47 @@ fn what_is_not_implemented_is_named() {
         error(r#", "layer_types": ["full_attention", "chunked_attention"]"#),
         "`layer_types` has `chunked_attention` for layer 1, which is not supported"
     );
+    let member = |architecture: &str, members: &str| {
+        let config = config(members).replace("LlamaForCausalLM", architecture);
+        Llama {}.load(&config).err().unwrap().message().to_owned()
+    };
+    assert_eq!(
+        member("StableLmForCausalLM", r#", "use_parallel_residual": true"#),
+        "`use_parallel_residual` is set, which is not supported"
+    );
+    assert_eq!(
+        member("MiniCPMForCausalLM", r#", "sparse_config": {"topk": 64}"#),
+        "`sparse_config` is set, which is not supported"
+    );
+    assert_eq!(
+        member("SmolLM3ForCausalLM", r#", "no_rope_layers": [1]"#),
+        "`no_rope_layers` has 1 entries, and `num_hidden_layers` is 2"
+    );
+    assert_eq!(
+        member("GraniteForCausalLM", r#", "logits_scaling": 0"#),
+        "`logits_scaling` is 0, not above 0"
+    );
+    assert_eq!(
+        error(r#", "partial_rotary_factor": 0.5"#),
+        "`partial_rotary_factor` is 0.5, which is not supported"
+    );
     let gemma = config("").replace("Llama", "Gemma").replace("llama", "gemma");
     assert_eq!(
         Llama {}.load(&gemma).err().unwrap().message(),
         "architecture `GemmaForCausalLM` of model type `gemma` is not of the llama family"
     );
+}
+
+#[test]
+fn layers_without_a_rotation_are_those_with_a_zero_or_each_fourth() {
+    let rotated = |members: &str| {
+        let config = config(members).replace("LlamaForCausalLM", "SmolLM3ForCausalLM");
+        let (_, network) = Llama {}.load(&config.replace("layers\": 2", "layers\": 4")).unwrap();
+        [0, 1, 2, 3].map(|layer| network.config.layer(layer).1)
+    };
+    assert_eq!(rotated(""), [true, true, true, false]);
+    assert_eq!(rotated(r#", "no_rope_layer_interval": 2"#), [true, false, true, false]);
+    assert_eq!(rotated(r#", "no_rope_layers": [0, 1, 1, 0, 1]"#), [false, true, true, false]);
 }
 
 #[test]
@@ -122,6 +161,8 @@ fn what_is_missing_or_does_not_fit_is_named() {
         "`num_attention_heads` is 4, not a multiple of `num_key_value_heads`, 3"
     );
 }
+
+mod members;
 
 #[test]
 fn a_model_is_known_by_its_architecture_and_else_by_its_type() {

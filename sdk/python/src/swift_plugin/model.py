@@ -62,6 +62,8 @@ class Head:
     """The weight `[vocab, hidden_size]`; the embedding's index if they are tied."""
     bias: int | None = None
     """A bias `[vocab]`."""
+    soft_cap: float | None = None
+    """Each logit becomes `cap * tanh(logit / cap)`; above 0."""
 
 
 @dataclass(kw_only=True)
@@ -127,6 +129,15 @@ class Context:
     def rms_norm(self, weight: int, x: Tensor, epsilon: float) -> Tensor:
         """`x / sqrt(mean(x^2) + epsilon) * w` over the last dimension."""
         return Tensor(call(self.handle.rms_norm, weight, x.handle, epsilon))
+
+    def rms_norm_offset(self, weight: int, offset: float, x: Tensor, epsilon: float) -> Tensor:
+        """`x / sqrt(mean(x^2) + epsilon) * (offset + w)` over the last dimension; the sum is not rounded."""
+        return Tensor(call(self.handle.rms_norm_offset, weight, offset, x.handle, epsilon))
+
+    def layer_norm(self, weight: int | None, bias: int | None, x: Tensor, epsilon: float) -> Tensor:
+        """`(x - mean(x)) / sqrt(variance(x) + epsilon) * w + b` over the last dimension; without a weight it is 1, without a
+        bias 0."""
+        return Tensor(call(self.handle.layer_norm, weight, bias, x.handle, epsilon))
 
     def rope(self, table: int, x: Tensor) -> Tensor:
         """Rotates `[tokens, heads, head_dim]` by the batch's positions, with a rotary table of the architecture."""

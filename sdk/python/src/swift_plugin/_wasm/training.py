@@ -11,7 +11,7 @@ from ..callback import Event, Run, RunState
 from ..model import Context
 from ..optimizer import OptimizedParameter, Step
 from ..tensor import Tensor
-from .backend import exported
+from .backend import exported, imported
 from .convert import lift, lower
 from .failures import guarded
 
@@ -60,7 +60,10 @@ def model(component: Component) -> Functions:
         return bool(component.plugin.supports(architecture, model_type))
 
     def load(config: str) -> Any:
-        return component.plugin.load(json.loads(config))
+        architecture = component.plugin.load(json.loads(config))
+        if architecture.head.soft_cap is not None:
+            imported("nn").head_soft_cap(architecture.head.soft_cap)
+        return architecture
 
     def forward(stage: int, input: Any, context: Any) -> Any:
         given = None if input is None else Tensor(input)

@@ -27,7 +27,9 @@ def forward(
     for stage in range(architecture.stages):
         hidden = model.forward(stage, hidden, Context(context))
     assert hidden is not None, "the architecture has no stages"
-    return Tensor(context.linear(architecture.head.weight, architecture.head.bias, hidden.handle))
+    logits = Tensor(context.linear(architecture.head.weight, architecture.head.bias, hidden.handle))
+    cap = architecture.head.soft_cap
+    return logits if cap is None else (logits / cap).tanh() * cap
 
 
 class NetworkContext:
@@ -57,8 +59,17 @@ class NetworkContext:
         return array(y if bias is None else y + self._parameters[bias], x.kind)
 
     def rms_norm(self, weight: int, x: Array, epsilon: float) -> Array:
+        return self.rms_norm_offset(weight, 0.0, x, epsilon)
+
+    def rms_norm_offset(self, weight: int, offset: float, x: Array, epsilon: float) -> Array:
         size = np.sqrt((x.value**2).mean(axis=-1, keepdims=True) + epsilon)
-        return array(x.value / size * self._parameters[weight], x.kind)
+        return array(x.value / size * (offset + self._parameters[weight]), x.kind)
+
+    def layer_norm(self, weight: int | None, bias: int | None, x: Array, epsilon: float) -> Array:
+        centred = x.value - x.value.mean(axis=-1, keepdims=True)
+        y = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
+        y = y if weight is None else y * self._parameters[weight]
+        return array(y if bias is None else y + self._parameters[bias], x.kind)
 
     def rope(self, table: int, x: Array) -> Array:
         return array(_rotated(self._tables[table], self._positions, x.value), x.kind)

@@ -1,0 +1,206 @@
+//! What sets the members of the family apart.
+
+use crate::config::HeadNorms;
+
+/// A row of the table.
+pub(crate) struct Family {
+    pub(crate) architecture: &'static str,
+    pub(crate) model_type: &'static str,
+    /// Biases of the query, key and value projections.
+    pub(crate) qkv_bias: Bias,
+    /// The bias of the output projection.
+    pub(crate) o_bias: Bias,
+    /// Biases of the feed-forward part.
+    pub(crate) mlp_bias: Bias,
+    /// RMSNorm over each head's queries and keys.
+    pub(crate) head_norms: HeadNorms,
+    /// Which layers look back only `sliding_window` positions, where `layer_types` does not say it.
+    pub(crate) sliding: Sliding,
+    /// Components of each head if the configuration says nothing; `hidden_size / heads` if none.
+    pub(crate) head_dim: Option<u64>,
+    /// How hidden states are normalised.
+    pub(crate) norm: Normalisation,
+    /// Whether the feed-forward part has a gate; else it is `c_proj(f(c_fc(x)))`.
+    pub(crate) gated: bool,
+    /// Whether the head is the embedding if the configuration says nothing.
+    pub(crate) tied: bool,
+    /// Where factors on hidden states and scores come from.
+    pub(crate) multipliers: Multipliers,
+    /// Whether some layers don't rotate queries and keys.
+    pub(crate) skips_rotation: bool,
+    /// Whether a share of each head may be rotated.
+    pub(crate) partial_rotary: bool,
+    /// Rates of dropout that released files have above zero, and that are passed over with a warning.
+    pub(crate) dropouts: &'static [&'static str],
+    /// Settings that turn on what is not implemented.
+    pub(crate) refused: &'static [&'static str],
+}
+
+/// Whether linear layers have a bias.
+#[derive(Clone, Copy)]
+pub(crate) enum Bias {
+    Always,
+    Never,
+    /// If this setting is true.
+    If(&'static str),
+    /// If this setting is true or missing.
+    Unless(&'static str),
+}
+
+/// Which layers look back only `sliding_window` positions.
+#[derive(Clone, Copy)]
+pub(crate) enum Sliding {
+    Never,
+    /// All, unless the window is null; of this size if the configuration says nothing.
+    All {
+        default: Option<u32>,
+    },
+    /// From `max_window_layers` on, if `use_sliding_window` is true.
+    Upper,
+}
+
+/// How hidden states are normalised.
+#[derive(Clone, Copy)]
+pub(crate) enum Normalisation {
+    /// RMSNorm with `rms_norm_eps`.
+    Rms,
+    /// LayerNorm with biases; this setting is added to the variance.
+    Layer(&'static str),
+}
+
+/// Where factors on hidden states and scores come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Multipliers {
+    None,
+    /// A setting for each.
+    Granite,
+    /// `scale_emb`, `scale_depth` and `dim_model_base`.
+    MiniCpm,
+}
+
+const LLAMA: Family = Family {
+    architecture: "LlamaForCausalLM",
+    model_type: "llama",
+    qkv_bias: Bias::If("attention_bias"),
+    o_bias: Bias::If("attention_bias"),
+    mlp_bias: Bias::If("mlp_bias"),
+    head_norms: None,
+    sliding: Sliding::Never,
+    head_dim: None,
+    norm: Normalisation::Rms,
+    gated: true,
+    tied: false,
+    multipliers: Multipliers::None,
+    skips_rotation: false,
+    partial_rotary: false,
+    dropouts: &[],
+    refused: &[],
+};
+
+/// Without any bias.
+const PLAIN: Family = Family { qkv_bias: Bias::Never, o_bias: Bias::Never, mlp_bias: Bias::Never, ..LLAMA };
+
+/// The supported architectures.
+const FAMILIES: [Family; 12] = [
+    LLAMA,
+    Family {
+        architecture: "MistralForCausalLM",
+        model_type: "mistral",
+        sliding: Sliding::All { default: Some(4096) },
+        ..PLAIN
+    },
+    Family {
+        architecture: "Qwen2ForCausalLM",
+        model_type: "qwen2",
+        qkv_bias: Bias::Always,
+        sliding: Sliding::Upper,
+        ..PLAIN
+    },
+    Family {
+        architecture: "Qwen3ForCausalLM",
+        model_type: "qwen3",
+        mlp_bias: Bias::Never,
+        head_norms: Some((["q_norm", "k_norm"], false)),
+        sliding: Sliding::Upper,
+        head_dim: Some(128),
+        ..LLAMA
+    },
+    Family {
+        architecture: "InternLM3ForCausalLM",
+        model_type: "internlm3",
+        qkv_bias: Bias::If("qkv_bias"),
+        o_bias: Bias::If("bias"),
+        mlp_bias: Bias::If("bias"),
+        ..LLAMA
+    },
+    Family {
+        architecture: "HunYuanDenseV1ForCausalLM",
+        model_type: "hunyuan_v1_dense",
+        mlp_bias: Bias::Never,
+        head_norms: Some((["query_layernorm", "key_layernorm"], true)),
+        ..LLAMA
+    },
+    Family {
+        architecture: "SmolLM3ForCausalLM",
+        model_type: "smollm3",
+        tied: true,
+        skips_rotation: true,
+        refused: &["use_sliding_window"],
+        ..LLAMA
+    },
+    Family {
+        architecture: "SeedOssForCausalLM",
+        model_type: "seed_oss",
+        qkv_bias: Bias::Unless("attention_bias"),
+        o_bias: Bias::If("attention_out_bias"),
+        head_dim: Some(128),
+        dropouts: &["attention_dropout", "residual_dropout"],
+        ..LLAMA
+    },
+    Family {
+        architecture: "GraniteForCausalLM",
+        model_type: "granite",
+        multipliers: Multipliers::Granite,
+        dropouts: &["attention_dropout"],
+        ..LLAMA
+    },
+    Family {
+        architecture: "MiniCPMForCausalLM",
+        model_type: "minicpm",
+        mlp_bias: Bias::Never,
+        tied: true,
+        multipliers: Multipliers::MiniCpm,
+        refused: &["sparse_config"],
+        ..LLAMA
+    },
+    Family {
+        architecture: "Starcoder2ForCausalLM",
+        model_type: "starcoder2",
+        qkv_bias: Bias::Unless("use_bias"),
+        o_bias: Bias::Unless("use_bias"),
+        mlp_bias: Bias::Unless("use_bias"),
+        sliding: Sliding::All { default: None },
+        norm: Normalisation::Layer("norm_epsilon"),
+        gated: false,
+        tied: true,
+        dropouts: &["attention_dropout", "residual_dropout", "embedding_dropout"],
+        ..LLAMA
+    },
+    Family {
+        architecture: "StableLmForCausalLM",
+        model_type: "stablelm",
+        qkv_bias: Bias::If("use_qkv_bias"),
+        norm: Normalisation::Layer("layer_norm_eps"),
+        partial_rotary: true,
+        refused: &["use_parallel_residual", "qk_layernorm"],
+        ..PLAIN
+    },
+];
+
+/// The row of the table for an entry of `architectures`, or, where there is none, a `model_type`.
+pub(crate) fn family(architecture: &str, model_type: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| match architecture {
+        "" => family.model_type == model_type,
+        _ => family.architecture == architecture,
+    })
+}
