@@ -31,6 +31,11 @@ fn the_first_loss_in_rust_is_as_its_guide_says() {
     follow("rust", "docs/first-loss-rust.md");
 }
 
+#[test]
+fn a_new_model_is_made_as_its_guide_says() {
+    follow("new-model", "docs/new-model.md");
+}
+
 /// What is wrong with a page.
 fn wrong(name: &str, page: &str) -> String {
     let guide = Guide::parse(page);
