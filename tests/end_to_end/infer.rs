@@ -1,7 +1,7 @@
 //! Answers to files and chats by the real executable, with the golden tiny model.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -200,6 +200,55 @@ fn a_killed_start_goes_on_where_it_was() {
     assert_eq!(last.code, Some(0), "{}", last.stderr);
     let read = |name: &str| fs::read_to_string(at(name)).unwrap();
     assert_eq!(read("killed.jsonl"), read("whole.jsonl"));
+}
+
+/// Presses Ctrl-C.
+fn interrupt(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn an_interrupted_start_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write(&at("rows.jsonl"), &rows(60));
+    let words = format!("--val-dataset rows.jsonl --max-num-seqs 2 {GREEDY} --result-path out.jsonl");
+    let mut child = infer(folder.path(), &words).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_lines(&at("out.jsonl"), 1, &mut child);
+    interrupt(&child);
+    let stopped: Outcome = child.wait_with_output().unwrap().into();
+    assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("hint: the same command goes on from there"), "{}", stopped.stderr);
+    let before = fs::read_to_string(at("out.jsonl")).unwrap();
+    assert!(before.ends_with('\n') && before.lines().count() < 60);
+    let last = outcome(infer(folder.path(), &words));
+    assert_eq!(last.code, Some(0), "{}", last.stderr);
+    let after = fs::read_to_string(at("out.jsonl")).unwrap();
+    assert!(after.starts_with(&before) && after.lines().count() == 60);
+}
+
+#[test]
+fn ctrl_c_stops_an_answer_and_not_the_chat() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = infer(folder.path(), "--temperature 0");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    stdin.write_all(b"Hello\n").unwrap();
+    let mut said = vec![0];
+    stdout.read_exact(&mut said).unwrap();
+    interrupt(&child);
+    stdin.write_all(b"/clear\n/max-new-tokens 1\nHello\n").unwrap();
+    drop(stdin);
+    stdout.read_to_end(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let said = String::from_utf8(said).unwrap();
+    let lines: Vec<&str> = said.trim_end_matches('\n').split('\n').collect();
+    let (last, first) = lines.split_last().unwrap();
+    assert!(first.concat().starts_with(last), "both begin with the same token: {said:?}");
+    let words = "--temperature 0 --max-new-tokens 400";
+    let uninterrupted = chat(folder.path(), words, "Hello\n").stdout;
+    assert!(first.join("\n").len() < uninterrupted.len(), "it was not stopped");
 }
 
 #[test]

@@ -79,7 +79,10 @@ fn message(error: &clap::Error) -> String {
 }
 
 fn hint(error: &clap::Error) -> String {
-    let unknown = (error.kind() == ErrorKind::UnknownArgument).then(|| flag(error).trim_start_matches('-'));
+    let command = command(error);
+    // What is said otherwise there is said to `run`.
+    let unknown = (error.kind() == ErrorKind::UnknownArgument && command == "swift-host run")
+        .then(|| flag(error).trim_start_matches('-'));
     if let Some(instead) = unknown.and_then(migrating::said_otherwise) {
         return instead.to_owned();
     }
@@ -99,11 +102,10 @@ fn hint(error: &clap::Error) -> String {
     if let Some(nearest) = suggested.last() {
         return format!("did you mean `{}`?", without_value(nearest));
     }
-    let command = command(error);
     match error.kind() {
         ErrorKind::InvalidSubcommand => format!("`{command} --help` lists the commands"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            "its entry in `--help` says what it takes".into()
+            format!("its entry in `{command} --help` says what it takes")
         }
         ErrorKind::ArgumentConflict => "leave one of them out".into(),
         _ => format!("`{command} --help` lists all flags"),

@@ -10,7 +10,6 @@ mod sampling;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args;
 use swift_data::{Adapter, DatasetSpec, LoadOptions, Questions, TemplateOptions};
 use swift_runtime::{Kind, Limits};
@@ -149,8 +148,7 @@ pub(crate) fn infer(
             seed: sampling.seed,
             ..LoadOptions::default()
         };
-        Questions::load(&specifications, &mut adapters, &mut template, &options)
-            .context("The dataset can't be answered")?
+        Questions::load(&specifications, &mut adapters, &mut template, &options)?
     };
     console.line(&questions.to_string());
     let job = batch::Job {

@@ -26,7 +26,7 @@ fn weights(folder: &Path) -> BTreeMap<String, Value> {
 fn distance(a: &Value, b: &Value) -> f64 {
     assert_eq!(a.dims(), b.dims());
     let pairs = flat(a).into_iter().zip(flat(b));
-    pairs.map(|(a, b)| (f64::from(a) - f64::from(b)).abs()).fold(0.0, f64::max)
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
 #[test]
@@ -71,7 +71,9 @@ fn a_merged_model_has_the_logits_of_the_adapted_one() {
         merge(&adapter, &output, &MergeOptions::default()).unwrap();
         let (expected, got) = (logits(&adapted), logits(&load(&output, DType::F32)));
         let largest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(largest(&expected, &got) < 2e-5, "{name}: {}", largest(&expected, &got));
+        // What rounding to `float32` in another order makes of the greatest logits.
+        let scale = expected.iter().fold(1.0f32, |most, logit| most.max(logit.abs()));
+        assert!(largest(&expected, &got) < 1e-5 * scale, "{name}: {}", largest(&expected, &got));
         assert!(largest(&plain, &got) > 1e-2, "{name} changes nothing");
     }
 }
