@@ -67,6 +67,8 @@ fn adapter(folder: &Path, name: &str, factor: f32) {
 }
 
 const GREEDY: &str = "--temperature 0 --max-new-tokens 8 --dtype float32";
+/// Two at a time and on one thread, so that it is not over at once.
+const SLOW: &str = "--temperature 0 --max-new-tokens 32 --dtype float64 --max-num-seqs 2 --threads 1";
 
 #[test]
 fn every_shape_of_row_is_answered_in_the_format_of_ms_swift() {
@@ -182,12 +184,11 @@ fn wait_for_lines(path: &Path, count: usize, child: &mut Child) {
 fn a_killed_start_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    write(&at("rows.jsonl"), &rows(60));
-    // Two at a time, so that it is not over at once.
-    let words = format!("--val-dataset rows.jsonl --max-num-seqs 2 {GREEDY} --result-path");
+    write(&at("rows.jsonl"), &rows(400));
+    let words = format!("--val-dataset rows.jsonl {SLOW} --result-path");
     let whole = outcome(infer(folder.path(), &format!("{words} whole.jsonl")));
     assert_eq!(whole.code, Some(0), "{}", whole.stderr);
-    for lines in [1, 20] {
+    for lines in [1, 100] {
         let mut child =
             infer(folder.path(), &format!("{words} killed.jsonl")).stderr(Stdio::null()).spawn().unwrap();
         wait_for_lines(&at("killed.jsonl"), lines, &mut child);
@@ -195,7 +196,7 @@ fn a_killed_start_goes_on_where_it_was() {
         child.wait().unwrap();
     }
     let killed = fs::read_to_string(at("killed.jsonl")).unwrap();
-    assert!(killed.lines().count() < 60, "it was over before it was killed");
+    assert!(killed.lines().count() < 400, "it was over before it was killed");
     let last = outcome(infer(folder.path(), &format!("{words} killed.jsonl")));
     assert_eq!(last.code, Some(0), "{}", last.stderr);
     let read = |name: &str| fs::read_to_string(at(name)).unwrap();
@@ -212,8 +213,8 @@ fn interrupt(child: &Child) {
 fn an_interrupted_start_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    write(&at("rows.jsonl"), &rows(60));
-    let words = format!("--val-dataset rows.jsonl --max-num-seqs 2 {GREEDY} --result-path out.jsonl");
+    write(&at("rows.jsonl"), &rows(400));
+    let words = format!("--val-dataset rows.jsonl {SLOW} --result-path out.jsonl");
     let mut child = infer(folder.path(), &words).stderr(Stdio::piped()).spawn().unwrap();
     wait_for_lines(&at("out.jsonl"), 1, &mut child);
     interrupt(&child);
@@ -221,17 +222,18 @@ fn an_interrupted_start_says_how_to_go_on() {
     assert_eq!(stopped.code, Some(130), "{}", stopped.stderr);
     assert!(stopped.stderr.contains("hint: the same command goes on from there"), "{}", stopped.stderr);
     let before = fs::read_to_string(at("out.jsonl")).unwrap();
-    assert!(before.ends_with('\n') && before.lines().count() < 60);
+    assert!(before.ends_with('\n') && before.lines().count() < 400);
     let last = outcome(infer(folder.path(), &words));
     assert_eq!(last.code, Some(0), "{}", last.stderr);
     let after = fs::read_to_string(at("out.jsonl")).unwrap();
-    assert!(after.starts_with(&before) && after.lines().count() == 60);
+    assert!(after.starts_with(&before) && after.lines().count() == 400);
 }
 
 #[test]
 fn ctrl_c_stops_an_answer_and_not_the_chat() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = infer(folder.path(), "--temperature 0");
+    let words = "--temperature 0 --dtype float64 --threads 1";
+    let mut command = infer(folder.path(), words);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     stdin.write_all(b"Hello\n").unwrap();
@@ -246,7 +248,6 @@ fn ctrl_c_stops_an_answer_and_not_the_chat() {
     let lines: Vec<&str> = said.trim_end_matches('\n').split('\n').collect();
     let (last, first) = lines.split_last().unwrap();
     assert!(first.concat().starts_with(last), "both begin with the same token: {said:?}");
-    let words = "--temperature 0 --max-new-tokens 400";
     let uninterrupted = chat(folder.path(), words, "Hello\n").stdout;
     assert!(first.join("\n").len() < uninterrupted.len(), "it was not stopped");
 }
