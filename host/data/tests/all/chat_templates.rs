@@ -10,29 +10,10 @@ use swift_data::{
 use crate::support::{golden, golden_json, messages};
 
 /// Expressions that come out otherwise than in Python, with what they come out as.
-const KNOWN: [(&str, &str); 29] = [
-    // minijinja has no tuples: they look like lists.
+const KNOWN: [(&str, &str); 18] = [
+    // minijinja reads a tuple as a list. What filters and methods give as tuples are tuples.
     ("{{ (1, 'a') }}", "[1, 'a']"),
     ("{{ (1,) }}", "[1]"),
-    ("{{ record['a'].items() | list }}", "[['items', [1, 'x', None, True, 2.0]], ['keys', 2]]"),
-    (
-        "{{ record | dictsort }}",
-        "[['a', {'items': [1, 'x', None, True, 2.0], 'keys': 2}], ['b', 1], ['é', 'ü']]",
-    ),
-    (
-        "{{ record | items | list }}",
-        "[['b', 1], ['a', {'items': [1, 'x', None, True, 2.0], 'keys': 2}], ['é', 'ü']]",
-    ),
-    ("{{ 'a=b=c'.partition('=') }}", "['a', '=', 'b=c']"),
-    ("{{ 'a=b=c'.rpartition('=') }}", "['a=b', '=', 'c']"),
-    // Nor views of dictionaries, nor ranges.
-    (
-        "{{ record.items() }}",
-        "[['b', 1], ['a', {'items': [1, 'x', None, True, 2.0], 'keys': 2}], ['é', 'ü']]",
-    ),
-    ("{{ record.keys() }}", "['b', 'a', 'é']"),
-    ("{{ record.values() }}", "[1, {'items': [1, 'x', None, True, 2.0], 'keys': 2}, 'ü']"),
-    ("{{ range(3) }}", "[0, 1, 2]"),
     // `~` cannot be redefined, and writes lists, dictionaries and large numbers as Rust does.
     ("{{ 'a' ~ yes ~ nothing ~ 1 ~ 2.0 ~ [1, 'x'] ~ missing }}", "aTrueNone12.0[1, \"x\"]"),
     ("{{ 'a' ~ large }}", "a10000000000000000.0"),
@@ -53,13 +34,11 @@ const KNOWN: [(&str, &str); 29] = [
     // Of two constants, `and` gives a truth value; of anything else, one of the two.
     ("{{ '' and 1 }}", "False"),
     ("{{ [] and 1 }}", "False"),
-    // Operators and filters that are missing: such rows are left out, with this as the reason.
+    // Operators that are missing: such rows are left out, with this as the reason.
     ("{{ '%s-%d' % ('a', 3) }}", "an error"),
     ("{{ '%s' % 'a' }}", "an error"),
     ("{{ 2 ** -1 }}", "an error"),
     ("{{ -yes }}", "an error"),
-    ("{{ 'Hello, I am long' | truncate(9) }}", "an error"),
-    ("{{ '<b>x</b>' | striptags }}", "an error"),
 ];
 
 fn tokenizer(source: &str) -> Tokenizer {

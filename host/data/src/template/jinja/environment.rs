@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 use minijinja::value::{Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
-use super::{filters, methods, python};
+use super::{filters, methods, python, shown};
 
 /// An environment for chat templates. `now` is what they see as the time.
 pub(super) fn environment(now: Option<DateTime>) -> Environment<'static> {
@@ -21,6 +21,7 @@ pub(super) fn environment(now: Option<DateTime>) -> Environment<'static> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.add_function("cycler", |values: Rest<Value>| minijinja_contrib::globals::cycler(values.0));
+    environment.add_function("range", shown::range);
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_function("strftime_now", move |format: String| {
         let now = now.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "no date is given"))?;

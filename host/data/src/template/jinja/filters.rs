@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
-use super::{json, python};
+use super::{json, python, shown};
 
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("tojson", json::filter);
@@ -27,6 +27,14 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("center", |value: &Value, width: Option<usize>| {
         python::centred(&python::text(value), width.unwrap_or(80), " ")
     });
+    environment.add_filter("items", |value: &Value| {
+        minijinja::filters::items(value).and_then(|pairs| shown::tuples(&pairs))
+    });
+    environment.add_filter("dictsort", |value: &Value, options: Kwargs| {
+        minijinja::filters::dictsort(value, options).and_then(|pairs| shown::tuples(&pairs))
+    });
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("striptags", |value: &Value| strip_tags(&python::text(value)));
     environment.add_filter("wordcount", |value: &Value| python::text(value).split_whitespace().count());
 }
 
@@ -176,6 +184,51 @@ fn attr(value: &Value, name: &str) -> Result<Value, Error> {
         ValueKind::Map => Ok(Value::UNDEFINED),
         _ => value.get_attr(name),
     }
+}
+
+/// `truncate`: a text that is too long by more than `leeway` is cut at a word, or anywhere with `killwords`, and ends with `end`.
+fn truncate(
+    value: &Value,
+    length: Option<usize>,
+    killwords: Option<bool>,
+    end: Option<String>,
+    leeway: Option<usize>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let length = length.or(options.get("length")?).unwrap_or(255);
+    let kills_words = killwords.or(options.get("killwords")?).unwrap_or(false);
+    let end = end.or(options.get("end")?).unwrap_or_else(|| "...".to_owned());
+    let leeway = leeway.or(options.get("leeway")?).unwrap_or(5);
+    options.assert_all_used()?;
+    let text = python::text(value);
+    if text.chars().count() <= length.saturating_add(leeway) {
+        return Ok(text.into_owned());
+    }
+    let room = length
+        .checked_sub(end.chars().count())
+        .ok_or_else(|| invalid("a text is cut to less than what it shall end with"))?;
+    let cut: String = text.chars().take(room).collect();
+    let kept = if kills_words { &cut } else { cut.rsplit_once(' ').map_or(&*cut, |(kept, _)| kept) };
+    Ok(format!("{kept}{end}"))
+}
+
+/// `striptags`: without comments and elements, runs of white space as one space, and the characters that `escape` writes
+/// as what they were.
+fn strip_tags(text: &str) -> String {
+    let without = |text: &str, start: &str, end: &str| {
+        let (mut plain, mut rest) = (String::new(), text);
+        while let Some((before, after)) = rest.split_once(start) {
+            let Some((_, after)) = after.split_once(end) else { break };
+            plain.push_str(before);
+            rest = after;
+        }
+        plain + rest
+    };
+    let plain = without(&without(text, "<!--", "-->"), "<", ">");
+    let words: Vec<&str> = plain.split(python::is_space).filter(|word| !word.is_empty()).collect();
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&#39;", "'"), ("&#34;", "\""), ("&quot;", "\""), ("&amp;", "&")];
+    entities.iter().fold(words.join(" "), |text, (entity, letter)| text.replace(entity, letter))
 }
 
 fn escape(value: &Value) -> Value {

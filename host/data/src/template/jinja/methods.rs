@@ -3,7 +3,7 @@
 use minijinja::value::{Kwargs, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
-use super::python;
+use super::{python, shown};
 
 /// Calls a method: one of those below, or else one of `minijinja_contrib`.
 pub(super) fn call(
@@ -16,6 +16,9 @@ pub(super) fn call(
         (_, Some(text)) => of_string(text, method, args)?,
         (ValueKind::Seq | ValueKind::Iterable, _) => of_list(value, method, args)?,
         (ValueKind::Map, _) if method == "copy" => Some(value.clone()),
+        (ValueKind::Map, _) if args.is_empty() && ["items", "keys", "values"].contains(&method) => {
+            Some(shown::view(value, method)?)
+        }
         _ => None,
     };
     match own {
@@ -51,7 +54,7 @@ fn of_string(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, 
                 (None, "partition") => [text, "", ""],
                 (None, _) => ["", "", text],
             };
-            Value::from(parts.map(str::to_owned).to_vec())
+            shown::tuple(parts.map(Value::from).to_vec())
         }
         "removeprefix" => {
             let (prefix,): (String,) = from_args(args)?;

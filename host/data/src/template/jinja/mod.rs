@@ -6,6 +6,7 @@ mod filters;
 mod json;
 mod methods;
 mod python;
+mod shown;
 mod source;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use minijinja::value::{Value, ValueKind};
 
+use super::shown::Shown;
+
 /// `str(value)`.
 pub(super) fn text(value: &Value) -> Cow<'_, str> {
     match value.as_str() {
@@ -14,7 +16,10 @@ pub(super) fn text(value: &Value) -> Cow<'_, str> {
 }
 
 /// `repr(value)`.
-fn repr(value: &Value) -> String {
+pub(super) fn repr(value: &Value) -> String {
+    if let Some(shown) = value.downcast_object_ref::<Shown>() {
+        return shown.repr();
+    }
     match value.kind() {
         ValueKind::String => quoted(value.as_str().unwrap_or_default()),
         ValueKind::Number if !value.is_integer() => {
