@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn strategies_have_names() {
-        let names = ["delete", "left", "right", "split"].map(|name| name.parse().unwrap());
+        let names: [Truncation; 4] = ["delete", "left", "right", "split"].map(|name| name.parse().unwrap());
         assert_eq!(names, [Truncation::Delete, Truncation::Left, Truncation::Right, Truncation::Split]);
     }
 }

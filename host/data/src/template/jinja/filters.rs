@@ -192,13 +192,12 @@ fn truncate(
     length: Option<usize>,
     killwords: Option<bool>,
     end: Option<String>,
-    leeway: Option<usize>,
     options: Kwargs,
 ) -> Result<String, Error> {
     let length = length.or(options.get("length")?).unwrap_or(255);
     let kills_words = killwords.or(options.get("killwords")?).unwrap_or(false);
     let end = end.or(options.get("end")?).unwrap_or_else(|| "...".to_owned());
-    let leeway = leeway.or(options.get("leeway")?).unwrap_or(5);
+    let leeway = options.get::<Option<usize>>("leeway")?.unwrap_or(5);
     options.assert_all_used()?;
     let text = python::text(value);
     if text.chars().count() <= length.saturating_add(leeway) {
