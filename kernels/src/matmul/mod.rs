@@ -3,8 +3,11 @@
 //! On processors with AVX512-BF16, `bf16` is multiplied by kernels of this crate. Where there is none it is converted to
 //! `f32`, which, as `f64`, the `gemm` crate multiplies.
 //!
-//! Each element of a product is summed up in the order of the inner dimension by one thread, whatever the other sizes
-//! are: by the kernels of this crate, a row of a product does not depend on the rows beside it.
+//! A product of a few rows with a weight reads the weight once, as it lies in memory: up to four rows of `bf16`, and up to
+//! eight of `f32` by AVX-512.
+//!
+//! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes
+//! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it.
 //!
 //! AVX512-BF16 knows no subnormal numbers: elements and sums below 2^-126 in magnitude count as zero.
 
@@ -17,6 +20,10 @@ mod pack;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod row_sums;
+#[cfg(target_arch = "x86_64")]
+mod stream;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -99,7 +106,9 @@ pub(crate) fn compute<T: Element, O: Element<Compute = T::Compute>>(
     workers: Workers,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if blocked(left, right, result, accumulate, workers) {
+    if blocked(left, right, result, accumulate, workers)
+        || row_sums::multiply(left, right, result, accumulate, workers)
+    {
         return;
     }
     portable::multiply(left, right, result, accumulate, workers);
@@ -114,17 +123,24 @@ fn blocked<T: Element, O: Element<Compute = T::Compute>>(
     accumulate: bool,
     workers: Workers,
 ) -> bool {
+    use half::bf16;
+
     use crate::element::{Known, KnownMut};
 
-    fn run<T: packed::Packed, O: Element<Compute = f32>>(
-        left: Matrix<'_, T>,
-        right: Matrix<'_, T>,
+    fn run<O: Element<Compute = f32>>(
+        left: Matrix<'_, bf16>,
+        right: Matrix<'_, bf16>,
         result: &mut [O],
         accumulate: bool,
         workers: Workers,
     ) -> bool {
         let Some(proof) = packed::Proof::find() else { return false };
-        blocked::multiply(proof, left, right.transposed(), result, accumulate, workers);
+        let right = right.transposed();
+        if stream::fits(left, right) {
+            stream::multiply(proof, left, right, result, accumulate, workers);
+        } else {
+            blocked::multiply(proof, left, right, result, accumulate, workers);
+        }
         true
     }
     match (T::known(left.elements), T::known(right.elements), O::known_mut(result)) {

@@ -104,7 +104,7 @@ unsafe fn square<T>(elements: *const T, stride: usize, into: *mut Line<u32>, vec
 #[expect(clippy::indexing_slicing, reason = "arrays with constant bounds")]
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+pub(super) fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
     // For each part of 128 bits, `fours[g][c]` holds the lanes `4 part + c` of the rows `4 g ..`.
     let mut fours = [[_mm512_setzero_si512(); 4]; 4];
     for g in 0..4 {
@@ -198,7 +198,7 @@ const fn interleaving(first: i16) -> [i16; 32] {
 /// The elements that fill one vector after this many others, and zeros after the last one.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn load<T: Packed>(elements: &[T], before: usize) -> __m512i {
+pub(super) fn load<T: Packed>(elements: &[T], before: usize) -> __m512i {
     let full = 64 / size_of::<T>();
     let elements = elements.get(before * full..).unwrap_or_default();
     #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]

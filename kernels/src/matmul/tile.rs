@@ -143,7 +143,7 @@ unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize>(
 /// Units as the instruction takes them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn as_pairs(units: __m512i) -> __m512bh {
+pub(super) fn as_pairs(units: __m512i) -> __m512bh {
     #[expect(unsafe_code, reason = "there is no cast between these types of vectors")]
     // SAFETY: both are 512 bits of which every pattern is a value.
     unsafe {

@@ -127,6 +127,13 @@ fn products_of_random_sizes_are_within_the_bound_of_rounding_by_every_path() {
         is_within_the_bound_of_rounding::<bf16>(shape, seed, single, half);
         is_within_the_bound_of_rounding::<f32>(shape, seed, single, 0.0);
     }
+    // Few rows with columns beyond a panel, a task and whole vectors, and with inner dimensions beyond whole vectors.
+    for m in 1..=9 {
+        for (k, n) in [(64, 64), (67, 333), (896, 130), (15, 17), (2, 1100)] {
+            is_within_the_bound_of_rounding::<bf16>((m, k, n), 98, single, half);
+            is_within_the_bound_of_rounding::<f32>((m, k, n), 98, single, 0.0);
+        }
+    }
     // Several steps of the inner dimension, blocks of rows and panels; an odd inner dimension; rows a power of two apart.
     for (m, k, n) in [(97, 1027, 70), (200, 2048, 33), (13, 2050, 31), (100, 1, 200), (5, 1100, 600)] {
         is_within_the_bound_of_rounding::<bf16>((m, k, n), 99, single, half);
@@ -174,7 +181,7 @@ fn a_row_of_bfloat16_does_not_depend_on_the_rows_beside_it() {
         c
     };
     let all = product(m);
-    for rows in [1, 2, 7, 96, 97] {
+    for rows in [1, 2, 3, 4, 5, 7, 96, 97] {
         assert!(product(rows) == all[..rows * n], "{rows} rows");
     }
 }
