@@ -32,7 +32,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "test", summary: "Run every check: format, tests, lints", run: test::run },
     Command {
         name: "bench",
-        summary: "Measure: `plugin`, `languages`, `gemm`, `attention` or `train`, beside a `--peer`",
+        summary: "Measure: `plugin`, `languages`, `gemm`, `attention`, `train` or `load`, some beside a `--peer`",
         run: bench::run,
     },
     Command {

@@ -16,7 +16,7 @@ const PEER: &str = include_str!("gemm.py");
 
 /// Layout, `m`, `k` and `n`: a square, and the products of a model in the shape of Qwen2.5-0.5B on 920 tokens (the head
 /// on 256 at a time), those of its adapters of rank 8, and those of few tokens.
-const PRODUCTS: [(&str, usize, usize, usize); 24] = [
+const PRODUCTS: [(&str, usize, usize, usize); 28] = [
     ("forward", 1024, 1024, 1024),
     ("dgrad", 1024, 1024, 1024),
     ("wgrad", 1024, 1024, 1024),
@@ -39,8 +39,12 @@ const PRODUCTS: [(&str, usize, usize, usize); 24] = [
     ("wgrad", 8, 920, 896),
     ("wgrad", 4864, 920, 8),
     ("forward", 1, 896, 4864),
+    ("forward", 2, 896, 4864),
+    ("forward", 4, 896, 4864),
     ("forward", 8, 896, 4864),
     ("forward", 32, 896, 4864),
+    ("forward", 1, 896, 151_936),
+    ("forward", 8, 896, 151_936),
 ];
 
 /// A program that computes products and says how long each took.

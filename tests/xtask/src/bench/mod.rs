@@ -2,6 +2,7 @@
 
 mod attention;
 mod gemm;
+mod load;
 mod plugin;
 mod startup;
 mod train;
@@ -30,9 +31,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["gemm"] => gemm::run(false, None),
         ["gemm", "--peer", "torch"] => gemm::run(true, None),
         ["gemm", "--peer", "torch", "--threads", threads] => gemm::run(true, Some(threads.parse()?)),
+        ["load"] => load::run(120),
+        ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
             "usage: cargo xtask bench plugin | languages | startup | train [--peer ms-swift] | attention [--peer torch] | \
-             gemm [--peer torch [--threads N]]"
+             gemm [--peer torch [--threads N]] | load [--seconds N]"
         ),
     }
 }
