@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use swift_infer::{Engine, EngineOptions, GenerationConfig, ModelBackend, Request, Statistics};
-use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
-use swift_runtime::{Kind, Limits, Registry};
+use swift_model::{
+    AdapterOptions, ForwardOptions, LoadOptions, Model, ModelConfig, Outputs, Tokens, find_model_plugin,
+};
+use swift_runtime::{Kind, Limits, OutputsView as _, Registry};
 use swift_standard_plugins::STANDARD;
-use swift_tensor::{DType, Device};
+use swift_tensor::{DType, Device, no_grad, uniform};
 
 const MODELS: [&str; 16] = [
     "deepseek_v3",
@@ -48,7 +50,7 @@ fn golden(model: &str) -> (Vec<u32>, Vec<u32>) {
     (ids("prompt_ids"), ids("greedy_ids"))
 }
 
-fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions) -> Engine<ModelBackend> {
+fn loaded(model: &str) -> Model {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
     let registry = Registry::new(swift_runtime::Engine::new(options_of_plugins).unwrap(), STANDARD);
@@ -59,9 +61,12 @@ fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions)
     });
     let (_, definition) = find_model_plugin(&ModelConfig::read(&folder(model)).unwrap(), candidates).unwrap();
     let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
-    let loaded = Model::load(&folder(model), definition, &load).unwrap();
+    Model::load(&folder(model), definition, &load).unwrap()
+}
+
+fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions) -> Engine<ModelBackend> {
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
-    Engine::new(ModelBackend::new(loaded, blocks, block_size).unwrap(), None, ends, options)
+    Engine::new(ModelBackend::new(loaded(model), blocks, block_size).unwrap(), None, ends, options)
 }
 
 /// The golden prompt `copies` times among other prompts, each with the golden continuation.
@@ -134,4 +139,63 @@ fn continuations_survive_too_few_blocks_and_shared_beginnings() {
         let statistics = continues(model, 6, &mut engine);
         assert!(statistics.preemptions > 0 && statistics.cached_tokens > 0, "{statistics:?}");
     }
+}
+
+/// The greedy answer to a prompt.
+fn answer(engine: &mut Engine<ModelBackend>, prompt: &[u32], length: usize) -> Vec<u32> {
+    let answer = Arc::new(Mutex::new(Vec::new()));
+    let kept = answer.clone();
+    let mut request = Request::new(prompt.to_vec(), move |output| {
+        kept.lock().unwrap().extend(output.tokens);
+        true
+    });
+    request.sampling.temperature = 0.0;
+    request.stop.max_tokens = Some(length);
+    request.stop.ignore_eos = true;
+    engine.submit(request).unwrap();
+    while !engine.is_idle() {
+        engine.step();
+    }
+    let tokens = answer.lock().unwrap().clone();
+    tokens
+}
+
+#[test]
+fn a_model_answers_with_the_adapter_that_is_trained_as_it_is_at_the_moment() {
+    let mut model = loaded("qwen2");
+    let options = AdapterOptions {
+        rank: 4,
+        alpha: 4.0,
+        dropout: 0.0,
+        rslora: false,
+        dora: false,
+        target_modules: vec!["all-linear".into()],
+        seed: 1,
+    };
+    model.attach_adapter(&options).unwrap();
+    let backend = ModelBackend::new(model.share(), 64, 8).unwrap();
+    let mut engine = Engine::new(backend, None, Vec::new(), EngineOptions::default());
+    let (prompt, expected) = golden("qwen2");
+    assert_eq!(answer(&mut engine, &prompt, expected.len()), expected, "a new adapter changes nothing");
+
+    for parameter in model.parameters().iter().filter(|parameter| parameter.adapter_b) {
+        let shape: Vec<u64> = parameter.value.dims().iter().map(|&size| size as u64).collect();
+        let values = uniform(-2.0, 2.0, &shape, parameter.value.dtype(), 7).unwrap();
+        parameter.value.slice_set(values.value(), 0, 0).unwrap();
+    }
+    model.parameters_changed();
+    engine.forget_cached();
+    let adapted = answer(&mut engine, &prompt, expected.len());
+    assert_ne!(adapted, expected);
+    let ids = [prompt.as_slice(), &adapted].concat();
+    let count = ids.len() as u32;
+    let tokens = Tokens { ids: ids.clone(), position_ids: (0..count).collect(), lengths: vec![count] };
+    let forward = ForwardOptions { adapters: true, dropout_seed: None, recompute: false };
+    let hidden = no_grad(|| model.forward(&tokens, forward)).unwrap();
+    let labels: Vec<i64> = ids.iter().map(|id| i64::from(*id)).collect();
+    let predictions = Outputs::new(&model, hidden, &labels, &[count]).unwrap().predictions().unwrap();
+    let predicted = predictions.value().to_vec1::<i64>().unwrap();
+    let from = prompt.len() - 1;
+    let adapted: Vec<i64> = adapted.iter().map(|id| i64::from(*id)).collect();
+    assert_eq!(predicted[from..from + adapted.len()], adapted);
 }
