@@ -1,8 +1,9 @@
 use std::fs;
 
+use serde_json::json;
 use swift_data::{
-    Adapter, AdapterFailure, Dataset, DatasetSpec, Error, Field, LoadOptions, Outcome, RowShape, Template,
-    TemplateOptions, Tokenizer, TrainedParts, Truncation,
+    Adapter, AdapterFailure, Dataset, DatasetSpec, Error, Field, LoadOptions, Message, Outcome, RowShape,
+    Template, TemplateOptions, Tokenizer, TrainedParts, Truncation,
 };
 
 use crate::support::{MessagesAdapter, file, load, plan_in_order, rows, template};
@@ -297,4 +298,26 @@ fn a_folder_without_a_tokeniser_or_a_chat_template_says_so() {
         error.hint().unwrap(),
         "name its template with `--template`: `qwen`, `llama3`, `chatml` for instance"
     );
+}
+
+#[test]
+fn a_prompt_loses_its_answer_and_keeps_what_the_row_says() {
+    let row = ROW.replace("]}", "], \"solution\": \"x\", \"margin\": 2}");
+    let question = r#"{"messages": [{"role": "user", "content": "a"}]}"#;
+    let answer = r#"{"messages": [{"role": "assistant", "content": "b"}]}"#;
+    let (folder, path) = file("a.jsonl", [&row, question, answer].join("\n"));
+    let cache_directory = Some(folder.path().join("cache"));
+    let options = LoadOptions { shape: RowShape::Prompt, cache_directory, ..LoadOptions::default() };
+    for from_cache in [false, true] {
+        let dataset = load(&[&path], &mut template("qwen"), &options).unwrap();
+        assert_eq!((dataset.len(), dataset.report().from_cache), (2, from_cache));
+        assert_eq!(dataset.report().dropped[0].reason, "nothing comes before the answer");
+        let [with_answer, without] = [0, 1].map(|index| dataset.example(index).unwrap());
+        assert_eq!(with_answer.sequences, without.sequences);
+        assert!(with_answer.sequences[0].weights.iter().all(|weight| *weight == 0.0));
+        let prompt = with_answer.prompt.unwrap();
+        assert_eq!(prompt.messages, [Message::new("user", "a")]);
+        assert_eq!(prompt.columns, [("margin".into(), json!(2)), ("solution".into(), json!("x"))]);
+        assert!(without.prompt.unwrap().columns.is_empty());
+    }
 }

@@ -211,7 +211,7 @@ fn convert(row: &Value) -> Outcome {
         (None, None) => None,
     };
     let column = |name: &str| Some((name.to_owned(), row.get(name)?.clone()));
-    let columns = ["margin", "tools"].into_iter().filter_map(column).collect();
+    let columns = ["margin", "solution", "tools"].into_iter().filter_map(column).collect();
     Outcome::Sample(Sample { rejected, columns, ..Sample::new(messages) })
 }
 

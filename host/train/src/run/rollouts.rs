@@ -49,7 +49,7 @@ impl Run<'_> {
         let options = &rollouts.options;
         let number = self.progress.step / options.steps().max(1) as u64;
         // The last window of an epoch may be short: it is filled up with the first rows of the epoch.
-        let rows = windows.iter().skip(index).chain(windows.iter().cycle().take(windows.len().max(1) << 16));
+        let rows = windows.iter().cycle().skip(index);
         let rows = rows.flat_map(|window| window.micro_batches.iter().flatten()).take(options.prompts()?);
         let examples = rows.map(|row| Ok(self.dataset.example(*row)?)).collect::<Result<Vec<_>>>()?;
         let prompts: Vec<Vec<u32>> = examples
