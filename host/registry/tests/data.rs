@@ -1,5 +1,12 @@
 //! The data are whole, and what they say of well-known models is so.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may stop at the first surprise, helpers of tests too"
+)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -1,5 +1,12 @@
 //! The host names no architecture: how models are wired is said by plugins, and which there are by this crate's data.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may stop at the first surprise, helpers of tests too"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
