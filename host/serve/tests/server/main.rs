@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod forms;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod support;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
-use swift_infer::{Engine, EngineOptions, GenerationConfig, ModelBackend, Worker};
+use swift_data::{Template, TemplateOptions, Tokenizer};
+use swift_infer::{
+    Backend as _, Engine, EngineOptions, GenerationConfig, GrammarLimits, Grammars, ModelBackend, Worker,
+};
 use swift_model::{LoadOptions, Model};
 use swift_runtime::{Limits, Registry};
 use swift_serve::{ServeOptions, Server, Service};
@@ -37,7 +40,7 @@ pub(crate) fn folder(model: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/models")).join(model)
 }
 
-/// A model without a tokeniser, served on a free port with so many blocks of four tokens.
+/// A model, with its tokeniser and template if it has them, served on a free port with so many blocks of four tokens.
 pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: ServeOptions) -> Running {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
@@ -46,11 +49,20 @@ pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: 
     let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
     let loaded = Model::load(&folder(model), definition, &load).unwrap();
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
-    let engine = Engine::new(ModelBackend::new(loaded, blocks, 4).unwrap(), None, ends, engine);
+    let has_tokenizer = folder(model).join("tokenizer.json").exists();
+    let tokenizer = has_tokenizer.then(|| Tokenizer::load(&folder(model)).unwrap());
+    let template = tokenizer
+        .as_ref()
+        .map(|tokenizer| Template::of_model(tokenizer, TemplateOptions::default()).unwrap());
+    let backend = ModelBackend::new(loaded, blocks, 4).unwrap();
+    let grammars = tokenizer.as_ref().map(|tokenizer| {
+        Arc::new(Grammars::new(tokenizer, &ends, backend.vocab_size(), GrammarLimits::default()).unwrap())
+    });
+    let engine = Engine::new(backend, tokenizer.clone(), ends, engine);
     let context_length = engine.context_length();
     let (worker, _) = Worker::start(engine).unwrap();
     let generator = Arc::new(worker.clone());
-    let service = Service { generator, tokenizer: None, template: None, grammars: None, context_length };
+    let service = Service { generator, tokenizer, template, grammars, context_length };
     start(service, options, worker)
 }
 
