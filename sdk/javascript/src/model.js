@@ -166,6 +166,46 @@ export class Context {
     return new Tensor(call(() => this.handle.attention(layer, q.handle, k.handle, v.handle, options)));
   }
 
+  /** The values of a parameter. @param {number} parameter */
+  parameter(parameter) {
+    return new Tensor(call(() => this.handle.parameter(parameter)));
+  }
+
+  /**
+   * As `attention`, where each head also attends to a sink: a score that is a parameter `[heads]`, and a value of zero.
+   *
+   * @param {number} layer
+   * @param {Tensor} q
+   * @param {Tensor} k
+   * @param {Tensor} v
+   * @param {number} sinks
+   * @param {AttentionOptions} options
+   */
+  attentionWithSinks(layer, q, k, v, sinks, { scale, window, softCap }) {
+    const options = { scale, window: window ?? undefined, softCap: softCap ?? undefined };
+    return new Tensor(
+      call(() => this.handle.attentionWithSinks(layer, q.handle, k.handle, v.handle, sinks, options)),
+    );
+  }
+
+  /**
+   * `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one `[out,
+   * in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` `[rows]` are in ascending order,
+   * `tokens` `[rows]` the positions that the rows come from, ascending inside each group.
+   *
+   * @param {number[]} weights
+   * @param {number[]} biases
+   * @param {Tensor} x
+   * @param {Tensor} groups
+   * @param {Tensor} tokens
+   */
+  groupedLinear(weights, biases, x, groups, tokens) {
+    const [w, b] = [new Uint32Array(weights), new Uint32Array(biases)];
+    return new Tensor(
+      call(() => this.handle.groupedLinear(w, b, x.handle, groups.handle, tokens.handle)),
+    );
+  }
+
   /** `silu(gate) * up`. @param {Tensor} gate @param {Tensor} up */
   swiglu(gate, up) {
     return new Tensor(call(() => this.handle.swiglu(gate.handle, up.handle)));

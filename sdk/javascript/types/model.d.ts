@@ -234,6 +234,31 @@ export declare class Context {
      * @param {AttentionOptions} options
      */
     attention(layer: number, q: Tensor, k: Tensor, v: Tensor, { scale, window, softCap }: AttentionOptions): Tensor;
+    /** The values of a parameter. @param {number} parameter */
+    parameter(parameter: number): Tensor;
+    /**
+     * As `attention`, where each head also attends to a sink: a score that is a parameter `[heads]`, and a value of zero.
+     *
+     * @param {number} layer
+     * @param {Tensor} q
+     * @param {Tensor} k
+     * @param {Tensor} v
+     * @param {number} sinks
+     * @param {AttentionOptions} options
+     */
+    attentionWithSinks(layer: number, q: Tensor, k: Tensor, v: Tensor, sinks: number, { scale, window, softCap }: AttentionOptions): Tensor;
+    /**
+     * `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one `[out,
+     * in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` `[rows]` are in ascending order,
+     * `tokens` `[rows]` the positions that the rows come from, ascending inside each group.
+     *
+     * @param {number[]} weights
+     * @param {number[]} biases
+     * @param {Tensor} x
+     * @param {Tensor} groups
+     * @param {Tensor} tokens
+     */
+    groupedLinear(weights: number[], biases: number[], x: Tensor, groups: Tensor, tokens: Tensor): Tensor;
     /** `silu(gate) * up`. @param {Tensor} gate @param {Tensor} up */
     swiglu(gate: Tensor, up: Tensor): Tensor;
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, Linear, LowRank, RotaryTable, attention, dropout, embedding, layer_norm,
-    linear, rms_norm, rms_norm_offset, rope, swiglu, token_statistics,
+    AttentionOptions, Dropout, GroupedLinear, Linear, LowRank, LowRankRows, RotaryTable, attention,
+    attention_with_sinks, dropout, embedding, grouped_linear, layer_norm, linear, low_rank_rows, rms_norm,
+    rms_norm_offset, rope, swiglu, token_statistics,
 };
 use swift_tensor::{DType, from_list};
 
@@ -15,6 +16,8 @@ pub(crate) fn fused(table: &mut Table) {
     norms_and_gates(table);
     linears(table);
     attentions(table);
+    experts(table);
+    sinks(table);
     heads(table);
 }
 
@@ -185,6 +188,85 @@ fn attentions(table: &mut Table) {
                         .zip(first..)
                         .map(|(score, j)| score.exp() / total * x[2].at(&[j, kv, i[2]]))
                         .sum()
+                })
+            },
+        );
+    }
+}
+
+/// Rows of three groups, the second of which has none, with a matrix each and with a stack of matrices.
+fn experts(table: &mut Table) {
+    let groups = || from_list(&[0.0, 0.0, 2.0], &[3], DType::I64);
+    let group = |row: usize| [0, 0, 2][row];
+    let dense = move |x: &[Array], i: &[usize]| {
+        let weight = &x[1 + group(i[0])];
+        let bias = x[4 + group(i[0])].at(&[i[1]]);
+        (0..4).map(|k| x[0].at(&[i[0], k]) * weight.at(&[i[1], k])).sum::<f64>() + bias
+    };
+    let mut inputs = vec![numbers(&[3, 4], 1)];
+    inputs.extend([2, 3, 4].map(|seed| numbers(&[2, 4], seed)));
+    inputs.extend([5, 6, 7].map(|seed| numbers(&[2], seed)));
+    table.add(
+        "grouped_linear",
+        inputs,
+        move |x| {
+            let layer = GroupedLinear { weights: x[1..4].to_vec(), biases: x[4..].to_vec() };
+            grouped_linear(&x[0], &layer, &groups()?)
+        },
+        move |x| Array::from_fn(&[3, 2], |i| dense(x, i)),
+    );
+    table.add(
+        "grouped_linear with a stack",
+        vec![numbers(&[3, 4], 1), numbers(&[3, 4, 2], 2), numbers(&[3, 2], 3)],
+        move |x| {
+            let layer = GroupedLinear { weights: vec![x[1].clone()], biases: vec![x[2].clone()] };
+            grouped_linear(&x[0], &layer, &groups()?)
+        },
+        move |x| {
+            Array::from_fn(&[3, 2], |i| {
+                let group = group(i[0]);
+                let sum: f64 = (0..4).map(|k| x[0].at(&[i[0], k]) * x[1].at(&[group, k, i[1]])).sum();
+                sum + x[2].at(&[group, i[1]])
+            })
+        },
+    );
+    table.add(
+        "low_rank_rows",
+        vec![numbers(&[3, 2], 1), numbers(&[3, 4], 2), numbers(&[2, 4], 3), numbers(&[2, 2], 4)],
+        |x| {
+            let part =
+                |start, count| LowRankRows { start, count, a: x[2].clone(), b: x[3].clone(), scale: 1.5 };
+            low_rank_rows(&x[0], &x[1], &[part(0, 1), part(2, 0), part(2, 1)])
+        },
+        |x| {
+            Array::from_fn(&[3, 2], |i| {
+                let low = |r: usize| (0..4).map(|k| x[1].at(&[i[0], k]) * x[2].at(&[r, k])).sum::<f64>();
+                let sum: f64 = (0..2).map(|r| low(r) * x[3].at(&[i[1], r])).sum();
+                x[0].at(i) + if i[0] == 1 { 0.0 } else { 1.5 * sum }
+            })
+        },
+    );
+}
+
+/// Attention with sinks, where values have fewer components than keys.
+fn sinks(table: &mut Table) {
+    let lengths: [usize; 2] = [3, 2];
+    for window in [None, Some(2)] {
+        let options = AttentionOptions { scale: 0.6, window, soft_cap: None };
+        table.add(
+            "attention_with_sinks",
+            vec![numbers(&[5, 2, 3], 1), numbers(&[5, 1, 3], 2), numbers(&[5, 1, 2], 3), numbers(&[2], 4)],
+            move |x| attention_with_sinks([&x[0], &x[1], &x[2]], &x[3], &Arc::from(lengths), &options),
+            move |x| {
+                Array::from_fn(&[5, 2, 2], |i| {
+                    let start = [0, 0, 0, 3, 3][i[0]];
+                    let first = window.map_or(start, |window| start.max((i[0] + 1).saturating_sub(window)));
+                    let score = |j: usize| {
+                        let product = (0..3).map(|k| x[0].at(&[i[0], i[1], k]) * x[1].at(&[j, 0, k]));
+                        (0.6 * product.sum::<f64>()).exp()
+                    };
+                    let total = (first..=i[0]).map(score).sum::<f64>() + x[3].at(&[i[1]]).exp();
+                    (first..=i[0]).map(|j| score(j) / total * x[2].at(&[j, 0, i[2]])).sum()
                 })
             },
         );

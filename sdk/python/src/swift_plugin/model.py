@@ -148,6 +148,25 @@ class Context:
         `heads` is a multiple of `kv_heads`. `layer` names the key-value cache."""
         return Tensor(call(self.handle.attention, layer, q.handle, k.handle, v.handle, options))
 
+    def parameter(self, parameter: int) -> Tensor:
+        """The values of a parameter."""
+        return Tensor(call(self.handle.parameter, parameter))
+
+    def attention_with_sinks(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, sinks: int, options: AttentionOptions
+    ) -> Tensor:
+        """As `attention`, where each head also attends to a sink: a score that is a parameter `[heads]`, and a value of
+        zero."""
+        return Tensor(call(self.handle.attention_with_sinks, layer, q.handle, k.handle, v.handle, sinks, options))
+
+    def grouped_linear(
+        self, weights: list[int], biases: list[int], x: Tensor, groups: Tensor, tokens: Tensor
+    ) -> Tensor:
+        """`x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one
+        `[out, in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` `[rows]` are in
+        ascending order, `tokens` `[rows]` the positions that the rows come from, ascending inside each group."""
+        return Tensor(call(self.handle.grouped_linear, weights, biases, x.handle, groups.handle, tokens.handle))
+
     def swiglu(self, gate: Tensor, up: Tensor) -> Tensor:
         """`silu(gate) * up`."""
         return Tensor(call(self.handle.swiglu, gate.handle, up.handle))
