@@ -105,7 +105,7 @@ fn hint(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::InvalidSubcommand => format!("`{command} --help` lists the commands"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            format!("its entry in `{command} --help` says what it takes")
+            "its entry in `--help` says what it takes".into()
         }
         ErrorKind::ArgumentConflict => "leave one of them out".into(),
         _ => format!("`{command} --help` lists all flags"),
