@@ -74,14 +74,12 @@ fn answers_are_json_of_the_schema_in_chats_and_completions() {
 }
 
 #[test]
-fn forms_hold_where_sequences_give_way_and_where_more_tokens_are_asked_for() {
-    // The longest sequence needs 128 blocks.
-    let server = server(130);
+fn forms_hold_where_more_tokens_are_asked_for() {
+    let server = server(MANY);
     let more = json!({ "guided_json": schema(), "n": 12, "min_tokens": 390, "ignore_eos": true });
     for choice in ended(&post(&server, "/v1/completions", more), "stop") {
         check(choice["text"].as_str().unwrap());
     }
-    assert!(server.worker.call(|engine| engine.statistics()).unwrap().preemptions > 0);
     assert!(server.is_free());
 }
 
