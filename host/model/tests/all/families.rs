@@ -215,12 +215,25 @@ fn adapters_on_every_linear_layer_get_gradients_under_the_names_of_peft() {
     assert!(names.contains(&"model.layers.0.mlp.gate_up_proj.weight"));
 }
 
+/// The setting for the width inside of the feed-forward part, or of its experts.
+fn inner_size(name: &str) -> &'static str {
+    if name.starts_with("qwen") && name.ends_with("_moe") {
+        "moe_intermediate_size"
+    } else {
+        "intermediate_size"
+    }
+}
+
 #[test]
 fn a_configuration_that_contradicts_the_weights_is_refused_by_the_name_of_a_tensor() {
     for (name, plugin) in FAMILIES {
         for (setting, value, tensor) in [
             ("num_hidden_layers", json!(1), "`model.layers.1."),
-            ("intermediate_size", json!(24), "`model.layers.0.mlp."),
+            (
+                inner_size(name),
+                json!(28),
+                if name == "mixtral" { "`model.layers.0.block_sparse_moe." } else { "`model.layers.0.mlp." },
+            ),
         ] {
             let mut config: Json = serde_json::from_str(&file(name, "config.json")).unwrap();
             config[setting] = value;
