@@ -14,6 +14,8 @@ mod low_rank;
 #[cfg(test)]
 mod matmul;
 #[cfg(test)]
+mod nf4;
+#[cfg(test)]
 mod paged_attention;
 #[cfg(test)]
 mod rms_norm;

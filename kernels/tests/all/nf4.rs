@@ -1,0 +1,148 @@
+//! NF4 beside bitsandbytes: `tests/golden/nf4/golden.safetensors` holds what its `quantize_4bit` made on a processor.
+
+use half::bf16;
+use safetensors::SafeTensors;
+use swift_kernels::nf4::{self, Matrix, NESTED, NF4, Options, Scales};
+use swift_kernels::{Element, matmul};
+
+use crate::support::{assert_close, narrow, numbers, widen};
+
+/// Names with their rows, columns and block sizes.
+const MATRICES: [(&str, usize, usize, usize); 7] = [
+    ("bf16_32x32", 32, 32, 64),
+    ("blocks128_64x96", 64, 96, 128),
+    ("edge_8x64", 8, 64, 64),
+    ("normal_64x64", 64, 64, 64),
+    ("outliers_96x176", 96, 176, 64),
+    ("partial_33x40", 33, 40, 64),
+    ("uniform_96x80", 96, 80, 64),
+];
+
+fn golden() -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/nf4/golden.safetensors");
+    std::fs::read(path).unwrap()
+}
+
+fn f32s(golden: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let view = golden.tensor(name).unwrap();
+    match view.dtype() {
+        safetensors::Dtype::BF16 => bf16s(golden, name).into_iter().map(Element::load).collect(),
+        _ => view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+    }
+}
+
+fn bf16s(golden: &SafeTensors<'_>, name: &str) -> Vec<bf16> {
+    let view = golden.tensor(name).unwrap();
+    view.data().as_chunks().0.iter().map(|bytes| bf16::from_le_bytes(*bytes)).collect()
+}
+
+fn bytes(golden: &SafeTensors<'_>, name: &str) -> Vec<u8> {
+    golden.tensor(name).unwrap().data().to_vec()
+}
+
+/// Elements within `1e-6` of the greatest magnitude, and those of `bf16` within a unit in the last place.
+fn dequantises(matrix: &Matrix, golden: &SafeTensors<'_>, name: &str) {
+    let mut got = vec![0f32; matrix.rows() * matrix.columns()];
+    matrix.dequantise(&mut got).unwrap();
+    let want = f32s(golden, &format!("{name}.dequant_f32"));
+    let greatest = want.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
+    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        assert!((got - want).abs() <= 1e-6 * greatest, "{name}: element {i} is {got:e}, not {want:e}");
+    }
+    let mut got = vec![bf16::ZERO; want.len()];
+    matrix.dequantise(&mut got).unwrap();
+    for (i, (got, want)) in got.iter().zip(bf16s(golden, &format!("{name}.dequant_bf16"))).enumerate() {
+        let apart = i32::from(got.to_bits()).abs_diff(want.to_bits().into());
+        assert!(apart <= 1, "{name}: element {i} is {got}, not {want}");
+    }
+}
+
+#[test]
+fn the_values_are_those_of_bitsandbytes() {
+    let bytes = golden();
+    let golden = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(f32s(&golden, "code.nf4"), NF4);
+    let close = |(a, b): (&f32, f32)| (a - b).abs() <= 1e-6 * b.abs();
+    assert!(NESTED.iter().zip(f32s(&golden, "code.nested")).all(close), "{:?}", *NESTED);
+}
+
+#[test]
+fn matrices_are_quantised_and_dequantised_as_by_bitsandbytes() {
+    let file = golden();
+    let golden = SafeTensors::deserialize(&file).unwrap();
+    for (name, rows, columns, block) in MATRICES {
+        let x = f32s(&golden, &format!("{name}.input"));
+        let quantised = |double| Matrix::quantise(&x, rows, columns, Options { block, double }).unwrap();
+        let name = format!("{name}.nf4");
+        let plain = quantised(false);
+        assert_eq!(plain.packed(), bytes(&golden, &format!("{name}.packed")), "{name}");
+        assert_eq!(plain.scales(), &Scales::Plain(f32s(&golden, &format!("{name}.absmax"))), "{name}");
+        dequantises(&plain, &golden, &name);
+
+        let name = format!("{name}.double");
+        let double = quantised(true);
+        assert_eq!(double.packed(), bytes(&golden, &format!("{name}.packed")), "{name}");
+        let Scales::Quantised { codes, magnitudes, offset } = double.scales() else { panic!("{name}") };
+        assert_eq!(*codes, bytes(&golden, &format!("{name}.absmax_u8")), "{name}");
+        let want = f32s(&golden, &format!("{name}.offset"))[0];
+        assert!((offset - want).abs() <= 1e-6 * want.abs(), "{name}: {offset} is not {want}");
+        let want = f32s(&golden, &format!("{name}.nested_absmax"));
+        for (got, want) in magnitudes.iter().zip(&want) {
+            // They are distances from the offset, whose last bits are those of the order of a sum.
+            assert!((got - want).abs() <= 1e-6 * offset.abs(), "{name}: {got} is not {want}");
+        }
+        // As a checkpoint has it, it gives the same elements.
+        let scales = Scales::Quantised {
+            codes: codes.clone(),
+            magnitudes: want,
+            offset: f32s(&golden, &format!("{name}.offset"))[0],
+        };
+        dequantises(&double, &golden, &name);
+        let read = Matrix::new(double.packed().to_vec(), scales, rows, columns, block).unwrap();
+        dequantises(&read, &golden, &name);
+    }
+}
+
+/// A linear layer there and back is the product with the dequantised weight.
+/// Each addition and each store rounds by a unit.
+fn is_linear<T: Element>(unit_of_sums: f64, unit_of_store: f64) {
+    for (tokens, rows, columns) in [(1, 33, 40), (5, 70, 96), (3, 3, 9), (2, 2200, 1030), (0, 4, 4)] {
+        let tolerance = rows.max(columns) as f64 * unit_of_sums + 2.0 * unit_of_store;
+        let weight = narrow::<T>(&numbers(1, rows * columns));
+        let options = Options { block: 64, double: true };
+        let matrix = Matrix::quantise(&weight, rows, columns, options).unwrap();
+        let mut weight = weight;
+        matrix.dequantise(&mut weight).unwrap();
+        let (x, dy) = (narrow::<T>(&numbers(2, tokens * columns)), narrow::<T>(&numbers(3, tokens * rows)));
+        let zero = narrow::<T>(&[0.0])[0];
+        let (mut y, mut dx) = (vec![zero; tokens * rows], vec![zero; tokens * columns]);
+        let (mut want_y, mut want_dx) = (y.clone(), dx.clone());
+        nf4::forward(&x, &matrix, tokens, &mut y).unwrap();
+        nf4::input_gradient(&dy, &matrix, tokens, &mut dx).unwrap();
+        matmul::product(&x, &weight, &mut want_y, tokens, columns, rows, false, true, false).unwrap();
+        matmul::product(&dy, &weight, &mut want_dx, tokens, rows, columns, false, false, false).unwrap();
+        assert_close(&widen(&y), &widen(&want_y), tolerance, "y");
+        assert_close(&widen(&dx), &widen(&want_dx), tolerance, "dx");
+    }
+}
+
+#[test]
+fn a_linear_layer_multiplies_with_the_dequantised_weight_there_and_back() {
+    is_linear::<f64>(2f64.powi(-53), 0.0);
+    is_linear::<f32>(2f64.powi(-24), 0.0);
+    is_linear::<bf16>(2f64.powi(-24), 2f64.powi(-8));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let options = Options { block: 64, double: false };
+    let error = Matrix::quantise(&[0f32; 5], 2, 3, options).unwrap_err();
+    assert_eq!(error.to_string(), "Slice `x` of `nf4` has 5 elements, not 6");
+    let error = Matrix::quantise(&[0f32; 6], 2, 3, Options { block: 63, double: false }).unwrap_err();
+    assert_eq!(error.to_string(), "Operation `nf4` needs a block of an even number of elements");
+    let error = Matrix::new(vec![0; 3], Scales::Plain(vec![1.0; 2]), 2, 3, 64).unwrap_err();
+    assert_eq!(error.to_string(), "Slice `scales` of `nf4` has 2 elements, not 1");
+    let matrix = Matrix::quantise(&[0f32; 6], 2, 3, options).unwrap();
+    let error = nf4::forward(&[0f32; 4], &matrix, 1, &mut [0.0; 2]).unwrap_err();
+    assert_eq!(error.to_string(), "Slice `x` of `nf4` has 4 elements, not 3");
+}
