@@ -52,7 +52,11 @@ impl Matrix {
     ) -> Result<Self, KernelError> {
         let block = options.block;
         check::length(OPERATION, "x", x, &[rows, columns])?;
-        check::rule(OPERATION, "a block of an even number of elements", block > 0 && block % 2 == 0)?;
+        check::rule(
+            OPERATION,
+            "a block of an even number of elements",
+            block > 0 && block.is_multiple_of(2),
+        )?;
         let mut packed = vec![0; x.len().div_ceil(2)];
         let mut magnitudes = vec![0f32; x.len().div_ceil(block)];
         let tasks = packed.par_chunks_mut(block / 2).zip(&mut magnitudes).zip(x.par_chunks(block));
@@ -80,7 +84,11 @@ impl Matrix {
         columns: usize,
         block: usize,
     ) -> Result<Self, KernelError> {
-        check::rule(OPERATION, "a block of an even number of elements", block > 0 && block % 2 == 0)?;
+        check::rule(
+            OPERATION,
+            "a block of an even number of elements",
+            block > 0 && block.is_multiple_of(2),
+        )?;
         let count = rows.saturating_mul(columns);
         check::length(OPERATION, "packed", &packed, &[count.div_ceil(2)])?;
         let magnitudes = scales.magnitudes()?;
