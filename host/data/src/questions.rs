@@ -123,7 +123,7 @@ impl Questions {
                 match question {
                     Err(unfit) => self.report.add_dropped(&file.path, line, unfit),
                     Ok(question) => {
-                        self.report.add_example(question.prompt.len(), 0, false);
+                        self.report.add_example(question.prompt.len(), 0);
                         self.questions.push(question);
                     }
                 }
