@@ -46,7 +46,8 @@ fn without_a_grant_the_plugin_fails_and_the_hint_names_the_grant() {
     let Outcome { code, stderr, .. } = run(folder.path(), "");
     assert_eq!(code, Some(1), "{stderr}");
     let error = "error: The plugin `granted` failed in `compute`: there is no `scale.txt`\n\
-                 hint: it asked for directories and has none; `--grant 'granted.read=DIRECTORY'` grants one\n";
+                 hint: these are the plugin's own words; its documentation may say more; if it needs directories, \
+                 `--grant 'granted.read=DIRECTORY'` grants one\n";
     assert!(stderr.ends_with(error), "{stderr}");
 }
 

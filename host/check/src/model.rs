@@ -171,6 +171,38 @@ impl NnContext for Context {
         fused::attention(q, k, v, &self.lengths, options)
     }
 
+    fn parameter(&self, parameter: u32) -> swift_tensor::Result<Tensor> {
+        Self::parameter(self, parameter).cloned()
+    }
+
+    fn attention_with_sinks(
+        &self,
+        _: u32,
+        qkv: [&Tensor; 3],
+        sinks: u32,
+        options: &AttentionOptions,
+    ) -> swift_tensor::Result<Tensor> {
+        fused::attention_with_sinks(qkv, Self::parameter(self, sinks)?, &self.lengths, options)
+    }
+
+    fn grouped_linear(
+        &self,
+        weights: &[u32],
+        biases: &[u32],
+        x: &Tensor,
+        groups: &Tensor,
+        _: &Tensor,
+    ) -> swift_tensor::Result<Tensor> {
+        let parameters = |indices: &[u32]| {
+            indices
+                .iter()
+                .map(|&index| Self::parameter(self, index).cloned())
+                .collect::<swift_tensor::Result<Vec<_>>>()
+        };
+        let layer = fused::GroupedLinear { weights: parameters(weights)?, biases: parameters(biases)? };
+        fused::grouped_linear(x, &layer, groups)
+    }
+
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> swift_tensor::Result<Tensor> {
         fused::swiglu(gate, up)
     }

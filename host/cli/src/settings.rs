@@ -498,7 +498,7 @@ mod tests {
         assert_eq!(resolved(&split, CAUSAL).unwrap().data.truncation, swift_data::Truncation::Split);
         let unpaired = Requirements { input: Input::UnpairedPreference, ..CAUSAL };
         for loss in [PAIRS, unpaired] {
-            let refused = resolved(&split, loss).unwrap_err().to_string();
+            let refused = resolved(&split, loss).err().unwrap().to_string();
             assert!(refused.contains("`--truncation-strategy split`"), "{refused}");
         }
     }

@@ -138,7 +138,11 @@ impl Row {
                 };
                 finished.left_out.push(Unfit::new("nothing in it is trained on", detail));
             } else {
-                finished.examples.push(Example { sequences, fields: self.fields.clone(), prompt: self.prompt.clone() });
+                finished.examples.push(Example {
+                    sequences,
+                    fields: self.fields.clone(),
+                    prompt: self.prompt.clone(),
+                });
             }
         }
         Ok(finished)

@@ -107,6 +107,13 @@ fn llama_computes_what_it_computes_natively() {
 #[test]
 fn what_a_configuration_asks_for_in_vain_reaches_the_user() {
     let mut model = plugin("llama").model(&Limits::default()).unwrap();
-    let error = model.load(&CONFIG.replace("\"vocab_size\": 10", "\"hidden_act\": \"gelu\"")).unwrap_err();
-    assert!(error.to_string().contains("`hidden_act` is `gelu`, and only `silu` is supported"), "{error}");
+    let error = model
+        .load(&CONFIG.replace("\"vocab_size\": 10", "\"vocab_size\": 10, \"hidden_act\": \"relu\""))
+        .unwrap_err();
+    assert!(
+        error.to_string().contains(
+            "`hidden_act` is `relu`, and only `silu`, `gelu` and `gelu_pytorch_tanh` are supported"
+        ),
+        "{error}"
+    );
 }

@@ -59,7 +59,9 @@ def test_the_reference_backend_has_every_operation_and_function() -> None:
     ],
 )
 def test_a_record_has_the_contract_s_fields(ours: Any, file: str, name: str) -> None:
-    assert [field.name for field in dataclasses.fields(ours)] == block("record", name, file)
+    # The contract's record is frozen: what came later is declared by a function, which the adapter calls.
+    declared = ["soft_cap"] if ours is swift_plugin.Head else []
+    assert [field.name for field in dataclasses.fields(ours)] == block("record", name, file) + declared
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ struct State {
     seen: usize,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each answer, and a box would be made at each token"
+)]
 enum Stage {
     /// While the model computes.
     Computing(Receiver<Ready>),

@@ -156,8 +156,7 @@ fn answer(engine: &mut Engine<ModelBackend>, prompt: &[u32], length: usize) -> V
     while !engine.is_idle() {
         engine.step();
     }
-    let tokens = answer.lock().unwrap().clone();
-    tokens
+    std::mem::take(&mut *answer.lock().unwrap())
 }
 
 #[test]

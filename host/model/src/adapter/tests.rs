@@ -6,7 +6,6 @@ use swift_tensor::fused::{Dropout, dropout};
 use swift_tensor::{DType, Device, Tensor, Value, normal};
 
 use super::Adapter;
-use super::layer::Layer;
 
 fn path(relative: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden")).join(relative)

@@ -211,7 +211,11 @@ fn an_unsupported_architecture_is_named_with_the_plugins_asked() {
         error.to_string(),
         "No model plugin supports the architecture `WhisperForConditionalGeneration` (model type `whisper`)"
     );
-    assert_eq!(error.hint().unwrap(), "asked `llama`, `./mine.wasm`; `--plugin FILE` adds a model plugin");
+    assert_eq!(
+        error.hint().unwrap(),
+        "asked `llama`, `./mine.wasm`; `swift-host plugin new NAME --kind model` begins a plugin for it, \
+         as docs/new-model.md tells, and `--plugin FILE` adds it"
+    );
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn who_fails_without_a_grant_is_told_which_after_what_is_said_of_every_failure()
     let nothing = Grants::default();
     assert_eq!(
         hint(&tell_file("inside.txt"), &nothing),
-        "these are the plugin's own words; its documentation may say more; \
+        "this is a mistake in the plugin; log lines of the level `debug` show where it came from; \
          if it needs directories, `--grant 'hostile.read=DIRECTORY'` grants one"
     );
     let environment = "(call $environment (i32.const 640)) unreachable";

@@ -59,7 +59,7 @@ pub fn rotary_scaled(
         bail!("`rope_theta` is {theta}, not above 0");
     }
     let dim = (f64::from(head_dim) * partial) as u32;
-    if dim == 0 || dim % 2 != 0 {
+    if dim == 0 || !dim.is_multiple_of(2) {
         bail!("{dim} components of each head would be rotated, which is not an even number above 0");
     }
     let scheme = Scheme { config, scaling, theta, dim };

@@ -118,7 +118,10 @@ impl Server {
                 let answer = String::from_utf8(self.ask("/v1/completions", Some(&body))?.read_to_end()?)?;
                 let body = answer.split_once("\r\n\r\n").context("an answer without a body")?.1;
                 let answer: Value = serde_json::from_str(body).with_context(|| format!("`{answer}`"))?;
-                count += answer["usage"]["completion_tokens"].as_u64().context("no `usage`")?;
+                count += answer
+                    .pointer("/usage/completion_tokens")
+                    .and_then(|count| count.as_u64())
+                    .context("no `usage`")?;
             }
         };
         let counts: Result<Vec<u64>> = std::thread::scope(|scope| {
