@@ -29,7 +29,7 @@ tensor compute(batch batch, outputs policy, const outputs *reference) {
     if (mode == 2) fail("this is not to be had");
     if (mode == 3) logps = outputs_token_logps(batch_teacher(batch));
     if (mode == 4) tensor_item(logps);
-    if (batch_field(batch, "margin", &column) || batch_token_field(batch, "advantages", &column)) fail("there is a column");
+    if (batch_field(batch, "no_such_column", &column) || batch_token_field(batch, "advantages", &column)) fail("there is a column");
     if (!reference || !batch_training(batch)) fail("something is missing");
     const tensor both[] = {logps, tensor_neg(logps)};
     log_metric("joined", tensor_cat(both, 2, 0));
