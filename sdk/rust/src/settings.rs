@@ -72,6 +72,14 @@ impl Settings {
         Ok(self.typed(name, "true or false", Value::as_bool)?.unwrap_or(false))
     }
 
+    /// True or false; `default` if it is not mentioned.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
+        if self.mentions(name) { self.flag(name) } else { Ok(default) }
+    }
+
     /// A list.
     ///
     /// # Errors

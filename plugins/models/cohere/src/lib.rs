@@ -2,8 +2,8 @@
 //! positions of neighbouring components, and a factor on logits.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, layer_types, names, refuse_quantised,
-    refuse_unless, rotary_table, sliding_window,
+    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Projections, Sizes, all_but_each, family,
+    layer_types, read_config, refuse_unless, rotary_table, sliding_window,
 };
 use swift_plugin::prelude::*;
 
@@ -15,14 +15,6 @@ parameters! {
 /// What sets the members apart: architecture, model type, and whether most layers have a window, where only those rotate.
 const FAMILIES: [(&str, &str, bool); 2] =
     [("CohereForCausalLM", "cohere", false), ("Cohere2ForCausalLM", "cohere2", true)];
-
-fn family(architecture: &str, model_type: &str) -> Option<(&'static str, bool)> {
-    let found = FAMILIES.iter().find(|family| match architecture {
-        "" => family.1 == model_type,
-        _ => family.0 == architecture,
-    });
-    found.map(|&(_, name, windows)| (name, windows))
-}
 
 /// A decoder that was loaded.
 pub struct Network {
@@ -37,29 +29,19 @@ pub struct Network {
 /// One layer, by the numbers of its parameters.
 struct Layer {
     norm: Norm,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    projections: Projections,
+    feed_forward: FeedForward,
 }
 
 impl Model for Cohere {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        family(architecture, model_type).is_some()
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        let Some((name, windows)) = family(architecture, model_type) else {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not Cohere's");
-        };
-        refuse_quantised(&config)?;
+        let (config, &(_, name, windows)) = read_config(config, &FAMILIES, "Cohere's")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0))])?;
         if config.flag("use_qk_norm")? {
             bail!("`use_qk_norm` is true, which is not supported");
@@ -72,8 +54,7 @@ impl Model for Cohere {
             name: name.to_owned(),
             sizes,
             norm,
-            tied: !config.mentions("tie_word_embeddings") || config.flag("tie_word_embeddings")?,
-            head_bias: false,
+            tied: config.flag_or("tie_word_embeddings", true)?,
             rotary_tables: vec![RotaryTable { interleaved: true, ..rotary_table(&config, sizes.head_dim)? }],
         };
         let activation = Activation::read(&config, "hidden_act", Activation::Silu)?;
@@ -98,9 +79,7 @@ impl Model for Cohere {
         let output = network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let x = layer.norm.apply(hidden, context);
             let mixed = layer.attention(index, &x, network, context);
-            let (gate, up) = (context.linear(layer.gate, &x), context.linear(layer.up, &x));
-            let active = network.activation.gate(&gate, &up, context);
-            Ok(hidden + mixed + context.linear(layer.down, &active))
+            Ok(hidden + mixed + layer.feed_forward.apply(&x, network.activation, context))
         })?;
         // The last hidden states carry the factor on logits.
         Ok(if stage > network.sizes.layers { output * network.logit_scale } else { output })
@@ -116,7 +95,7 @@ fn windows(config: &Settings, layers: u32) -> Result<Vec<(Option<u32>, bool)>> {
                 true => config.size("sliding_window_pattern")?,
                 false => 4,
             };
-            (1..=u64::from(layers)).map(|number| !number.is_multiple_of(every)).collect()
+            all_but_each(every, layers)
         }
     };
     let window = sliding_window(config, Some(4096))?;
@@ -132,32 +111,23 @@ impl Layer {
         bias: bool,
         index: u32,
     ) -> Self {
-        let (hidden, queries, keys) = (sizes.hidden, sizes.queries(), sizes.keys());
-        let stage = index + 1;
+        let (hidden, stage) = (sizes.hidden, index + 1);
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let mut linear =
-            |part: &str, shape, bias, role| table.add_linear(&name(part), shape, bias, role, stage);
-        let q = linear("self_attn.q_proj", [queries, hidden], bias, Role::Column);
-        let k = linear("self_attn.k_proj", [keys, hidden], bias, Role::Column);
-        let v = linear("self_attn.v_proj", [keys, hidden], bias, Role::Column);
-        let o = linear("self_attn.o_proj", [hidden, queries], bias, Role::Row);
-        let gate = linear("mlp.gate_proj", [inner, hidden], false, Role::Column);
-        let up = linear("mlp.up_proj", [inner, hidden], false, Role::Column);
-        let down = linear("mlp.down_proj", [hidden, inner], false, Role::Row);
+        let projections = Projections::declare(table, sizes, [bias, bias], index);
+        let feed_forward = FeedForward::declare(table, &name("mlp"), [inner, hidden], stage);
         let norm = norm.declare(table, &name("input_layernorm"), hidden, stage);
-        Self { norm, q, k, v, o, gate, up, down }
+        Self { norm, projections, feed_forward }
     }
 
     fn attention(&self, index: u32, x: &Tensor, network: &Network, context: &Context) -> Tensor {
         let sizes = &network.sizes;
-        let split = |layer| sizes.split(&context.linear(layer, x), context);
-        let [mut q, mut k, v] = [self.q, self.k, self.v].map(split);
+        let [mut q, mut k, v] = self.projections.split(x, sizes, context);
         let (window, rotated) = network.windows.get(index as usize).copied().unwrap_or((None, true));
         if rotated {
             (q, k) = (context.rope(0, &q), context.rope(0, &k));
         }
         let options = AttentionOptions { scale: sizes.scale(), window, soft_cap: None };
-        context.linear(self.o, &sizes.attend(index, [&q, &k, &v], options, context))
+        context.linear(self.projections.o, &sizes.attend(index, [&q, &k, &v], options, context))
     }
 }
 

@@ -2,10 +2,10 @@
 //! feed-forward part in the first layers.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
+    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless,
     rotary_table,
 };
-use swift_plugin::mixture::{Dense, ExpertSizes, Experts};
+use swift_plugin::mixture::{ExpertSizes, Experts, refuse_activation};
 use swift_plugin::prelude::*;
 
 mod attention;
@@ -18,6 +18,10 @@ parameters! {
     /// Decoders of DeepSeek V2 and V3.
     pub struct DeepSeek {}
 }
+
+/// The supported architectures, with their model types.
+const FAMILIES: [(&str, &str); 2] =
+    [("DeepseekV2ForCausalLM", "deepseek_v2"), ("DeepseekV3ForCausalLM", "deepseek_v3")];
 
 /// A decoder that was loaded.
 pub struct Network {
@@ -37,47 +41,36 @@ struct Layer {
 }
 
 enum Feed {
-    Dense(Dense),
+    Dense(FeedForward),
     /// The router, the experts, and the experts of all tokens as one.
-    Mixture(Router, Experts, Option<Dense>),
+    Mixture(Router, Experts, Option<FeedForward>),
 }
 
 impl Model for DeepSeek {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        match architecture {
-            "" => matches!(model_type, "deepseek_v2" | "deepseek_v3"),
-            _ => matches!(architecture, "DeepseekV2ForCausalLM" | "DeepseekV3ForCausalLM"),
-        }
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        if !self.supports(architecture, model_type) {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not DeepSeek");
-        }
-        refuse_quantised(&config)?;
+        let (config, &(_, name)) = read_config(config, &FAMILIES, "DeepSeek")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0)), ("moe_layer_freq", Some(1.0))])?;
-        if Activation::read(&config, "hidden_act", Activation::Silu)? != Activation::Silu {
-            bail!("`hidden_act` is not `silu`, which alone is supported");
-        }
-        let third = architecture == "DeepseekV3ForCausalLM" || model_type == "deepseek_v3";
+        refuse_activation(&config)?;
+        let third = name == "deepseek_v3";
         let mut sizes = Sizes::read(&config, None)?;
         let latent = Latent::read(&config, &sizes)?;
         (sizes.kv_heads, sizes.head_dim) = (sizes.heads, latent.key_dim());
         let experts = ExpertSizes::read(&config, &["n_routed_experts", "num_local_experts"])?;
         let rules = Rules::read(&config, experts, third)?;
-        let norm = NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-6), offset: 0.0 };
+        let norm = NormStyle::rms(&config, 1e-6)?;
         let mut rotary = rotary_table(&config, latent.rotated)?;
-        rotary.interleaved = !config.mentions("rope_interleave") || config.flag("rope_interleave")?;
+        rotary.interleaved = config.flag_or("rope_interleave", true)?;
         let outline = Outline {
-            name: if third { "deepseek_v3" } else { "deepseek_v2" }.to_owned(),
+            name: name.to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary],
         };
         let (inner, expert_inner) =
@@ -88,14 +81,19 @@ impl Model for DeepSeek {
             let (stage, hidden) = (index + 1, sizes.hidden);
             let name = |part: &str| format!("model.layers.{index}.{part}");
             let feed = if u64::from(index) < dense {
-                Feed::Dense(Dense::declare(table, &name("mlp"), [inner, hidden], stage))
+                Feed::Dense(FeedForward::declare(table, &name("mlp"), [inner, hidden], stage))
             } else {
                 let router = Router::declare(table, &name("mlp.gate"), &rules, hidden, stage);
                 let parts = ["gate_proj", "up_proj", "down_proj"];
                 let shape = [expert_inner, hidden];
                 let many = Experts::declare(table, &name("mlp.experts"), parts, experts.count, shape, stage);
                 let shared = shared.map(|count| {
-                    Dense::declare(table, &name("mlp.shared_experts"), [count * expert_inner, hidden], stage)
+                    FeedForward::declare(
+                        table,
+                        &name("mlp.shared_experts"),
+                        [count * expert_inner, hidden],
+                        stage,
+                    )
                 });
                 Feed::Mixture(router, many, shared)
             };
@@ -133,12 +131,12 @@ impl Model for DeepSeek {
             let hidden = hidden + layer.attention.apply(index, &x, &network.latent, context);
             let x = layer.mlp_norm.apply(&hidden, context);
             let (router, experts, shared) = match &layer.feed {
-                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, context)),
+                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, Activation::Silu, context)),
                 Feed::Mixture(router, experts, shared) => (router, experts, shared),
             };
             let mut output = experts.apply(&x, &router.choose(&x, &network.rules, context)?, context)?;
             if let Some(dense) = shared {
-                output = output + dense.apply(&x, context);
+                output = output + dense.apply(&x, Activation::Silu, context);
             }
             Ok(hidden + output)
         })

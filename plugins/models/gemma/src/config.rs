@@ -1,8 +1,8 @@
 //! What a `config.json` says, and what sets the members of the family apart.
 
 use swift_plugin::decoder::{
-    Activation, Sizes, layer_types, names, refuse_quantised, refuse_unless, rotary_of_layers, rotary_scaled,
-    rotary_table, sliding_window,
+    self, Activation, Sizes, all_but_each, layer_types, read_config, refuse_unless, rotary_of_layers,
+    rotary_scaled, rotary_table, sliding_window,
 };
 use swift_plugin::prelude::*;
 
@@ -27,7 +27,7 @@ pub(crate) struct Family {
 }
 
 /// The supported architectures.
-const FAMILIES: [Family; 3] = [
+pub(crate) const FAMILIES: [Family; 3] = [
     Family {
         architecture: "GemmaForCausalLM",
         model_type: "gemma",
@@ -63,12 +63,14 @@ const FAMILIES: [Family; 3] = [
     },
 ];
 
-/// The row of the table for an entry of `architectures`, or, where there is none, a `model_type`.
-pub(crate) fn family(architecture: &str, model_type: &str) -> Option<&'static Family> {
-    FAMILIES.iter().find(|family| match architecture {
-        "" => family.model_type == model_type,
-        _ => family.architecture == architecture,
-    })
+impl decoder::Family for Family {
+    fn architecture(&self) -> &str {
+        self.architecture
+    }
+
+    fn model_type(&self) -> &str {
+        self.model_type
+    }
 }
 
 /// The sizes and settings of one model.
@@ -94,12 +96,7 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let config = Settings::parse(text)?;
-        let (architecture, model_type) = names(&config)?;
-        let Some(family) = family(architecture, model_type) else {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not of the gemma family");
-        };
-        refuse_quantised(&config)?;
+        let (config, family) = read_config(text, &FAMILIES, "of the gemma family")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0))])?;
         if config.get("use_bidirectional_attention").and_then(Value::as_bool) == Some(true) {
             bail!("`use_bidirectional_attention` is true, which is not supported");
@@ -118,7 +115,7 @@ impl Config {
             sizes,
             intermediate_size: config.size("intermediate_size")?,
             epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-6),
-            tied: !config.mentions("tie_word_embeddings") || config.flag("tie_word_embeddings")?,
+            tied: config.flag_or("tie_word_embeddings", true)?,
             bias: config.flag("attention_bias")?,
             sandwich: family.sandwich,
             head_norms: family.head_norms,
@@ -161,7 +158,7 @@ fn layers(config: &Settings, family: &Family, layers: u32) -> Result<Vec<(Option
                 Some(every) => every,
                 None => named("_sliding_window_pattern")?.unwrap_or(default),
             };
-            (1..=u64::from(layers)).map(|number| !number.is_multiple_of(every)).collect()
+            all_but_each(every, layers)
         }
     };
     let window = match family.full_every {

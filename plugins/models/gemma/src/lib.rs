@@ -3,10 +3,10 @@
 
 mod config;
 
-use swift_plugin::decoder::{Decoder, Norm, NormStyle, Outline};
+use swift_plugin::decoder::{Decoder, FeedForward, Norm, NormStyle, Outline, Projections, family};
 use swift_plugin::prelude::*;
 
-use config::Config;
+use config::{Config, FAMILIES};
 
 parameters! {
     /// Decoders of the Gemma family: Gemma, Gemma 2 and the text part of Gemma 3.
@@ -21,26 +21,21 @@ pub struct Network {
 
 /// One layer, by the numbers of its parameters.
 struct Layer {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+    projections: Projections,
     /// Norms of each head's queries and keys.
     head_norms: Option<[Norm; 2]>,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    feed_forward: FeedForward,
     attention_norm: Norm,
     mlp_norm: Norm,
     /// Norms of what attention and the feed-forward part give.
-    post_norms: Option<[Norm; 2]>,
+    post_norms: [Option<Norm>; 2],
 }
 
 impl Model for Gemma {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        config::family(architecture, model_type).is_some()
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
@@ -51,7 +46,6 @@ impl Model for Gemma {
             sizes: config.sizes,
             norm,
             tied: config.tied,
-            head_bias: false,
             rotary_tables: config.rotary_tables.clone(),
         };
         let (architecture, decoder) =
@@ -73,18 +67,11 @@ impl Model for Gemma {
         let Network { config, decoder } = network;
         let output = decoder.forward(stage, input, context, |index, layer, hidden| {
             let mixed = layer.attention(index, &layer.attention_norm.apply(hidden, context), config, context);
-            let normed = |which: usize, x: Tensor| match layer
-                .post_norms
-                .and_then(|norms| norms.get(which).copied())
-            {
-                Some(norm) => norm.apply(&x, context),
-                None => x,
-            };
-            let hidden = hidden + normed(0, mixed);
+            let [after_attention, after_mlp] = layer.post_norms;
+            let hidden = hidden + Norm::apply_if_any(after_attention, mixed, context);
             let x = layer.mlp_norm.apply(&hidden, context);
-            let (gate, up) = (context.linear(layer.gate, &x), context.linear(layer.up, &x));
-            let active = config.activation.gate(&gate, &up, context);
-            Ok(hidden + normed(1, context.linear(layer.down, &active)))
+            let output = layer.feed_forward.apply(&x, config.activation, context);
+            Ok(hidden + Norm::apply_if_any(after_mlp, output, context))
         })?;
         if input.is_some() {
             return Ok(output);
@@ -97,19 +84,11 @@ impl Model for Gemma {
 
 impl Layer {
     fn declare(table: &mut ParameterTable, config: &Config, norm: NormStyle, index: u32) -> Self {
-        let (hidden, inner) = (config.sizes.hidden, config.intermediate_size);
-        let (queries, keys) = (config.sizes.queries(), config.sizes.keys());
-        let stage = index + 1;
+        let (hidden, stage) = (config.sizes.hidden, index + 1);
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let mut linear =
-            |part: &str, shape, bias, role| table.add_linear(&name(part), shape, bias, role, stage);
-        let q = linear("self_attn.q_proj", [queries, hidden], config.bias, Role::Column);
-        let k = linear("self_attn.k_proj", [keys, hidden], config.bias, Role::Column);
-        let v = linear("self_attn.v_proj", [keys, hidden], config.bias, Role::Column);
-        let o = linear("self_attn.o_proj", [hidden, queries], config.bias, Role::Row);
-        let gate = linear("mlp.gate_proj", [inner, hidden], false, Role::Column);
-        let up = linear("mlp.up_proj", [inner, hidden], false, Role::Column);
-        let down = linear("mlp.down_proj", [hidden, inner], false, Role::Row);
+        let projections = Projections::declare(table, &config.sizes, [config.bias; 2], index);
+        let shape = [config.intermediate_size, hidden];
+        let feed_forward = FeedForward::declare(table, &name("mlp"), shape, stage);
         let mut norm = |part: &str, width| norm.declare(table, &name(part), width, stage);
         let head_dim = config.sizes.head_dim.into();
         let head_norms = config
@@ -119,25 +98,24 @@ impl Layer {
         let after_attention = norm("post_attention_layernorm", hidden);
         // Gemma's norm before the feed-forward part has the name of Gemma 2's norm after attention.
         let (mlp_norm, post_norms) = match config.sandwich {
-            false => (after_attention, None),
+            false => (after_attention, [None; 2]),
             true => (
                 norm("pre_feedforward_layernorm", hidden),
-                Some([after_attention, norm("post_feedforward_layernorm", hidden)]),
+                [Some(after_attention), Some(norm("post_feedforward_layernorm", hidden))],
             ),
         };
-        Self { q, k, v, o, head_norms, gate, up, down, attention_norm, mlp_norm, post_norms }
+        Self { projections, head_norms, feed_forward, attention_norm, mlp_norm, post_norms }
     }
 
     fn attention(&self, index: u32, x: &Tensor, config: &Config, context: &Context) -> Tensor {
-        let split = |layer| config.sizes.split(&context.linear(layer, x), context);
-        let (mut q, mut k, v) = (split(self.q), split(self.k), split(self.v));
+        let [mut q, mut k, v] = self.projections.split(x, &config.sizes, context);
         if let Some([q_norm, k_norm]) = self.head_norms {
             (q, k) = (q_norm.apply(&q, context), k_norm.apply(&k, context));
         }
         let (window, table) = config.layer(index);
         let (q, k) = (context.rope(table, &q), context.rope(table, &k));
         let options = AttentionOptions { scale: config.scale, window, soft_cap: config.score_cap };
-        context.linear(self.o, &config.sizes.attend(index, [&q, &k, &v], options, context))
+        context.linear(self.projections.o, &config.sizes.attend(index, [&q, &k, &v], options, context))
     }
 }
 

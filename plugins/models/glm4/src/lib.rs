@@ -2,8 +2,8 @@
 //! in the later member norms on both sides of each part.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
-    rotary_table,
+    Activation, Decoder, FusedFeedForward, Norm, NormStyle, Outline, Projections, Sizes, family, read_config,
+    refuse_unless, rotary_table,
 };
 use swift_plugin::prelude::*;
 
@@ -16,70 +16,49 @@ parameters! {
 const FAMILIES: [(&str, &str, bool); 2] =
     [("GlmForCausalLM", "glm", false), ("Glm4ForCausalLM", "glm4", true)];
 
-fn family(architecture: &str, model_type: &str) -> Option<(&'static str, bool)> {
-    let found = FAMILIES.iter().find(|family| match architecture {
-        "" => family.1 == model_type,
-        _ => family.0 == architecture,
-    });
-    found.map(|&(_, name, sandwich)| (name, sandwich))
-}
-
 /// A decoder that was loaded.
 pub struct Network {
     sizes: Sizes,
-    intermediate_size: u64,
     activation: Activation,
     decoder: Decoder<Layer>,
 }
 
 /// One layer, by the numbers of its parameters.
 struct Layer {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
-    gate_up: Linear,
-    down: Linear,
+    projections: Projections,
+    feed_forward: FusedFeedForward,
     attention_norm: Norm,
     mlp_norm: Norm,
     /// Norms of what attention and the feed-forward part give.
-    post_norms: Option<[Norm; 2]>,
+    post_norms: [Option<Norm>; 2],
 }
 
 impl Model for Glm4 {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        family(architecture, model_type).is_some()
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        let Some((name, sandwich)) = family(architecture, model_type) else {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not GLM-4");
-        };
-        refuse_quantised(&config)?;
+        let (config, &(_, name, sandwich)) = read_config(config, &FAMILIES, "GLM-4")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0))])?;
         let sizes = Sizes::read(&config, Some(128))?;
-        let intermediate_size = config.size("intermediate_size")?;
-        let norm =
-            NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1.5625e-7), offset: 0.0 };
+        let inner = config.size("intermediate_size")?;
+        let norm = NormStyle::rms(&config, 1.5625e-7)?;
         let rotary = RotaryTable { interleaved: true, ..rotary_table(&config, sizes.head_dim)? };
         let outline = Outline {
             name: name.to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary],
         };
         let activation = Activation::read(&config, "hidden_act", Activation::Silu)?;
         let bias = config.flag("attention_bias")?;
-        let (architecture, decoder) = outline.declare(|table, index| {
-            Layer::declare(table, &sizes, intermediate_size, (norm, sandwich), bias, index)
-        });
-        Ok((architecture, Network { sizes, intermediate_size, activation, decoder }))
+        let (architecture, decoder) = outline
+            .declare(|table, index| Layer::declare(table, &sizes, inner, (norm, sandwich), bias, index));
+        Ok((architecture, Network { sizes, activation, decoder }))
     }
 
     fn forward(
@@ -90,20 +69,13 @@ impl Model for Glm4 {
         context: &Context,
     ) -> Result<Tensor> {
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
-            let normed = |which: usize, x: Tensor| match layer
-                .post_norms
-                .and_then(|norms| norms.get(which).copied())
-            {
-                Some(norm) => norm.apply(&x, context),
-                None => x,
-            };
+            let [after_attention, after_mlp] = layer.post_norms;
             let x = layer.attention_norm.apply(hidden, context);
-            let hidden = hidden + normed(0, layer.attention(index, &x, &network.sizes, context));
-            let x = context.linear(layer.gate_up, &layer.mlp_norm.apply(&hidden, context));
-            let part =
-                |number: u64| x.narrow(-1, number * network.intermediate_size, network.intermediate_size);
-            let active = network.activation.gate(&part(0), &part(1), context);
-            Ok(hidden + normed(1, context.linear(layer.down, &active)))
+            let mixed = layer.attention(index, &x, &network.sizes, context);
+            let hidden = hidden + Norm::apply_if_any(after_attention, mixed, context);
+            let x = layer.mlp_norm.apply(&hidden, context);
+            let output = layer.feed_forward.apply(&x, network.activation, context);
+            Ok(hidden + Norm::apply_if_any(after_mlp, output, context))
         })
     }
 }
@@ -117,28 +89,22 @@ impl Layer {
         bias: bool,
         index: u32,
     ) -> Self {
-        let (hidden, queries, keys) = (sizes.hidden, sizes.queries(), sizes.keys());
-        let stage = index + 1;
+        let (hidden, stage) = (sizes.hidden, index + 1);
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let mut linear =
-            |part: &str, shape, bias, role| table.add_linear(&name(part), shape, bias, role, stage);
-        let q = linear("self_attn.q_proj", [queries, hidden], bias, Role::Column);
-        let k = linear("self_attn.k_proj", [keys, hidden], bias, Role::Column);
-        let v = linear("self_attn.v_proj", [keys, hidden], bias, Role::Column);
-        let o = linear("self_attn.o_proj", [hidden, queries], false, Role::Row);
-        let gate_up = linear("mlp.gate_up_proj", [2 * inner, hidden], false, Role::Column);
-        let down = linear("mlp.down_proj", [hidden, inner], false, Role::Row);
+        let projections = Projections::declare(table, sizes, [bias, false], index);
+        let feed_forward = FusedFeedForward::declare(table, &name("mlp"), [inner, hidden], stage);
         let mut norm = |part: &str| norm.declare(table, &name(part), hidden, stage);
         let (attention_norm, mlp_norm) = (norm("input_layernorm"), norm("post_attention_layernorm"));
-        let post_norms = sandwich.then(|| [norm("post_self_attn_layernorm"), norm("post_mlp_layernorm")]);
-        Self { q, k, v, o, gate_up, down, attention_norm, mlp_norm, post_norms }
+        let post_norms =
+            ["post_self_attn_layernorm", "post_mlp_layernorm"].map(|part| sandwich.then(|| norm(part)));
+        Self { projections, feed_forward, attention_norm, mlp_norm, post_norms }
     }
 
     fn attention(&self, index: u32, x: &Tensor, sizes: &Sizes, context: &Context) -> Tensor {
-        let split = |layer| sizes.split(&context.linear(layer, x), context);
-        let (q, k, v) = (context.rope(0, &split(self.q)), context.rope(0, &split(self.k)), split(self.v));
+        let [q, k, v] = self.projections.split(x, sizes, context);
+        let (q, k) = (context.rope(0, &q), context.rope(0, &k));
         let options = AttentionOptions { scale: sizes.scale(), window: None, soft_cap: None };
-        context.linear(self.o, &sizes.attend(index, [&q, &k, &v], options, context))
+        context.linear(self.projections.o, &sizes.attend(index, [&q, &k, &v], options, context))
     }
 }
 

@@ -2,8 +2,8 @@
 //! biases and a clamped gate.
 
 use swift_plugin::decoder::{
-    Decoder, Norm, NormStyle, Outline, Sizes, layer_types, names, refuse_quantised, refuse_unless,
-    rotary_table, sliding_window,
+    Decoder, Norm, NormStyle, Outline, Sizes, family, layer_types, read_config, refuse_unless, rotary_table,
+    sliding_window,
 };
 use swift_plugin::mixture::{Attention, AttentionStyle, ExpertSizes, Routing, top_k};
 use swift_plugin::prelude::*;
@@ -12,6 +12,9 @@ parameters! {
     /// Decoders of gpt-oss.
     pub struct GptOss {}
 }
+
+/// The supported architectures, with their model types.
+const FAMILIES: [(&str, &str); 1] = [("GptOssForCausalLM", "gpt_oss")];
 
 /// A decoder that was loaded.
 pub struct Network {
@@ -41,29 +44,23 @@ impl Model for GptOss {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        architecture == "GptOssForCausalLM" || (architecture.is_empty() && model_type == "gpt_oss")
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        if !self.supports(architecture, model_type) {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not gpt-oss");
-        }
-        refuse_quantised(&config)?;
+        let (config, _) = read_config(config, &FAMILIES, "gpt-oss")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0))])?;
         let sizes = Sizes::read(&config, Some(64))?;
         let experts = ExpertSizes::read(&config, &["num_local_experts", "num_experts"])?;
         let inner = config.size("intermediate_size")?;
-        let norm = NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-5), offset: 0.0 };
-        let bias = !config.mentions("attention_bias") || config.flag("attention_bias")?;
+        let norm = NormStyle::rms(&config, 1e-5)?;
+        let bias = config.flag_or("attention_bias", true)?;
         let style = AttentionStyle { qkv_bias: bias, o_bias: bias, head_norms: None, sinks: true };
         let outline = Outline {
             name: "gpt_oss".to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary_table(&config, sizes.head_dim)?],
         };
         let (architecture, decoder) = outline

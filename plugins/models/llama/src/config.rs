@@ -2,12 +2,12 @@
 //! implemented is an error that names it.
 
 use swift_plugin::decoder::{
-    Activation, NormStyle, Sizes, layer_types, names, refuse_quantised, refuse_unless, rotary_table,
+    Activation, NormStyle, Sizes, all_but_each, layer_types, read_config, refuse_unless, rotary_table,
     sliding_window,
 };
 use swift_plugin::prelude::*;
 
-use crate::families::{Bias, Family, Multipliers, Normalisation, Sliding, family};
+use crate::families::{Bias, FAMILIES, Family, Multipliers, Normalisation, Sliding};
 
 /// The norms of each head's queries and keys: their names, and whether they come after the rotation.
 pub(crate) type HeadNorms = Option<([&'static str; 2], bool)>;
@@ -45,23 +45,20 @@ pub(crate) struct Factors {
 
 impl Config {
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let config = Settings::parse(text)?;
-        let (architecture, model_type) = names(&config)?;
-        let Some(family) = family(architecture, model_type) else {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not of the llama family");
-        };
+        let (config, family) = read_config(text, &FAMILIES, "of the llama family")?;
         refuse_unsupported(&config, family)?;
         let sizes = Sizes::read(&config, family.head_dim)?;
         let has = |bias: Bias| match bias {
             Bias::Always => Ok(true),
             Bias::Never => Ok(false),
             Bias::If(name) => config.flag(name),
-            Bias::Unless(name) => Ok(!config.mentions(name) || config.flag(name)?),
+            Bias::Unless(name) => config.flag_or(name, true),
         };
-        let epsilon = |name: &str, default: f64| Ok::<_, Error>(config.number(name)?.unwrap_or(default));
         let norm = match family.norm {
-            Normalisation::Rms => NormStyle::Rms { epsilon: epsilon("rms_norm_eps", 1e-6)?, offset: 0.0 },
-            Normalisation::Layer(name) => NormStyle::Layer { epsilon: epsilon(name, 1e-5)?, bias: true },
+            Normalisation::Rms => NormStyle::rms(&config, 1e-6)?,
+            Normalisation::Layer(name) => {
+                NormStyle::Layer { epsilon: config.number(name)?.unwrap_or(1e-5), bias: true }
+            }
         };
         let activation = match family.gated {
             true => Activation::Silu,
@@ -74,10 +71,7 @@ impl Config {
             norm,
             activation: Activation::read(&config, "hidden_act", activation)?,
             gated: family.gated,
-            tied: match config.mentions("tie_word_embeddings") {
-                true => config.flag("tie_word_embeddings")?,
-                false => family.tied,
-            },
+            tied: config.flag_or("tie_word_embeddings", family.tied)?,
             qkv_bias: has(family.qkv_bias)?,
             o_bias: has(family.o_bias)?,
             mlp_bias: has(family.mlp_bias)?,
@@ -155,7 +149,7 @@ fn rotated(config: &Settings, family: &Family, count: u32) -> Result<Vec<bool>> 
             true => config.size("no_rope_layer_interval")?,
             false => 4,
         };
-        return Ok((1..=u64::from(count)).map(|number| !number.is_multiple_of(every)).collect());
+        return Ok(all_but_each(every, count));
     };
     if list.len() < count as usize {
         bail!("`no_rope_layers` has {} entries, and `num_hidden_layers` is {count}", list.len());
@@ -165,7 +159,6 @@ fn rotated(config: &Settings, family: &Family, count: u32) -> Result<Vec<bool>> 
 }
 
 fn refuse_unsupported(config: &Settings, family: &Family) -> Result<()> {
-    refuse_quantised(config)?;
     refuse_unless(config, &[("attn_logit_softcapping", None), ("final_logit_softcapping", None)])?;
     if !family.partial_rotary {
         refuse_unless(config, &[("partial_rotary_factor", Some(1.0))])?;

@@ -1,5 +1,7 @@
 //! What sets the members of the family apart.
 
+use swift_plugin::decoder;
+
 use crate::config::HeadNorms;
 
 /// A row of the table.
@@ -101,7 +103,7 @@ const LLAMA: Family = Family {
 const PLAIN: Family = Family { qkv_bias: Bias::Never, o_bias: Bias::Never, mlp_bias: Bias::Never, ..LLAMA };
 
 /// The supported architectures.
-const FAMILIES: [Family; 12] = [
+pub(crate) const FAMILIES: [Family; 12] = [
     LLAMA,
     Family {
         architecture: "MistralForCausalLM",
@@ -197,10 +199,12 @@ const FAMILIES: [Family; 12] = [
     },
 ];
 
-/// The row of the table for an entry of `architectures`, or, where there is none, a `model_type`.
-pub(crate) fn family(architecture: &str, model_type: &str) -> Option<&'static Family> {
-    FAMILIES.iter().find(|family| match architecture {
-        "" => family.model_type == model_type,
-        _ => family.architecture == architecture,
-    })
+impl decoder::Family for Family {
+    fn architecture(&self) -> &str {
+        self.architecture
+    }
+
+    fn model_type(&self) -> &str {
+        self.model_type
+    }
 }

@@ -4,10 +4,11 @@
 mod config;
 mod families;
 
-use swift_plugin::decoder::{Decoder, Norm, NormStyle, Outline};
+use swift_plugin::decoder::{Decoder, Norm, NormStyle, Outline, Projections, family};
 use swift_plugin::prelude::*;
 
 use config::Config;
+use families::FAMILIES;
 
 parameters! {
     /// Decoders of the llama family: Llama, Mistral, Qwen2, Qwen3, and others that are wired alike.
@@ -23,10 +24,7 @@ pub struct Network {
 /// One layer.
 struct Layer {
     attention_norm: Norm,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+    projections: Projections,
     /// Norms of each head's queries and keys.
     head_norms: Option<[Norm; 2]>,
     mlp_norm: Norm,
@@ -39,7 +37,7 @@ impl Model for Llama {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        families::family(architecture, model_type).is_some()
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     /// Stage 0 embeds, stages `1 ..= layers` are the layers, and the last is the final norm.
@@ -50,7 +48,6 @@ impl Model for Llama {
             sizes: config.sizes,
             norm: config.norm,
             tied: config.tied,
-            head_bias: false,
             rotary_tables: vec![config.rotary.clone()],
         };
         let (architecture, decoder) = outline.declare(|table, index| Layer::declare(table, &config, index));
@@ -93,23 +90,18 @@ fn scaled(x: Tensor, factor: f64) -> Tensor {
 impl Layer {
     fn declare(table: &mut ParameterTable, config: &Config, index: u32) -> Self {
         let (hidden, inner) = (config.sizes.hidden, config.intermediate_size);
-        let (queries, keys) = (config.sizes.queries(), config.sizes.keys());
-        let (qkv_bias, o_bias, mlp_bias) = (config.qkv_bias, config.o_bias, config.mlp_bias);
         let stage = index + 1;
         let name = |part: &str| format!("model.layers.{index}.{part}");
+        let projections = Projections::declare(table, &config.sizes, [config.qkv_bias, config.o_bias], index);
         let mut linear =
-            |part: &str, shape, bias, role| table.add_linear(&name(part), shape, bias, role, stage);
-        let q = linear("self_attn.q_proj", [queries, hidden], qkv_bias, Role::Column);
-        let k = linear("self_attn.k_proj", [keys, hidden], qkv_bias, Role::Column);
-        let v = linear("self_attn.v_proj", [keys, hidden], qkv_bias, Role::Column);
-        let o = linear("self_attn.o_proj", [hidden, queries], o_bias, Role::Row);
+            |part: &str, shape, role| table.add_linear(&name(part), shape, config.mlp_bias, role, stage);
         let [up, down] = match config.gated {
             true => ["mlp.up_proj", "mlp.down_proj"],
             false => ["mlp.c_fc", "mlp.c_proj"],
         };
-        let gate = config.gated.then(|| linear("mlp.gate_proj", [inner, hidden], mlp_bias, Role::Column));
-        let up = linear(up, [inner, hidden], mlp_bias, Role::Column);
-        let down = linear(down, [hidden, inner], mlp_bias, Role::Row);
+        let gate = config.gated.then(|| linear("mlp.gate_proj", [inner, hidden], Role::Column));
+        let up = linear(up, [inner, hidden], Role::Column);
+        let down = linear(down, [hidden, inner], Role::Row);
         let (NormStyle::Rms { epsilon, .. } | NormStyle::Layer { epsilon, .. }) = config.norm;
         let head_norms = config.head_norms.map(|(names, _)| {
             let style = NormStyle::Rms { epsilon, offset: 0.0 };
@@ -119,13 +111,12 @@ impl Layer {
         let mut norm = |part: &str| config.norm.declare(table, &name(part), hidden, stage);
         let attention_norm = norm("input_layernorm");
         let mlp_norm = norm("post_attention_layernorm");
-        Self { attention_norm, q, k, v, o, head_norms, mlp_norm, gate, up, down }
+        Self { attention_norm, projections, head_norms, mlp_norm, gate, up, down }
     }
 
     fn attention(&self, index: u32, x: &Tensor, config: &Config, context: &Context) -> Tensor {
         let sizes = &config.sizes;
-        let split = |layer| sizes.split(&context.linear(layer, x), context);
-        let [mut q, mut k, v] = [self.q, self.k, self.v].map(split);
+        let [mut q, mut k, v] = self.projections.split(x, sizes, context);
         let normed_last = config.head_norms.is_some_and(|(_, last)| last);
         let normed = |q: Tensor, k: Tensor, now: bool| match self.head_norms.filter(|_| now) {
             Some([q_norm, k_norm]) => (q_norm.apply(&q, context), k_norm.apply(&k, context)),
@@ -138,7 +129,7 @@ impl Layer {
         }
         (q, k) = normed(q, k, normed_last);
         let options = AttentionOptions { scale: config.factors.scores, window, soft_cap: None };
-        context.linear(self.o, &sizes.attend(index, [&q, &k, &v], options, context))
+        context.linear(self.projections.o, &sizes.attend(index, [&q, &k, &v], options, context))
     }
 }
 

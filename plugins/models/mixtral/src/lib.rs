@@ -1,16 +1,21 @@
 //! Decoders of Mixtral (Jiang et al. 2024): as Mistral, with a mixture of experts in the place of the feed-forward part.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
-    rotary_table, sliding_window,
+    Decoder, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless, rotary_table,
+    sliding_window,
 };
-use swift_plugin::mixture::{Attention, AttentionStyle, ExpertSizes, Experts, Routing, top_k};
+use swift_plugin::mixture::{
+    Attention, AttentionStyle, ExpertSizes, Experts, Routing, refuse_activation, top_k,
+};
 use swift_plugin::prelude::*;
 
 parameters! {
     /// Decoders of Mixtral.
     pub struct Mixtral {}
 }
+
+/// The supported architectures, with their model types.
+const FAMILIES: [(&str, &str); 1] = [("MixtralForCausalLM", "mixtral")];
 
 /// A decoder that was loaded.
 pub struct Network {
@@ -33,30 +38,22 @@ impl Model for Mixtral {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        architecture == "MixtralForCausalLM" || (architecture.is_empty() && model_type == "mixtral")
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        if !self.supports(architecture, model_type) {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not Mixtral");
-        }
-        refuse_quantised(&config)?;
+        let (config, _) = read_config(config, &FAMILIES, "Mixtral")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0)), ("router_jitter_noise", Some(0.0))])?;
-        if Activation::read(&config, "hidden_act", Activation::Silu)? != Activation::Silu {
-            bail!("`hidden_act` is not `silu`, which alone is supported");
-        }
+        refuse_activation(&config)?;
         let sizes = Sizes::read(&config, None)?;
         let experts = ExpertSizes::read(&config, &["num_local_experts", "num_experts"])?;
         let inner = config.size("intermediate_size")?;
-        let norm = NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-5), offset: 0.0 };
+        let norm = NormStyle::rms(&config, 1e-5)?;
         let outline = Outline {
             name: "mixtral".to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary_table(&config, sizes.head_dim)?],
         };
         let (architecture, decoder) = outline.declare(|table, index| {

@@ -2,8 +2,8 @@
 //! queries and keys are normed as a whole.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
-    rotary_table,
+    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Projections, Sizes, family, read_config,
+    refuse_unless, rotary_table,
 };
 use swift_plugin::prelude::*;
 
@@ -11,6 +11,9 @@ parameters! {
     /// Decoders of OLMo 2.
     pub struct Olmo2 {}
 }
+
+/// The supported architectures, with their model types.
+const FAMILIES: [(&str, &str); 1] = [("Olmo2ForCausalLM", "olmo2")];
 
 /// A decoder that was loaded.
 pub struct Network {
@@ -21,16 +24,11 @@ pub struct Network {
 
 /// One layer, by the numbers of its parameters.
 struct Layer {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+    projections: Projections,
     /// Norms of all queries of a token, and of all its keys.
     q_norm: Norm,
     k_norm: Norm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    feed_forward: FeedForward,
     /// Norms of what attention and the feed-forward part give.
     attention_norm: Norm,
     mlp_norm: Norm,
@@ -40,26 +38,20 @@ impl Model for Olmo2 {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        architecture == "Olmo2ForCausalLM" || (architecture.is_empty() && model_type == "olmo2")
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        if !self.supports(architecture, model_type) {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not OLMo 2");
-        }
-        refuse_quantised(&config)?;
+        let (config, _) = read_config(config, &FAMILIES, "OLMo 2")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0))])?;
         let sizes = Sizes::read(&config, None)?;
         let inner = config.size("intermediate_size")?;
-        let norm = NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-5), offset: 0.0 };
+        let norm = NormStyle::rms(&config, 1e-5)?;
         let outline = Outline {
             name: "olmo2".to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary_table(&config, sizes.head_dim)?],
         };
         let (activation, bias) =
@@ -79,8 +71,7 @@ impl Model for Olmo2 {
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let mixed = layer.attention(index, hidden, &network.sizes, context);
             let hidden = hidden + layer.attention_norm.apply(&mixed, context);
-            let (gate, up) = (context.linear(layer.gate, &hidden), context.linear(layer.up, &hidden));
-            let output = context.linear(layer.down, &network.activation.gate(&gate, &up, context));
+            let output = layer.feed_forward.apply(&hidden, network.activation, context);
             Ok(&hidden + layer.mlp_norm.apply(&output, context))
         })
     }
@@ -95,32 +86,26 @@ impl Layer {
         bias: bool,
         index: u32,
     ) -> Self {
-        let (hidden, queries, keys) = (sizes.hidden, sizes.queries(), sizes.keys());
-        let stage = index + 1;
+        let (hidden, stage) = (sizes.hidden, index + 1);
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let mut linear =
-            |part: &str, shape, bias, role| table.add_linear(&name(part), shape, bias, role, stage);
-        let q = linear("self_attn.q_proj", [queries, hidden], bias, Role::Column);
-        let k = linear("self_attn.k_proj", [keys, hidden], bias, Role::Column);
-        let v = linear("self_attn.v_proj", [keys, hidden], bias, Role::Column);
-        let o = linear("self_attn.o_proj", [hidden, queries], bias, Role::Row);
-        let gate = linear("mlp.gate_proj", [inner, hidden], false, Role::Column);
-        let up = linear("mlp.up_proj", [inner, hidden], false, Role::Column);
-        let down = linear("mlp.down_proj", [hidden, inner], false, Role::Row);
+        let projections = Projections::declare(table, sizes, [bias, bias], index);
+        let feed_forward = FeedForward::declare(table, &name("mlp"), [inner, hidden], stage);
         let mut norm = |part: &str, width| norm.declare(table, &name(part), width, stage);
-        let (q_norm, k_norm) = (norm("self_attn.q_norm", queries), norm("self_attn.k_norm", keys));
+        let (q_norm, k_norm) =
+            (norm("self_attn.q_norm", sizes.queries()), norm("self_attn.k_norm", sizes.keys()));
         let attention_norm = norm("post_attention_layernorm", hidden);
         let mlp_norm = norm("post_feedforward_layernorm", hidden);
-        Self { q, k, v, o, q_norm, k_norm, gate, up, down, attention_norm, mlp_norm }
+        Self { projections, q_norm, k_norm, feed_forward, attention_norm, mlp_norm }
     }
 
     fn attention(&self, index: u32, x: &Tensor, sizes: &Sizes, context: &Context) -> Tensor {
-        let q = sizes.split(&self.q_norm.apply(&context.linear(self.q, x), context), context);
-        let k = sizes.split(&self.k_norm.apply(&context.linear(self.k, x), context), context);
-        let v = sizes.split(&context.linear(self.v, x), context);
+        let Projections { q, k, v, o } = self.projections;
+        let q = sizes.split(&self.q_norm.apply(&context.linear(q, x), context), context);
+        let k = sizes.split(&self.k_norm.apply(&context.linear(k, x), context), context);
+        let v = sizes.split(&context.linear(v, x), context);
         let (q, k) = (context.rope(0, &q), context.rope(0, &k));
         let options = AttentionOptions { scale: sizes.scale(), window: None, soft_cap: None };
-        context.linear(self.o, &sizes.attend(index, [&q, &k, &v], options, context))
+        context.linear(o, &sizes.attend(index, [&q, &k, &v], options, context))
     }
 }
 

@@ -2,8 +2,8 @@
 //! feed-forward part.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
-    rotary_table, sliding_window,
+    Activation, Decoder, FusedFeedForward, Norm, NormStyle, Outline, Sizes, family, read_config,
+    refuse_unless, rotary_table, sliding_window,
 };
 use swift_plugin::prelude::*;
 
@@ -12,10 +12,12 @@ parameters! {
     pub struct Phi3 {}
 }
 
+/// The supported architectures, with their model types.
+const FAMILIES: [(&str, &str); 1] = [("Phi3ForCausalLM", "phi3")];
+
 /// A decoder that was loaded.
 pub struct Network {
     sizes: Sizes,
-    intermediate_size: u64,
     activation: Activation,
     window: Option<u32>,
     decoder: Decoder<Layer>,
@@ -25,8 +27,7 @@ pub struct Network {
 struct Layer {
     qkv: Linear,
     o: Linear,
-    gate_up: Linear,
-    down: Linear,
+    feed_forward: FusedFeedForward,
     attention_norm: Norm,
     mlp_norm: Norm,
 }
@@ -35,37 +36,31 @@ impl Model for Phi3 {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        architecture == "Phi3ForCausalLM" || (architecture.is_empty() && model_type == "phi3")
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        if !self.supports(architecture, model_type) {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not Phi 3");
-        }
-        refuse_quantised(&config)?;
+        let (config, _) = read_config(config, &FAMILIES, "Phi 3")?;
         let dropouts = ["attention_dropout", "embd_pdrop", "resid_pdrop"].map(|name| (name, Some(0.0)));
         refuse_unless(&config, &dropouts)?;
         if config.flag("attention_bias")? {
             bail!("`attention_bias` is true, which is not supported");
         }
         let sizes = Sizes::read(&config, None)?;
-        let intermediate_size = config.size("intermediate_size")?;
-        let norm = NormStyle::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(1e-5), offset: 0.0 };
+        let inner = config.size("intermediate_size")?;
+        let norm = NormStyle::rms(&config, 1e-5)?;
         let outline = Outline {
             name: "phi3".to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary_table(&config, sizes.head_dim)?],
         };
         let (activation, window) =
             (Activation::read(&config, "hidden_act", Activation::Silu)?, sliding_window(&config, None)?);
         let (architecture, decoder) =
-            outline.declare(|table, index| Layer::declare(table, &sizes, intermediate_size, norm, index));
-        Ok((architecture, Network { sizes, intermediate_size, activation, window, decoder }))
+            outline.declare(|table, index| Layer::declare(table, &sizes, inner, norm, index));
+        Ok((architecture, Network { sizes, activation, window, decoder }))
     }
 
     fn forward(
@@ -78,11 +73,8 @@ impl Model for Phi3 {
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention(index, &x, network, context);
-            let x = context.linear(layer.gate_up, &layer.mlp_norm.apply(&hidden, context));
-            let part =
-                |number: u64| x.narrow(-1, number * network.intermediate_size, network.intermediate_size);
-            let active = network.activation.gate(&part(0), &part(1), context);
-            Ok(hidden + context.linear(layer.down, &active))
+            let x = layer.mlp_norm.apply(&hidden, context);
+            Ok(hidden + layer.feed_forward.apply(&x, network.activation, context))
         })
     }
 }
@@ -95,11 +87,10 @@ impl Layer {
         let mut linear = |part: &str, shape, role| table.add_linear(&name(part), shape, false, role, stage);
         let qkv = linear("self_attn.qkv_proj", [queries + 2 * keys, hidden], Role::Column);
         let o = linear("self_attn.o_proj", [hidden, queries], Role::Row);
-        let gate_up = linear("mlp.gate_up_proj", [2 * inner, hidden], Role::Column);
-        let down = linear("mlp.down_proj", [hidden, inner], Role::Row);
+        let feed_forward = FusedFeedForward::declare(table, &name("mlp"), [inner, hidden], stage);
         let mut norm = |part: &str| norm.declare(table, &name(part), hidden, stage);
         let (attention_norm, mlp_norm) = (norm("input_layernorm"), norm("post_attention_layernorm"));
-        Self { qkv, o, gate_up, down, attention_norm, mlp_norm }
+        Self { qkv, o, feed_forward, attention_norm, mlp_norm }
     }
 
     fn attention(&self, index: u32, x: &Tensor, network: &Network, context: &Context) -> Tensor {

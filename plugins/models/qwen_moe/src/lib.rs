@@ -1,16 +1,22 @@
 //! Decoders of Qwen 2 and Qwen 3 with a mixture of experts; those of Qwen 2 have an expert for every token besides.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, Norm, NormStyle, Outline, Sizes, names, refuse_quantised, refuse_unless,
+    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless,
     rotary_table,
 };
-use swift_plugin::mixture::{Attention, AttentionStyle, Dense, ExpertSizes, Experts, Routing, top_k};
+use swift_plugin::mixture::{
+    Attention, AttentionStyle, ExpertSizes, Experts, Routing, refuse_activation, top_k,
+};
 use swift_plugin::prelude::*;
 
 parameters! {
     /// Decoders of Qwen 2 and Qwen 3 with experts.
     pub struct QwenMoe {}
 }
+
+/// The supported architectures, with their model types.
+const FAMILIES: [(&str, &str); 2] =
+    [("Qwen2MoeForCausalLM", "qwen2_moe"), ("Qwen3MoeForCausalLM", "qwen3_moe")];
 
 /// A decoder that was loaded.
 pub struct Network {
@@ -30,47 +36,32 @@ struct Layer {
 }
 
 enum Feed {
-    Dense(Dense),
+    Dense(FeedForward),
     /// The router, the experts, and an expert of all tokens with its gate.
-    Mixture(Linear, Experts, Option<(Linear, Dense)>),
+    Mixture(Linear, Experts, Option<(Linear, FeedForward)>),
 }
 
 impl Model for QwenMoe {
     type Network = Network;
 
     fn supports(&self, architecture: &str, model_type: &str) -> bool {
-        match architecture {
-            "" => matches!(model_type, "qwen2_moe" | "qwen3_moe"),
-            _ => matches!(architecture, "Qwen2MoeForCausalLM" | "Qwen3MoeForCausalLM"),
-        }
+        family(&FAMILIES, architecture, model_type).is_some()
     }
 
     fn load(&self, config: &str) -> Result<(Architecture, Network)> {
-        let config = Settings::parse(config)?;
-        let (architecture, model_type) = names(&config)?;
-        if !self.supports(architecture, model_type) {
-            bail!("architecture `{architecture}` of model type `{model_type}` is not Qwen with experts");
-        }
-        refuse_quantised(&config)?;
+        let (config, &(_, name)) = read_config(config, &FAMILIES, "Qwen with experts")?;
         refuse_unless(&config, &[("attention_dropout", Some(0.0))])?;
-        if Activation::read(&config, "hidden_act", Activation::Silu)? != Activation::Silu {
-            bail!("`hidden_act` is not `silu`, which alone is supported");
-        }
+        refuse_activation(&config)?;
         if config.flag("use_sliding_window")? {
             bail!("`use_sliding_window` is true, which is not supported");
         }
-        let second = architecture == "Qwen2MoeForCausalLM" || model_type == "qwen2_moe";
+        let second = name == "qwen2_moe";
         let sizes = Sizes::read(&config, None)?;
         let experts = ExpertSizes::read(&config, &["num_experts", "num_local_experts"])?;
-        let epsilon = config.number("rms_norm_eps")?.unwrap_or(1e-6);
-        let norm = NormStyle::Rms { epsilon, offset: 0.0 };
+        let norm = NormStyle::rms(&config, 1e-6)?;
         let bias = config.flag("attention_bias")?;
         let style = AttentionStyle {
-            qkv_bias: if second && config.mentions("qkv_bias") {
-                config.flag("qkv_bias")?
-            } else {
-                second || bias
-            },
+            qkv_bias: if second { config.flag_or("qkv_bias", true)? } else { bias },
             o_bias: !second && bias,
             head_norms: (!second).then_some(norm),
             sinks: false,
@@ -82,11 +73,10 @@ impl Model for QwenMoe {
             bail!("`intermediate_size` is missing");
         }
         let outline = Outline {
-            name: if second { "qwen2_moe" } else { "qwen3_moe" }.to_owned(),
+            name: name.to_owned(),
             sizes,
             norm,
             tied: config.flag("tie_word_embeddings")?,
-            head_bias: false,
             rotary_tables: vec![rotary_table(&config, sizes.head_dim)?],
         };
         let (architecture, decoder) = outline.declare(|table, index| {
@@ -94,7 +84,7 @@ impl Model for QwenMoe {
             let name = |part: &str| format!("model.layers.{index}.{part}");
             let feed = match (mixed.get(index as usize), inner.1) {
                 (Some(false), Some(inner)) => {
-                    Feed::Dense(Dense::declare(table, &name("mlp"), [inner, hidden], stage))
+                    Feed::Dense(FeedForward::declare(table, &name("mlp"), [inner, hidden], stage))
                 }
                 _ => declare_mixture(table, &name("mlp"), experts.count, [inner.0, hidden], shared, stage),
             };
@@ -121,7 +111,7 @@ impl Model for QwenMoe {
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, None, context);
             let x = layer.mlp_norm.apply(&hidden, context);
             let (router, experts, shared) = match &layer.feed {
-                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, context)),
+                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, Activation::Silu, context)),
                 Feed::Mixture(router, experts, shared) => (router, experts, shared),
             };
             let scores = context.linear(*router, &x).at_least_float32().softmax(-1);
@@ -131,7 +121,8 @@ impl Model for QwenMoe {
             }
             let mut output = experts.apply(&x, &Routing { weights, experts: chosen }, context)?;
             if let Some((gate, dense)) = shared {
-                output = output + dense.apply(&x, context) * context.linear(*gate, &x).sigmoid();
+                output =
+                    output + dense.apply(&x, Activation::Silu, context) * context.linear(*gate, &x).sigmoid();
             }
             Ok(hidden + output)
         })
@@ -165,7 +156,7 @@ fn declare_mixture(
     let experts = Experts::declare(table, &format!("{name}.experts"), parts, count, [inner, hidden], stage);
     let shared = shared.map(|inner| {
         let gate = linear(table, "shared_expert_gate", 1);
-        (gate, Dense::declare(table, &format!("{name}.shared_expert"), [inner, hidden], stage))
+        (gate, FeedForward::declare(table, &format!("{name}.shared_expert"), [inner, hidden], stage))
     });
     Feed::Mixture(router, experts, shared)
 }

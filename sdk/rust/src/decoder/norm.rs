@@ -1,4 +1,4 @@
-use crate::{Context, ParameterTable, Role, Tensor};
+use crate::{Context, ParameterTable, Result, Role, Settings, Tensor};
 
 /// How a model normalises.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,14 @@ pub struct Norm {
 }
 
 impl NormStyle {
+    /// RMSNorm with the setting `rms_norm_eps`; `default` is that of a configuration that says nothing.
+    ///
+    /// # Errors
+    /// If the setting is no number.
+    pub fn rms(config: &Settings, default: f64) -> Result<Self> {
+        Ok(Self::Rms { epsilon: config.number("rms_norm_eps")?.unwrap_or(default), offset: 0.0 })
+    }
+
     /// Adds the parameters of a norm over `width` elements, called `name` without `.weight`.
     pub fn declare(self, table: &mut ParameterTable, name: &str, width: u64, stage: u32) -> Norm {
         let weight = table.add(format!("{name}.weight"), &[width], Role::Norm, stage);
@@ -38,6 +46,15 @@ impl NormStyle {
 }
 
 impl Norm {
+    /// Normalises where there is a norm.
+    #[track_caller]
+    pub fn apply_if_any(norm: Option<Self>, x: Tensor, context: &Context) -> Tensor {
+        match norm {
+            Some(norm) => norm.apply(&x, context),
+            None => x,
+        }
+    }
+
     /// Normalises over the last dimension.
     #[track_caller]
     pub fn apply(self, x: &Tensor, context: &Context) -> Tensor {

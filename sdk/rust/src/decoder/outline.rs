@@ -13,8 +13,6 @@ pub struct Outline {
     pub norm: NormStyle,
     /// Whether the head is the embedding.
     pub tied: bool,
-    /// Whether a head of its own has a bias.
-    pub head_bias: bool,
     /// Rotary tables.
     pub rotary_tables: Vec<RotaryTable>,
 }
@@ -32,7 +30,7 @@ impl Outline {
         self,
         mut declare: impl FnMut(&mut ParameterTable, u32) -> L,
     ) -> (Architecture, Decoder<L>) {
-        let Self { name, sizes, norm, tied, head_bias, rotary_tables } = self;
+        let Self { name, sizes, norm, tied, rotary_tables } = self;
         let Sizes { hidden, vocabulary, layers: count, .. } = sizes;
         let last = count + 1;
         let mut table = ParameterTable::default();
@@ -45,9 +43,7 @@ impl Outline {
             ignored.push("lm_head.weight".to_owned());
             Head { weight: embedding, bias: None }
         } else {
-            let weight = table.add("lm_head.weight", &[vocabulary, hidden], Role::Head, last);
-            let bias = head_bias.then(|| table.add("lm_head.bias", &[vocabulary], Role::Bias, last));
-            Head { weight, bias }
+            Head { weight: table.add("lm_head.weight", &[vocabulary, hidden], Role::Head, last), bias: None }
         };
         let architecture = Architecture {
             name,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Result, Settings};
 
 fn settings(members: &str) -> Settings {
     Settings::parse(&format!(

@@ -18,6 +18,11 @@ pub fn layer_types(config: &Settings, layers: u32) -> Result<Option<Vec<bool>>> 
     slides.collect::<Result<_>>().map(Some)
 }
 
+/// All layers but each `every`-th, as the usual order of layers with a window and without has it.
+pub fn all_but_each(every: u64, layers: u32) -> Vec<bool> {
+    (1..=u64::from(layers)).map(|number| !number.is_multiple_of(every)).collect()
+}
+
 /// The setting `sliding_window`: positions that a layer looks back, its own included; none if it is null. `default` is that of
 /// a configuration that says nothing.
 ///

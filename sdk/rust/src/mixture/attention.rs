@@ -1,5 +1,5 @@
-use crate::decoder::{Norm, NormStyle, Sizes};
-use crate::{AttentionOptions, Context, Linear, ParameterTable, Role, Tensor};
+use crate::decoder::{Norm, NormStyle, Projections, Sizes};
+use crate::{AttentionOptions, Context, ParameterTable, Role, Tensor};
 
 /// How the attention of a layer is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,10 +17,7 @@ pub struct AttentionStyle {
 /// Attention of grouped queries (Ainslie et al. 2023), by the numbers of its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+    projections: Projections,
     head_norms: Option<[Norm; 2]>,
     sinks: Option<u32>,
 }
@@ -28,20 +25,14 @@ pub struct Attention {
 impl Attention {
     /// Adds the parameters of layer `index` under the usual names.
     pub fn declare(table: &mut ParameterTable, sizes: &Sizes, style: AttentionStyle, index: u32) -> Self {
-        let (hidden, queries, keys) = (sizes.hidden, sizes.queries(), sizes.keys());
         let stage = index + 1;
         let name = |part: &str| format!("model.layers.{index}.self_attn.{part}");
-        let mut linear =
-            |part: &str, shape, bias, role| table.add_linear(&name(part), shape, bias, role, stage);
-        let q = linear("q_proj", [queries, hidden], style.qkv_bias, Role::Column);
-        let k = linear("k_proj", [keys, hidden], style.qkv_bias, Role::Column);
-        let v = linear("v_proj", [keys, hidden], style.qkv_bias, Role::Column);
-        let o = linear("o_proj", [hidden, queries], style.o_bias, Role::Row);
+        let projections = Projections::declare(table, sizes, [style.qkv_bias, style.o_bias], index);
         let width = sizes.head_dim.into();
         let mut norm = |norms: NormStyle, part: &str| norms.declare(table, &name(part), width, stage);
         let head_norms = style.head_norms.map(|norms| [norm(norms, "q_norm"), norm(norms, "k_norm")]);
         let sinks = style.sinks.then(|| table.add(name("sinks"), &[sizes.heads.into()], Role::Bias, stage));
-        Self { q, k, v, o, head_norms, sinks }
+        Self { projections, head_norms, sinks }
     }
 
     /// What layer `index` gives for `x` `[tokens, hidden_size]`, with rotary table 0. `window` limits how far it looks back.
@@ -54,9 +45,7 @@ impl Attention {
         window: Option<u32>,
         context: &Context,
     ) -> Tensor {
-        let mut q = sizes.split(&context.linear(self.q, x), context);
-        let mut k = sizes.split(&context.linear(self.k, x), context);
-        let v = sizes.split(&context.linear(self.v, x), context);
+        let [mut q, mut k, v] = self.projections.split(x, sizes, context);
         if let Some([q_norm, k_norm]) = self.head_norms {
             (q, k) = (q_norm.apply(&q, context), k_norm.apply(&k, context));
         }
@@ -66,6 +55,6 @@ impl Attention {
             None => context.attention(index, &q, &k, &v, options),
             Some(sinks) => context.attention_with_sinks(index, &q, &k, &v, sinks, options),
         };
-        context.linear(self.o, &mixed.reshape(&[-1, sizes.queries() as i64]))
+        context.linear(self.projections.o, &mixed.reshape(&[-1, sizes.queries() as i64]))
     }
 }

@@ -1,5 +1,6 @@
 use super::{Routing, Rows};
-use crate::{Context, Grouped, Linear, ParameterTable, Result, Role, Settings, Tensor, bail};
+use crate::decoder::Activation;
+use crate::{Context, Grouped, ParameterTable, Result, Role, Settings, Tensor, bail};
 
 /// How many experts there are, and how many a token goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,32 +27,15 @@ impl ExpertSizes {
     }
 }
 
-/// A gated feed-forward part, by the numbers of its parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dense {
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-impl Dense {
-    /// Adds `NAME.gate_proj`, `NAME.up_proj` and `NAME.down_proj` without biases.
-    pub fn declare(table: &mut ParameterTable, name: &str, [inner, hidden]: [u64; 2], stage: u32) -> Self {
-        let mut linear =
-            |part: &str, shape, role| table.add_linear(&format!("{name}.{part}"), shape, false, role, stage);
-        Self {
-            gate: linear("gate_proj", [inner, hidden], Role::Column),
-            up: linear("up_proj", [inner, hidden], Role::Column),
-            down: linear("down_proj", [hidden, inner], Role::Row),
-        }
+/// Refuses another activation than SiLU, which [`Experts`] have.
+///
+/// # Errors
+/// If `hidden_act` names another one.
+pub fn refuse_activation(config: &Settings) -> Result<()> {
+    if Activation::read(config, "hidden_act", Activation::Silu)? != Activation::Silu {
+        bail!("`hidden_act` is not `silu`, which alone is supported");
     }
-
-    /// `(silu(x G^T) * x U^T) D^T` (Shazeer 2020).
-    #[track_caller]
-    pub fn apply(&self, x: &Tensor, context: &Context) -> Tensor {
-        let active = context.swiglu(&context.linear(self.gate, x), &context.linear(self.up, x));
-        context.linear(self.down, &active)
-    }
+    Ok(())
 }
 
 /// Gated feed-forward parts of which each token goes through some, with a matrix of its own for each expert.

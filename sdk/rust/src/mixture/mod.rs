@@ -5,7 +5,7 @@ mod experts;
 mod routing;
 
 pub use attention::{Attention, AttentionStyle};
-pub use experts::{Dense, ExpertSizes, Experts};
+pub use experts::{ExpertSizes, Experts, refuse_activation};
 pub use routing::{Routing, Rows, top_k};
 
 #[cfg(test)]
