@@ -6,16 +6,14 @@ use rayon::prelude::*;
 use crate::adapter::Adapter;
 use crate::cache::{Builder, TokenStore};
 use crate::digest::digest;
-use crate::error::{AdapterFailure, Error, Result};
+use crate::error::{Error, Result};
 use crate::example::{Finished, draft};
-use crate::report::{Report, SourceReport};
+use crate::reading::read_rows;
+use crate::report::Report;
 use crate::rows::Example;
-use crate::source::{DataFile, DatasetSpec, Rows, choose};
+use crate::source::{DataFile, DatasetSpec};
 use crate::template::{Template, TrainedParts};
 use crate::truncate::Truncation;
-
-/// Rows that a dataset plugin converts in one call: enough to make the call itself cheap, few enough to fit its memory.
-pub(crate) const ROWS_PER_CALL: usize = 512;
 
 /// Changes when the same files, template and options give other tokens than before.
 const ENCODING_VERSION: u32 = 5;
@@ -199,31 +197,14 @@ impl Loader<'_> {
         file: &DataFile,
         adapters: &mut [Box<dyn Adapter + '_>],
     ) -> Result<()> {
-        let rows = file.rows()?.renamed(&self.options.columns, &file.path)?;
-        let adapter = best_adapter(adapters, &file.path, &rows)?;
-        let chosen = choose(rows.len(), spec.rows, self.options.seed);
-        for indices in chosen.chunks(ROWS_PER_CALL) {
-            let (texts, lines): (Vec<_>, Vec<_>) = indices
-                .iter()
-                .filter_map(|index| rows.get(*index))
-                .map(|(text, line)| (text.to_owned(), line))
-                .unzip();
-            let outcomes = adapter
-                .convert(texts)
-                .and_then(|outcomes| match outcomes.len() {
-                    count if count == lines.len() => Ok(outcomes),
-                    count => Err(AdapterFailure {
-                        message: format!("it gave {count} outcomes for {} rows", lines.len()),
-                        hint: None,
-                    }),
-                })
-                .map_err(failed(&**adapter, &file.path))?;
+        let options = self.options;
+        let source = read_rows(file, spec, adapters, options, |lines, outcomes| {
             // Plugins render one row after the other; the rest is done for many at once.
             let drafts = outcomes
                 .into_iter()
-                .map(|outcome| draft(self.template, self.options, outcome))
+                .map(|outcome| draft(self.template, options, outcome))
                 .collect::<Result<Vec<_>>>()?;
-            let (finisher, options) = (self.template.finisher(), self.options);
+            let finisher = self.template.finisher();
             let finished = drafts.into_par_iter().map(|row| row?.finish(finisher, options));
             let encoded: Vec<_> = finished.collect();
             for (line, encoded) in lines.into_iter().zip(encoded) {
@@ -232,14 +213,9 @@ impl Loader<'_> {
                     Ok(row) => self.add(&file.path, line, row),
                 }
             }
-        }
-        self.report.rows += chosen.len();
-        self.report.sources.push(SourceReport {
-            path: file.path.clone(),
-            digest: file.digest.clone(),
-            rows: chosen.len(),
-            adapter: adapter.name().into(),
-        });
+            Ok(())
+        })?;
+        self.report.add_source(source);
         Ok(())
     }
 
@@ -263,41 +239,8 @@ impl Loader<'_> {
 
     fn finish(self, key: &str) -> Result<TokenStore> {
         if self.report.examples == 0 {
-            return Err(Error::NothingLeft {
-                rows: self.report.rows,
-                reason: self
-                    .report
-                    .dropped
-                    .first()
-                    .map_or_else(String::new, |dropped| dropped.reason.clone()),
-                details: self.report.dropped.iter().map(ToString::to_string).collect(),
-            });
+            return Err(self.report.nothing_left());
         }
         Ok(self.builder.finish(key, self.report))
     }
-}
-
-pub(crate) fn best_adapter<'a, 'b>(
-    adapters: &'a mut [Box<dyn Adapter + 'b>],
-    path: &Path,
-    rows: &Rows,
-) -> Result<&'a mut Box<dyn Adapter + 'b>> {
-    let asked = adapters.iter().map(|adapter| adapter.name().to_owned()).collect();
-    let mut best: Option<(u32, &mut Box<dyn Adapter + 'b>)> = None;
-    for adapter in adapters {
-        let score = adapter.matches(&rows.columns).map_err(failed(&**adapter, path))?;
-        if score > best.as_ref().map_or(0, |(highest, _)| *highest) {
-            best = Some((score, adapter));
-        }
-    }
-    let none = || Error::NoAdapter { path: path.into(), columns: rows.columns.clone(), asked };
-    Ok(best.ok_or_else(none)?.1)
-}
-
-pub(crate) fn failed<'a>(
-    adapter: &(dyn Adapter + '_),
-    path: &'a Path,
-) -> impl FnOnce(AdapterFailure) -> Error + use<'a> {
-    let adapter = adapter.name().to_owned();
-    move |failure| Error::Adapter { adapter, path: path.into(), failure }
 }

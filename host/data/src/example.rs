@@ -9,7 +9,7 @@ use crate::template::{Draft, Finisher, RowColumns, Template, TrainedParts, Unfit
 use crate::truncate::Truncation;
 
 /// The columns that the template sees: the tools that a conversation may call, and variables.
-pub(crate) const OF_THE_TEMPLATE: [&str; 2] = ["tools", "chat_template_kwargs"];
+const OF_THE_TEMPLATE: [&str; 2] = ["tools", "chat_template_kwargs"];
 
 /// Columns that change what a conversation means and that nothing here reads, with what is said of rows that have them.
 const UNREAD: [(&str, &str); 6] = [
@@ -61,11 +61,7 @@ pub(crate) fn draft(
             }
             prompt = (options.shape == RowShape::Prompt)
                 .then(|| Prompt { messages: sample.messages.clone(), columns: sample.columns.clone() });
-            let column = |wanted: &str| {
-                let found = sample.columns.iter().find(|(name, value)| name == wanted && is_filled(value));
-                found.map(|(_, value)| value.clone())
-            };
-            let columns = OF_THE_TEMPLATE.map(column);
+            let columns = columns_of_the_template(&sample.columns);
             let refused = refuse_unread(&sample.columns, options.shape);
             refused.and_then(|()| Ok((taken(sample, options.shape)?, columns)))
         }
@@ -197,14 +193,25 @@ fn answered(messages: &[Message]) -> Result<(), Unfit> {
     }
 }
 
-/// Takes the answer away that a conversation ends with, calls of tools included.
-fn remove_answer(messages: &mut Vec<Message>) {
+/// Takes the answer away that a conversation ends with, calls of tools included, and gives what its messages say.
+pub(crate) fn remove_answer(messages: &mut Vec<Message>) -> Vec<String> {
+    let mut answer = Vec::new();
     while ends_with_answer(messages) {
-        messages.pop();
+        answer.extend(messages.pop().map(|last| last.content));
     }
+    answer.reverse();
+    answer
 }
 
-pub(crate) fn is_filled(value: &Value) -> bool {
+/// The values of [`OF_THE_TEMPLATE`] that are there.
+pub(crate) fn columns_of_the_template(columns: &[(String, Value)]) -> [Option<Value>; 2] {
+    OF_THE_TEMPLATE.map(|wanted| {
+        let found = columns.iter().find(|(name, value)| name == wanted && is_filled(value));
+        found.map(|(_, value)| value.clone())
+    })
+}
+
+fn is_filled(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.is_empty(),

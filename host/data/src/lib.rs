@@ -23,6 +23,7 @@ mod example;
 mod formats;
 mod plan;
 mod questions;
+mod reading;
 mod report;
 mod rows;
 mod shuffle;

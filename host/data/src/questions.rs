@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::adapter::Adapter;
-use crate::dataset::{LoadOptions, ROWS_PER_CALL, RowShape, best_adapter, failed};
-use crate::error::{AdapterFailure, Error, Result};
-use crate::example::{OF_THE_TEMPLATE, is_filled, refuse_unread};
-use crate::report::{Report, SourceReport};
+use crate::dataset::{LoadOptions, RowShape};
+use crate::error::Result;
+use crate::example::{columns_of_the_template, refuse_unread, remove_answer};
+use crate::reading::read_rows;
+use crate::report::Report;
 use crate::rows::{Message, Outcome, Sample};
-use crate::source::{DataFile, DatasetSpec, choose};
+use crate::source::{DataFile, DatasetSpec};
 use crate::template::{Draft, RowColumns, Template, TrainedParts, Unfit};
 
 /// A row that a model is to answer.
@@ -57,13 +58,8 @@ impl Questions {
         for spec in specs {
             all.read(spec, adapters, template, options)?;
         }
-        let Report { rows, dropped, .. } = &all.report;
         if all.questions.is_empty() {
-            return Err(Error::NothingLeft {
-                rows: *rows,
-                reason: dropped.first().map_or_else(String::new, |dropped| dropped.reason.clone()),
-                details: dropped.iter().map(ToString::to_string).collect(),
-            });
+            return Err(all.report.nothing_left());
         }
         Ok(all)
     }
@@ -81,24 +77,7 @@ impl Questions {
         options: &LoadOptions,
     ) -> Result<()> {
         let file = DataFile::read(&spec.path)?;
-        let rows = file.rows()?.renamed(&options.columns, &file.path)?;
-        let adapter = best_adapter(adapters, &file.path, &rows)?;
-        let chosen = choose(rows.len(), spec.rows, options.seed);
-        for indices in chosen.chunks(ROWS_PER_CALL) {
-            let (texts, lines): (Vec<_>, Vec<_>) = indices
-                .iter()
-                .filter_map(|index| rows.get(*index))
-                .map(|(text, line)| (text.to_owned(), line))
-                .unzip();
-            let count = lines.len();
-            let outcomes = adapter.convert(texts).and_then(|outcomes| match outcomes.len() {
-                given if given == count => Ok(outcomes),
-                given => {
-                    let message = format!("it gave {given} outcomes for {count} rows");
-                    Err(AdapterFailure { message, hint: None })
-                }
-            });
-            let outcomes = outcomes.map_err(failed(&**adapter, &file.path))?;
+        let source = read_rows(&file, spec, adapters, options, |lines, outcomes| {
             let drafts: Vec<Result<(Question, Draft), Unfit>> = outcomes
                 .into_iter()
                 .zip(&lines)
@@ -128,14 +107,9 @@ impl Questions {
                     }
                 }
             }
-        }
-        self.report.rows += chosen.len();
-        self.report.sources.push(SourceReport {
-            path: file.path.clone(),
-            digest: file.digest.clone(),
-            rows: chosen.len(),
-            adapter: adapter.name().into(),
-        });
+            Ok(())
+        })?;
+        self.report.add_source(source);
         Ok(())
     }
 }
@@ -164,20 +138,12 @@ fn draft(
         return Ok(Err(unfit));
     }
     let Sample { mut messages, rejected, positives, negatives, mut columns } = sample;
-    let mut answer = Vec::new();
-    while let Some(last) = messages.pop_if(|last| ["assistant", "tool_call"].contains(&last.role.as_str())) {
-        answer.push(last.content);
-    }
-    answer.reverse();
+    let answer = remove_answer(&mut messages);
     let labels = (!answer.is_empty()).then(|| answer.join("\n"));
     if messages.iter().all(|message| message.role == "system") {
         return Ok(Err(Unfit::new("there is no question", "")));
     }
-    let column = |wanted: &str| {
-        let found = columns.iter().find(|(name, value)| name == wanted && is_filled(value));
-        found.map(|(_, value)| value.clone())
-    };
-    let [tools, chat_template_kwargs] = OF_THE_TEMPLATE.map(column);
+    let [tools, chat_template_kwargs] = columns_of_the_template(&columns);
     let of_row = RowColumns { tools: tools.as_ref(), chat_template_kwargs: chat_template_kwargs.as_ref() };
     let draft = match template.draft(&messages, of_row, TrainedParts::None)? {
         Ok(draft) => draft,

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::template::Unfit;
 
 /// How many rows left out for the same reason are shown.
@@ -91,6 +92,20 @@ impl Report {
         lengths.total += tokens;
         lengths.trained += trained;
         self.examples += 1;
+    }
+
+    pub(crate) fn add_source(&mut self, source: SourceReport) {
+        self.rows += source.rows;
+        self.sources.push(source);
+    }
+
+    /// The error of a dataset of which every row was left out.
+    pub(crate) fn nothing_left(&self) -> Error {
+        Error::NothingLeft {
+            rows: self.rows,
+            reason: self.dropped.first().map_or_else(String::new, |dropped| dropped.reason.clone()),
+            details: self.dropped.iter().map(ToString::to_string).collect(),
+        }
     }
 
     /// Counts a row that was left out, on a line from 1, by its reason.

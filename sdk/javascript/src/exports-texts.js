@@ -66,6 +66,7 @@ export const template = (plugin) => ({
     },
   },
   readCalls: {
+    fails: "reason",
     call: (name, agentTemplate, answer) => plugin().readCalls(name, agentTemplate ?? null, answer),
   },
 });

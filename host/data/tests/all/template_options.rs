@@ -24,8 +24,8 @@ const DIFFERENT: [(&str, usize); 3] = [
     // the part that follows the name, and leaves the line in where a rule for loss weights cuts there: what a model reads
     // would depend on what its tokens weigh, and be another thing in training than in use. All else is the same.
     ("GLM-4.5 with rules for tool calls", 4),
-    // The reference says of `jinja` that it is not for training, since it cannot tell answers from questions, and trains on
-    // both if it is used all the same. Here answers are found, and `all` is what it does there: so compared, it is the same.
+    // The reference's `jinja` does not tell answers from questions, and trains on both. Here answers are found, and `all` is
+    // what it does there: so compared, it is the same.
     ("`template_backend` is `jinja`", 4),
 ];
 

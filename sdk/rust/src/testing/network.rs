@@ -115,12 +115,7 @@ impl NetworkContext {
         v: &Handle,
         options: AttentionOptions,
     ) -> Raw {
-        let options = fused::AttentionOptions {
-            scale: options.scale,
-            window: options.window.map(|window| window as usize),
-            soft_cap: options.soft_cap,
-        };
-        fused::attention(q, k, v, &self.lengths, &options)
+        fused::attention(q, k, v, &self.lengths, &converted(options))
     }
 
     pub(crate) fn attention_with_sinks(
@@ -132,12 +127,7 @@ impl NetworkContext {
         sinks: u32,
         options: AttentionOptions,
     ) -> Raw {
-        let options = fused::AttentionOptions {
-            scale: options.scale,
-            window: options.window.map(|window| window as usize),
-            soft_cap: options.soft_cap,
-        };
-        fused::attention_with_sinks([q, k, v], &self.parameter(sinks)?, &self.lengths, &options)
+        fused::attention_with_sinks([q, k, v], &self.parameter(sinks)?, &self.lengths, &converted(options))
     }
 
     pub(crate) fn grouped_linear(
@@ -155,5 +145,13 @@ impl NetworkContext {
 
     pub(crate) fn swiglu(&self, gate: &Handle, up: &Handle) -> Raw {
         fused::swiglu(gate, up)
+    }
+}
+
+fn converted(options: AttentionOptions) -> fused::AttentionOptions {
+    fused::AttentionOptions {
+        scale: options.scale,
+        window: options.window.map(|window| window as usize),
+        soft_cap: options.soft_cap,
     }
 }
