@@ -11,8 +11,8 @@ use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::{DType, Device};
 
 use crate::arguments::Dtype;
-use crate::known::{DefaultTemplate, read_config};
 use crate::plugins::Plugins;
+use crate::registry::{DefaultTemplate, read_config};
 use crate::report::UsageError;
 use crate::template::ChatTemplates;
 

@@ -33,7 +33,7 @@ pub(crate) struct Learner {
 }
 
 /// What is known of an answer before anything is learned from it, `[tokens]` each.
-pub(crate) struct Known {
+pub(crate) struct OldOutputs {
     /// By the policy.
     pub(crate) logps: Vec<f64>,
     /// By the reference model, if they were asked for.
@@ -154,7 +154,7 @@ impl Learner {
     }
 
     /// What policy, reference and value function make of each sequence of a micro-batch, without dropout.
-    pub(crate) fn known(&self, packed: &PackedBatch, with_reference: bool) -> Result<Vec<Known>> {
+    pub(crate) fn old_outputs(&self, packed: &PackedBatch, with_reference: bool) -> Result<Vec<OldOutputs>> {
         let tokens = tokens(packed);
         let outputs = |model: &Model, options| -> Result<Outputs> {
             let hidden = model.forward(&tokens, options)?;
@@ -175,7 +175,7 @@ impl Learner {
             let range = start..start + length as usize;
             start = range.end;
             let part = |all: &Vec<f64>| all.get(range.clone()).unwrap_or_default().to_vec();
-            Known {
+            OldOutputs {
                 logps: part(&logps),
                 reference_logps: reference.as_ref().map(part),
                 values: values.as_ref().map(part),

@@ -6,7 +6,7 @@ use swift_runtime::Completion;
 
 use super::Run;
 use crate::advantage::{Rewarded, ValueOptions, value_estimates};
-use crate::learner::Known;
+use crate::learner::OldOutputs;
 use crate::random::seed;
 use crate::rollouts::{Answer, Generation, Judgement, Rollout, Rollouts, answers, observe};
 use crate::{Error, Result};
@@ -76,13 +76,13 @@ impl Run<'_> {
 
         let has_values = self.learner.has_values();
         let with_reference = options.kl_coefficient != 0.0;
-        let mut known = Vec::new();
+        let mut old = Vec::new();
         if options.steps() > 1 || with_reference || has_values {
             for batch in generation.batches(0..answers.len(), options.batch_size) {
-                known.extend(self.learner.known(&batch, with_reference)?);
+                old.extend(self.learner.old_outputs(&batch, with_reference)?);
             }
         }
-        let penalties = with_reference.then(|| penalties(&generation, &known, options.kl_coefficient));
+        let penalties = with_reference.then(|| penalties(&generation, &old, options.kl_coefficient));
         let sums: Option<Vec<f64>> =
             penalties.as_ref().map(|penalties| penalties.iter().map(|tokens| tokens.iter().sum()).collect());
         let rewarded = Rewarded {
@@ -103,21 +103,10 @@ impl Run<'_> {
                 lambda: options.lambda,
                 whiten_rewards: options.whiten_rewards,
             };
-            add_values(&mut generation, &known, &totals, penalties.as_deref(), values);
+            add_values(&mut generation, &old, &totals, penalties.as_deref(), values);
         }
-        for (index, (rollout, answer)) in generation.rollouts.iter_mut().zip(&answers).enumerate() {
-            let count = rollout.answer();
-            if let Some(advantage) = advantages.get(index) {
-                let column = rollout.column(vec![*advantage; count]);
-                rollout.columns.push(("advantages".into(), column));
-            }
-            let truncated = rollout.column(vec![f64::from(u8::from(!answer.finished)); count]);
-            rollout.columns.push(("truncated".into(), truncated));
-            if let Some(known) = known.get(index).filter(|_| options.steps() > 1) {
-                let column = known.logps.iter().map(|logp| *logp as f32).collect();
-                rollout.columns.push(("old_logps".into(), column));
-            }
-        }
+        let old_logps = (options.steps() > 1).then_some(old.as_slice());
+        add_columns(&mut generation, &answers, &advantages, old_logps);
         if options.log_completions {
             let totals = rewarded.totals();
             self.log_completions(&texts, &completions, &judgement, &totals, &advantages)?;
@@ -178,20 +167,43 @@ fn completions(
 }
 
 /// What is taken from the reward of each token of each answer: `coefficient (p - p_reference)`.
-fn penalties(generation: &Generation, known: &[Known], coefficient: f64) -> Vec<Vec<f64>> {
-    let of_answer = |(rollout, known): (&Rollout, &Known)| -> Vec<f64> {
-        let pairs = known.logps.iter().zip(known.reference_logps.iter().flatten());
+fn penalties(generation: &Generation, old: &[OldOutputs], coefficient: f64) -> Vec<Vec<f64>> {
+    let of_answer = |(rollout, old): (&Rollout, &OldOutputs)| -> Vec<f64> {
+        let pairs = old.logps.iter().zip(old.reference_logps.iter().flatten());
         let leads = pairs.map(|(logp, reference)| coefficient * (logp - reference));
         leads.skip(rollout.predictions().start).take(rollout.answer()).collect()
     };
-    generation.rollouts.iter().zip(known).map(of_answer).collect()
+    generation.rollouts.iter().zip(old).map(of_answer).collect()
+}
+
+/// Adds what losses see of each token besides: its advantage if there is one for the answer, whether the answer was cut off, and
+/// the log-probabilities before the first step, if `old` is given.
+fn add_columns(
+    generation: &mut Generation,
+    answers: &[Answer],
+    advantages: &[f64],
+    old: Option<&[OldOutputs]>,
+) {
+    for (index, (rollout, answer)) in generation.rollouts.iter_mut().zip(answers).enumerate() {
+        let count = rollout.answer();
+        if let Some(advantage) = advantages.get(index) {
+            let column = rollout.column(vec![*advantage; count]);
+            rollout.columns.push(("advantages".into(), column));
+        }
+        let truncated = rollout.column(vec![f64::from(u8::from(!answer.finished)); count]);
+        rollout.columns.push(("truncated".into(), truncated));
+        if let Some(old) = old.and_then(|old| old.get(index)) {
+            let column = old.logps.iter().map(|logp| *logp as f32).collect();
+            rollout.columns.push(("old_logps".into(), column));
+        }
+    }
 }
 
 /// Adds what a value function makes of the rewards: they are given at the state behind the last token, as in TRL, and what is
 /// taken from them at each token.
 fn add_values(
     generation: &mut Generation,
-    known: &[Known],
+    old: &[OldOutputs],
     totals: &[f64],
     penalties: Option<&[Vec<f64>]>,
     options: ValueOptions,
@@ -199,13 +211,13 @@ fn add_values(
     let counts: Vec<usize> = generation.rollouts.iter().map(Rollout::answer).collect();
     let mut rewards = Vec::new();
     let mut values = Vec::new();
-    for (index, (rollout, known)) in generation.rollouts.iter().zip(known).enumerate() {
+    for (index, (rollout, old)) in generation.rollouts.iter().zip(old).enumerate() {
         let mut of_tokens = vec![0.0; rollout.answer()];
         if let Some(penalties) = penalties.and_then(|penalties| penalties.get(index)) {
             of_tokens.iter_mut().zip(penalties).for_each(|(reward, penalty)| *reward -= penalty);
         }
         of_tokens.push(totals.get(index).copied().unwrap_or(0.0));
-        let of_states = known.values.iter().flatten().skip(rollout.predictions().start);
+        let of_states = old.values.iter().flatten().skip(rollout.predictions().start);
         values.push(of_states.take(of_tokens.len()).copied().collect::<Vec<f64>>());
         rewards.push(of_tokens);
     }
