@@ -49,6 +49,31 @@ def test_choices_seeds_and_stops(chat):
     assert [choice["prompt_token_ids"] for choice in answer["choices"]] == [[1, 2, 3], [4, 5]]
 
 
+def test_beams(chat):
+    def texts(n, **options):
+        body = {"use_beam_search": True, "ignore_eos": True, **options}
+        answer = chat.client.completions.create(model="tiny", prompt="Once", max_tokens=6, n=n, logprobs=0, extra_body=body)
+        return [(choice.text, sum(choice.logprobs.token_logprobs)) for choice in answer.choices]
+
+    found = texts(4)
+    assert len(set(found)) == 4 and found == sorted(found, key=lambda pair: -pair[1])
+    assert texts(1, best_of=4) == found[:1]
+    messages = [{"role": "user", "content": "Once"}]
+    body = {"use_beam_search": True, "early_stopping": "never", "length_penalty": 0.5}
+    answer = chat.client.chat.completions.create(model="tiny", messages=messages, max_tokens=6, n=2, extra_body=body)
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    with pytest.raises(openai.BadRequestError, match="`use_beam_search` cannot be streamed"):
+        chat.client.completions.create(model="tiny", prompt="Once", stream=True, extra_body=body)
+    with pytest.raises(openai.BadRequestError, match="`early_stopping` must be"):
+        chat.client.completions.create(model="tiny", prompt="Once", extra_body={"early_stopping": "soon"})
+
+
+def test_what_cannot_be_streamed_is_refused(chat):
+    options = dict(model="tiny", messages=MESSAGES, stream=True)
+    with pytest.raises(openai.BadRequestError, match="`prompt_logprobs` cannot be streamed"):
+        chat.client.chat.completions.create(**options, extra_body={"prompt_logprobs": 1})
+
+
 def test_logprobs(chat):
     answer = chat.client.completions.create(
         model="tiny", prompt=[5, 6, 7], max_tokens=4, logprobs=2, echo=True, temperature=0, extra_body={"ignore_eos": True}

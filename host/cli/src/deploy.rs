@@ -77,9 +77,18 @@ pub(crate) struct ServerArguments {
     /// The most requests that are answered at the same time; more are refused
     #[arg(long, value_name = "N", default_value = "1024")]
     max_concurrent_requests: usize,
+    /// Seconds that the body of a request may take to arrive
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    body_timeout: f64,
     /// Seconds that running answers may go on for after SIGTERM or Ctrl-C
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     shutdown_timeout: f64,
+}
+
+/// A time that a flag gives.
+fn seconds(flag: &str, seconds: f64) -> Result<Duration, UsageError> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| UsageError::new(format!("`--{flag}` is no time")).caused_by(error))
 }
 
 /// Serves until a signal comes.
@@ -157,8 +166,8 @@ impl ServerArguments {
             max_prompt_tokens: self.max_prompt_tokens,
             max_output_tokens: self.max_output_tokens,
             max_concurrent_requests: self.max_concurrent_requests,
-            shutdown_timeout: Duration::try_from_secs_f64(self.shutdown_timeout)
-                .map_err(|error| UsageError::new("`--shutdown-timeout` is no time").caused_by(error))?,
+            body_timeout: seconds("body-timeout", self.body_timeout)?,
+            shutdown_timeout: seconds("shutdown-timeout", self.shutdown_timeout)?,
             tool_call_parser: parser("tool-call-parser", &self.tool_call_parser, tools)?,
             reasoning_parser: parser("reasoning-parser", &self.reasoning_parser, reasoning)?,
             ..ServeOptions::default()

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::sampling::{Choice, token_logprobs, uniform};
+use crate::sampling::{adjust, choose, token_logprobs, uniform};
 use crate::schedule::Work;
-use crate::sequence::{Group, SequenceId};
+use crate::sequence::{Group, Sequence, SequenceId};
 use crate::text::text_stream;
-use crate::{Backend, Engine, Error, Finish, Output, Result, Stop};
+use crate::{Backend, Engine, Error, Finish, LogitsProcessor, Output, Request, Result, Stop};
 
 impl Output {
     /// Nothing of this answer.
@@ -62,11 +62,12 @@ impl<B: Backend> Engine<B> {
     fn answer(&mut self, id: SequenceId, logits: &[f32]) {
         let Some(group) = self.groups.get(&id.request) else { return };
         let (Some(sequence), choices) = (self.sequences.get(&id), group.request.choices()) else { return };
+        let beams = group.request.beams.filter(|_| group.request.stop.max_tokens != Some(0));
         let mut forks = Vec::new();
         if !sequence.started {
             self.statistics.prompt_tokens += sequence.prompt_length as u64;
             self.statistics.cached_tokens += sequence.found as u64;
-            for choice in 1..choices {
+            for choice in 1..if beams.is_some() { 1 } else { choices } {
                 let text = text_stream(self.tokenizer.as_ref(), &group.request);
                 forks.push((SequenceId { choice, ..id }, sequence.fork(text, &mut self.pool)));
             }
@@ -75,7 +76,11 @@ impl<B: Backend> Engine<B> {
         self.running.extend(ids.iter().skip(1));
         self.sequences.extend(forks);
         for id in ids {
-            if let Err(error) = self.next_token(id, logits) {
+            let result = match beams {
+                Some(options) => self.extend_beam(id, options, logits),
+                None => self.next_token(id, logits),
+            };
+            if let Err(error) = result {
                 self.end_request(id.request, &Finish::Failed(Arc::new(error)));
             }
         }
@@ -98,23 +103,10 @@ impl<B: Backend> Engine<B> {
             output.finish = Some(Finish::Length);
             return self.give(id, output);
         }
-        let generated = sequence.tokens.get(sequence.prompt_length..).unwrap_or_default();
-        let prompt = sequence.tokens.get(..sequence.prompt_length).unwrap_or_default();
-        let too_early = generated.len() < request.stop.min_tokens;
-        let banned: Vec<u32> = match too_early {
-            true => self.ends.iter().chain(&request.stop.token_ids).copied().collect(),
-            false => Vec::new(),
-        };
-        let uniform = uniform(group.seed, id.choice, sequence.tokens.len());
-        let choice = Choice { options: &request.sampling, prompt, generated, banned: &banned, uniform };
         let mut adjusted = logits.to_vec();
-        choice.adjust(&mut adjusted);
-        for processor in &mut sequence.processors {
-            processor
-                .process(prompt, generated, &mut adjusted)
-                .map_err(|message| Error::Processor { name: processor.name().to_owned(), message })?;
-        }
-        let token = choice.take(&adjusted).ok_or(Error::NoToken)?;
+        sequence.adjust(request, &self.ends, &mut adjusted)?;
+        let uniform = uniform(group.seed, id.choice, sequence.tokens.len());
+        let token = choose(&adjusted, &request.sampling, uniform).ok_or(Error::NoToken)?;
         if request.logprobs.is_some() || request.best_of.is_some() {
             let logprobs = token_logprobs(logits, token, request.logprobs.unwrap_or(0));
             sequence.logprob_sum += f64::from(logprobs.logprob);
@@ -124,21 +116,10 @@ impl<B: Backend> Engine<B> {
         self.statistics.generated_tokens += 1;
         output.tokens.push(token);
 
-        let mut is_complete = false;
-        for processor in &mut sequence.processors {
-            is_complete |= processor
-                .accept(token)
-                .map_err(|message| Error::Processor { name: processor.name().to_owned(), message })?;
-        }
-
+        let is_complete = accept(&mut sequence.processors, token)?;
         let count = sequence.tokens.len() - sequence.prompt_length;
-        let stop = if self.ends.contains(&token) && !request.stop.ignore_eos {
-            Some(Stop::EndOfSequence)
-        } else {
-            request.stop.token_ids.contains(&token).then_some(Stop::Token(token))
-        };
-        // A token that stops is not part of the text, unless the text shows special tokens.
-        let shown = stop.is_none() || (stop == Some(Stop::EndOfSequence) && !request.skip_special_tokens);
+        let stop = request.stop.at(token, &self.ends);
+        let shown = request.shows(stop.as_ref());
         let mut stopped = stop.map(Finish::Stop);
         if shown {
             let text = sequence.text.push(token, count >= request.stop.min_tokens)?;
@@ -167,11 +148,11 @@ impl<B: Backend> Engine<B> {
         let Some(group) = self.groups.get_mut(&id.request) else { return Ok(()) };
         group.open -= u32::from(finished);
         let is_last = group.open == 0;
-        let wanted = if group.request.choices() == group.request.n {
-            (group.request.receiver)(output)
-        } else {
+        let wanted = if group.request.compares() {
             hold(&mut group.held, mean, output);
             !is_last || give_best(group)
+        } else {
+            (group.request.receiver)(output)
         };
         if is_last {
             self.groups.remove(&id.request);
@@ -181,6 +162,40 @@ impl<B: Backend> Engine<B> {
         }
         Ok(())
     }
+}
+
+impl Sequence {
+    /// What bans, biases, penalties and processors make of the logits of the next token, `[vocab]`.
+    ///
+    /// # Errors
+    /// If a processor fails.
+    pub(crate) fn adjust(&mut self, request: &Request, ends: &[u32], logits: &mut [f32]) -> Result<()> {
+        let (prompt, generated) = self.tokens.split_at(self.prompt_length.min(self.tokens.len()));
+        let too_early = generated.len() < request.stop.min_tokens;
+        let banned = ends.iter().chain(&request.stop.token_ids).filter(|_| too_early);
+        adjust(logits, &request.sampling, banned.copied(), prompt, generated);
+        for processor in &mut self.processors {
+            processor
+                .process(prompt, generated, logits)
+                .map_err(|message| failed(processor.as_ref(), message))?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells all processors of the token that was chosen. Gives whether the answer ends with it.
+///
+/// # Errors
+/// If one can't go on.
+pub(crate) fn accept(processors: &mut [Box<dyn LogitsProcessor>], token: u32) -> Result<bool> {
+    processors.iter_mut().try_fold(false, |is_complete, processor| {
+        let ends = processor.accept(token).map_err(|message| failed(processor.as_ref(), message))?;
+        Ok(is_complete || ends)
+    })
+}
+
+fn failed(processor: &dyn LogitsProcessor, message: String) -> Error {
+    Error::Processor { name: processor.name().to_owned(), message }
 }
 
 /// Adds a part to the answer that it belongs to.

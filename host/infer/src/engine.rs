@@ -5,6 +5,7 @@ use std::sync::Arc;
 use swift_data::Tokenizer;
 use swift_tensor::fused::{PagedBatch, PagedTokens};
 
+use crate::beams::Beams;
 use crate::blocks::BlockPool;
 use crate::schedule::Work;
 use crate::sequence::{Group, Sequence, SequenceId};
@@ -153,7 +154,8 @@ impl<B: Backend> Engine<B> {
         let sequence = Sequence::new(request.prompt.clone(), request.adapter.as_deref(), text, processors);
         let open = request.choices();
         self.sequences.insert(id, sequence);
-        self.groups.insert(request_id, Group { request, seed, open, held: Vec::new() });
+        self.groups
+            .insert(request_id, Group { request, seed, open, held: Vec::new(), beams: Beams::default() });
         self.waiting.push_back(id);
         Ok(request_id)
     }
@@ -262,17 +264,17 @@ impl<B: Backend> Engine<B> {
 
     /// Ends all answers of a request that have not ended.
     pub(crate) fn end_request(&mut self, request: RequestId, finish: &Finish) {
-        let range = SequenceId { request, choice: 0 }..=SequenceId { request, choice: u32::MAX };
-        let ids: Vec<SequenceId> = self.sequences.range(range).map(|(id, _)| *id).collect();
-        for id in ids {
-            let output = Output { finish: Some(finish.clone()), ..Output::of(id.choice) };
-            self.remove(id);
-            if let Some(group) = self.groups.get(&request) {
-                (group.request.receiver)(output);
-            }
-        }
-        if self.groups.remove(&request).is_some() {
-            self.statistics.finished_requests += 1;
+        let ids: Vec<SequenceId> =
+            self.sequences.range(SequenceId::all(request)).map(|(id, _)| *id).collect();
+        ids.iter().for_each(|id| self.remove(*id));
+        let Some(group) = self.groups.remove(&request) else { return };
+        self.statistics.finished_requests += 1;
+        let choices: Vec<u32> = match group.request.compares() {
+            true => (0..group.request.n).collect(),
+            false => ids.iter().map(|id| id.choice).collect(),
+        };
+        for choice in choices {
+            (group.request.receiver)(Output { finish: Some(finish.clone()), ..Output::of(choice) });
         }
     }
 

@@ -38,6 +38,14 @@ pub enum Error {
     /// What answers are to look like is not valid, or more than is allowed.
     #[error("The grammar is refused: {0}")]
     Grammar(String),
+    /// A search of beams found fewer answers than were asked for.
+    #[error("Only {found} different answers are possible, but {wanted} were asked for")]
+    TooFewAnswers {
+        /// Answers that were found.
+        found: usize,
+        /// Answers that were asked for.
+        wanted: u32,
+    },
     /// No token is left to choose.
     #[error("No token is possible here")]
     NoToken,

@@ -10,6 +10,7 @@
 
 mod answer;
 mod backend;
+mod beams;
 mod blocks;
 mod engine;
 mod error;
@@ -24,6 +25,7 @@ mod text;
 mod worker;
 
 pub use backend::{Backend, ModelBackend, Pooling, Step};
+pub use beams::{BeamOptions, EarlyStopping};
 pub use engine::{Engine, EngineOptions, Statistics};
 pub use error::{Error, Result};
 pub use generation_config::GenerationConfig;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{Error, LogitsProcessor, Result};
+use crate::{BeamOptions, Error, LogitsProcessor, Result, Stop};
 
 /// The most alternatives whose log-probabilities can be asked for at each position.
 pub const MOST_LOGPROBS: u32 = 128;
@@ -61,6 +61,16 @@ pub struct StopOptions {
     pub ignore_eos: bool,
 }
 
+impl StopOptions {
+    /// Whether an answer stops with this token, where `ends` are those with which the model says that it is done.
+    pub(crate) fn at(&self, token: u32, ends: &[u32]) -> Option<Stop> {
+        if ends.contains(&token) && !self.ignore_eos {
+            return Some(Stop::EndOfSequence);
+        }
+        self.token_ids.contains(&token).then_some(Stop::Token(token))
+    }
+}
+
 /// What is to be generated.
 pub struct Request {
     /// Token ids of the prompt; at least one.
@@ -73,6 +83,8 @@ pub struct Request {
     pub n: u32,
     /// Answers to generate, of which the `n` with the greatest mean log-probability are given, all at the end; `n` when none.
     pub best_of: Option<u32>,
+    /// Searches for the `n` most probable answers instead of choosing token by token; temperature and filters play no part.
+    pub beams: Option<BeamOptions>,
     /// How many alternatives to name with log-probabilities at each generated position; 0 gives the chosen token's only.
     pub logprobs: Option<u32>,
     /// The same for the tokens of the prompt.
@@ -96,6 +108,7 @@ impl Request {
             stop: StopOptions::default(),
             n: 1,
             best_of: None,
+            beams: None,
             logprobs: None,
             prompt_logprobs: None,
             adapter: None,
@@ -108,6 +121,17 @@ impl Request {
     /// How many answers are generated.
     pub(crate) fn choices(&self) -> u32 {
         self.best_of.unwrap_or(self.n)
+    }
+
+    /// Whether answers are given out at the end only, since they are compared.
+    pub(crate) fn compares(&self) -> bool {
+        self.beams.is_some() || self.choices() != self.n
+    }
+
+    /// Whether the text shows what an answer stops with: never a token that was asked for, and the model's own end where it
+    /// shows special tokens.
+    pub(crate) fn shows(&self, stop: Option<&Stop>) -> bool {
+        stop.is_none_or(|stop| *stop == Stop::EndOfSequence && !self.skip_special_tokens)
     }
 
     /// # Errors
@@ -158,6 +182,18 @@ impl Request {
             ),
             ("n", "must be from 1 to 128", (1..=MOST_CHOICES).contains(&self.n)),
             ("best_of", "must be from `n` to 128", (self.n..=MOST_CHOICES).contains(&self.choices())),
+            ("best_of", "cannot be used with beam search", self.beams.is_none() || self.best_of.is_none()),
+            ("stop", "cannot be a text in beam search", self.beams.is_none() || self.stop.strings.is_empty()),
+            (
+                "num_beams",
+                "must be from `n` to 128",
+                self.beams.is_none_or(|beams| (self.n..=MOST_CHOICES).contains(&beams.width)),
+            ),
+            (
+                "length_penalty",
+                "must be from -10 to 10",
+                self.beams.is_none_or(|beams| (-10.0..=10.0).contains(&beams.length_penalty)),
+            ),
             ("logprobs", "must be at most 128", self.logprobs.is_none_or(|count| count <= MOST_LOGPROBS)),
             (
                 "prompt_logprobs",

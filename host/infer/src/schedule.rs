@@ -22,8 +22,8 @@ impl<B: Backend> Engine<B> {
         let mut plan: Vec<Work> = Vec::new();
         let mut budget = self.options.max_batch_tokens;
         let remaining = |id: &SequenceId| self.sequences.get(id).map_or(0, Sequence::remaining);
-        let (single, more): (Vec<_>, Vec<_>) =
-            self.running.iter().copied().partition(|id| remaining(id) == 1);
+        let computed = self.running.iter().copied().filter(|id| !self.waits(*id));
+        let (single, more): (Vec<_>, Vec<_>) = computed.partition(|id| remaining(id) == 1);
         let preempted_before = self.statistics.preemptions;
         for id in single.into_iter().chain(more) {
             let Some(sequence) = self.sequences.get(&id).filter(|_| self.running.contains(&id)) else {
@@ -64,12 +64,15 @@ impl<B: Backend> Engine<B> {
 
     /// Lets sequences that wait begin while there is room.
     fn admit(&mut self, plan: &mut Vec<Work>, mut budget: usize) -> Result<()> {
-        while budget > 0 && self.running.len() < self.options.max_sequences {
-            let Some(&id) = self.waiting.front() else { break };
+        while budget > 0
+            && self.running.iter().filter(|id| !self.waits(**id)).count() < self.options.max_sequences
+        {
+            let Some(place) = self.waiting.iter().position(|id| !self.waits(*id)) else { break };
+            let Some(&id) = self.waiting.get(place) else { break };
             let wants_all =
                 self.groups.get(&id.request).is_some_and(|group| group.request.prompt_logprobs.is_some());
             let Some(sequence) = self.sequences.get_mut(&id) else {
-                self.waiting.pop_front();
+                self.waiting.remove(place);
                 continue;
             };
             let complete = sequence.prompt_logprobs.len() + 1 >= sequence.prompt_length;
@@ -81,9 +84,13 @@ impl<B: Backend> Engine<B> {
             let length = sequence.cached + count;
             if needed > self.pool.free() {
                 self.release(id);
-                break;
+                // Beams that wait for this one have blocks, which nobody else would ever give back.
+                let idle = self.running.iter().rev().find(|id| self.waits(**id)).filter(|_| plan.is_empty());
+                let Some(idle) = idle.copied() else { break };
+                self.preempt(idle);
+                continue;
             }
-            self.waiting.pop_front();
+            self.waiting.remove(place);
             self.running.push(id);
             if self.grow(id, length)? {
                 plan.push(Work { id, count });
@@ -112,6 +119,11 @@ impl<B: Backend> Engine<B> {
             sequence.blocks.push(block);
         }
         Ok(true)
+    }
+
+    /// Whether a sequence waits for other beams of its request.
+    fn waits(&self, id: SequenceId) -> bool {
+        self.sequences.get(&id).is_some_and(|sequence| sequence.waits)
     }
 
     /// Takes a sequence's blocks away; it waits, before all others, to be computed again.

@@ -1,3 +1,6 @@
+use std::ops::RangeInclusive;
+
+use crate::beams::Beams;
 use crate::blocks::{BlockHash, BlockPool};
 use crate::text::TextStream;
 use crate::{LogitsProcessor, Request, RequestId, TokenLogprobs};
@@ -7,6 +10,13 @@ use crate::{LogitsProcessor, Request, RequestId, TokenLogprobs};
 pub(crate) struct SequenceId {
     pub(crate) request: RequestId,
     pub(crate) choice: u32,
+}
+
+impl SequenceId {
+    /// All that a request can have.
+    pub(crate) fn all(request: RequestId) -> RangeInclusive<Self> {
+        Self { request, choice: 0 }..=Self { request, choice: u32::MAX }
+    }
 }
 
 /// What is being generated for one answer.
@@ -27,6 +37,10 @@ pub(crate) struct Sequence {
     pub(crate) prompt_logprobs: Vec<TokenLogprobs>,
     /// Sum of the log-probabilities of the answer's tokens, where it is needed.
     pub(crate) logprob_sum: f64,
+    /// Log-probabilities of the answer's tokens, where they are given out at the end only.
+    pub(crate) logprobs: Vec<TokenLogprobs>,
+    /// Whether it waits for other beams of its request before it goes on.
+    pub(crate) waits: bool,
     /// Whether a part of the answer was given out.
     pub(crate) started: bool,
 }
@@ -39,6 +53,8 @@ pub(crate) struct Group {
     pub(crate) open: u32,
     /// Finished answers that wait for the others, with their mean log-probabilities.
     pub(crate) held: Vec<(f64, crate::Output)>,
+    /// The search for answers, where they are searched for.
+    pub(crate) beams: Beams,
 }
 
 impl Sequence {
@@ -60,6 +76,8 @@ impl Sequence {
             processors,
             prompt_logprobs: Vec::new(),
             logprob_sum: 0.0,
+            logprobs: Vec::new(),
+            waits: false,
             started: false,
         }
     }
@@ -79,6 +97,8 @@ impl Sequence {
             processors: self.processors.iter().map(|processor| processor.fork()).collect(),
             prompt_logprobs: Vec::new(),
             logprob_sum: 0.0,
+            logprobs: Vec::new(),
+            waits: false,
             started: false,
         }
     }

@@ -27,6 +27,21 @@ pub(crate) fn text_stream(tokenizer: Option<&Tokenizer>, request: &Request) -> T
     TextStream::new(tokenizer.cloned(), request.skip_special_tokens, request.stop.strings.clone())
 }
 
+/// The text of a whole answer. `ends` are the tokens with which the model says that it is done.
+pub(crate) fn whole_text(
+    tokenizer: Option<&Tokenizer>,
+    request: &Request,
+    ends: &[u32],
+    answer: &[u32],
+) -> Result<String> {
+    let Some(tokenizer) = tokenizer else { return Ok(String::new()) };
+    let shown = match answer.split_last() {
+        Some((last, rest)) if !request.shows(request.stop.at(*last, ends).as_ref()) => rest,
+        _ => answer,
+    };
+    Ok(tokenizer.text(shown, request.skip_special_tokens)?)
+}
+
 /// What a token brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Text {

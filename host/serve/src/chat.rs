@@ -38,6 +38,9 @@ pub(crate) async fn chat(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     if let Some(begins) = fields.take::<bool>("add_generation_prompt")? {
         variables.insert("add_generation_prompt".into(), begins.into());
     }
+    if options.stream.is_some() && options.prompt_logprobs.is_some() {
+        return Err(ApiError::field("prompt_logprobs", "cannot be streamed"));
+    }
     fields.finish(&WITHOUT_EFFECT);
     options.best_of = None;
     // What is asked to have another form has no calls in it.

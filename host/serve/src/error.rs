@@ -67,7 +67,7 @@ impl From<&Error> for ApiError {
     fn from(error: &Error) -> Self {
         let message = error.to_string();
         match error {
-            Error::Grammar(_) => Self::invalid(message),
+            Error::Grammar(_) | Error::TooFewAnswers { .. } => Self::invalid(message),
             Error::Option { name, .. } => Self { param: Some((*name).to_owned()), ..Self::invalid(message) },
             Error::PromptTooLong { .. } => {
                 Self { code: Some("context_length_exceeded"), ..Self::invalid(message) }

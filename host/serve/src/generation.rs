@@ -76,7 +76,7 @@ impl Generation {
             let mut request = Request::new(prompt, receiver);
             request.sampling = options.sampling.clone();
             request.stop = options.stop.clone();
-            (request.n, request.best_of) = (options.n, options.best_of);
+            (request.n, request.best_of, request.beams) = (options.n, options.best_of, options.beams);
             (request.logprobs, request.prompt_logprobs) = (logprobs, options.prompt_logprobs);
             request.adapter = adapter.map(str::to_owned);
             request.skip_special_tokens = options.skip_special_tokens;

@@ -20,6 +20,8 @@ pub struct ServeOptions {
     pub adapters_dir: Option<PathBuf>,
     /// The most bytes of a request.
     pub max_body_bytes: usize,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
     /// The most tokens of a prompt, beside what the model's context has room for.
     pub max_prompt_tokens: Option<usize>,
     /// The most tokens of an answer, whatever a request says.
@@ -45,6 +47,7 @@ impl Default for ServeOptions {
             api_key: None,
             adapters_dir: None,
             max_body_bytes: 8 << 20,
+            body_timeout: Duration::from_secs(60),
             max_prompt_tokens: None,
             max_output_tokens: None,
             max_concurrent_requests: 1024,

@@ -47,10 +47,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// What may be answered before the body of a request was read.
-const EARLY: [StatusCode; 5] = [
+const EARLY: [StatusCode; 6] = [
     StatusCode::UNAUTHORIZED,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
     StatusCode::PAYLOAD_TOO_LARGE,
     StatusCode::SERVICE_UNAVAILABLE,
 ];
@@ -115,7 +116,7 @@ async fn act(app: &Arc<App>, action: Action, name: &str, request: Request) -> Re
     }
 }
 
-/// The body, which may have so many bytes.
+/// The body, which may have so many bytes and take so long.
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<body::Bytes> {
     let most = app.options.max_body_bytes;
     let message = format!("The request has more than {most} bytes");
@@ -124,7 +125,12 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<body::Bytes>
     if length.is_some_and(|length: usize| length > most) {
         return Err(too_large());
     }
-    body::to_bytes(body, most).await.map_err(|_| too_large())
+    match tokio::time::timeout(app.options.body_timeout, body::to_bytes(body, most)).await {
+        Ok(body) => body.map_err(|_| too_large()),
+        Err(_) => {
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body of the request took too long to arrive"))
+        }
+    }
 }
 
 /// Only who has the key is let in, except to `/health` and `/metrics`.

@@ -1,7 +1,7 @@
 //! How tokens are chosen and when an answer ends, as requests say it.
 
 use serde_json::{Map, Value};
-use swift_infer::{Constraint, SamplingOptions, StopOptions};
+use swift_infer::{BeamOptions, Constraint, EarlyStopping, SamplingOptions, StopOptions};
 
 use crate::app::App;
 use crate::error::{ApiError, Result};
@@ -26,6 +26,7 @@ pub(crate) struct Options {
     pub(crate) stop: StopOptions,
     pub(crate) n: u32,
     pub(crate) best_of: Option<u32>,
+    pub(crate) beams: Option<BeamOptions>,
     pub(crate) prompt_logprobs: Option<u32>,
     pub(crate) skip_special_tokens: bool,
     pub(crate) return_token_ids: bool,
@@ -72,7 +73,11 @@ impl Options {
             return Err(ApiError::field("stop", "needs a tokeniser, which the model's folder does not have"));
         }
         let n = fields.take("n")?.unwrap_or(1);
-        let best_of = fields.take("best_of")?.filter(|best_of| *best_of != n);
+        let mut best_of = fields.take("best_of")?.filter(|best_of| *best_of != n);
+        let beams = beams(fields, best_of.unwrap_or(n))?;
+        if beams.is_some() {
+            best_of = None;
+        }
         let stream = fields.flag("stream")?.then_some(false);
         let stream = match (stream, fields.take::<Map<String, Value>>("stream_options")?) {
             (None, Some(_)) => return Err(ApiError::field("stream_options", "is for `stream` only")),
@@ -84,11 +89,15 @@ impl Options {
         if stream.is_some() && best_of.is_some() {
             return Err(ApiError::field("best_of", "greater than `n` cannot be streamed"));
         }
+        if stream.is_some() && beams.is_some() {
+            return Err(ApiError::field("use_beam_search", "cannot be streamed"));
+        }
         Ok(Self {
             sampling,
             stop,
             n,
             best_of,
+            beams,
             prompt_logprobs: fields.take("prompt_logprobs")?,
             skip_special_tokens: fields.take("skip_special_tokens")?.unwrap_or(true),
             // Where there is no text, tokens are all that can be given.
@@ -98,6 +107,21 @@ impl Options {
             constraint: None,
         })
     }
+}
+
+/// How beams are searched, if they are: by the names that vLLM and transformers have for it.
+fn beams(fields: &mut Fields, width: u32) -> Result<Option<BeamOptions>> {
+    let mut options = BeamOptions::new(width);
+    if let Some(penalty) = fields.take("length_penalty")? {
+        options.length_penalty = penalty;
+    }
+    options.early_stopping = match fields.take::<Value>("early_stopping")? {
+        None | Some(Value::Bool(false)) => EarlyStopping::Heuristic,
+        Some(Value::Bool(true)) => EarlyStopping::Always,
+        Some(Value::String(text)) if text == "never" => EarlyStopping::Never,
+        Some(_) => return Err(ApiError::field("early_stopping", "must be `true`, `false` or `\"never\"`")),
+    };
+    Ok(fields.flag("use_beam_search")?.then_some(options))
 }
 
 fn bias_of((id, bias): (&String, &Value)) -> Option<(u32, f32)> {

@@ -106,7 +106,7 @@ mod tests {
 
     fn generation() -> Generation {
         let (sampling, stop) = (SamplingOptions::default(), StopOptions::default());
-        Generation { sampling, stop, seed: 42, logprobs: None }
+        Generation { sampling, stop, beams: None, seed: 42, logprobs: None }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How tokens are chosen, on the command line and in the chat.
 
 use clap::Args;
-use swift_infer::{GenerationConfig, Request, SamplingOptions, StopOptions};
+use swift_infer::{BeamOptions, GenerationConfig, Request, SamplingOptions, StopOptions};
 
 use crate::report::UsageError;
 
@@ -36,6 +36,12 @@ pub(crate) struct SamplingArguments {
     /// Texts that end an answer
     #[arg(long, value_name = "TEXT", num_args = 1..)]
     stop_words: Vec<String>,
+    /// Search for the most probable answer with so many beams, instead of choosing token by token
+    #[arg(long, value_name = "N", default_value = "1")]
+    num_beams: u32,
+    /// With beams, favour long answers if above 0, and short ones below
+    #[arg(long, value_name = "NUMBER", default_value = "1", allow_negative_numbers = true)]
+    length_penalty: f64,
     /// Seed of what is drawn; the N-th answer has this seed plus N
     #[arg(long, value_name = "N", default_value = "42")]
     pub(crate) seed: u64,
@@ -53,6 +59,8 @@ pub(crate) struct SamplingArguments {
 pub(crate) struct Generation {
     pub(crate) sampling: SamplingOptions,
     pub(crate) stop: StopOptions,
+    /// How beams are searched, if they are.
+    pub(crate) beams: Option<BeamOptions>,
     /// The seed of the first answer.
     pub(crate) seed: u64,
     pub(crate) logprobs: Option<u32>,
@@ -78,6 +86,10 @@ impl SamplingArguments {
                 strings: self.stop_words.clone(),
                 ..StopOptions::default()
             },
+            beams: (self.num_beams != 1).then(|| BeamOptions {
+                length_penalty: self.length_penalty,
+                ..BeamOptions::new(self.num_beams)
+            }),
             seed: self.seed,
             logprobs: self.logprobs.then(|| self.top_logprobs.unwrap_or(0)),
         };
@@ -99,14 +111,14 @@ impl Generation {
         let seed = Some(self.seed.wrapping_add(number));
         request.sampling = SamplingOptions { seed, ..self.sampling.clone() };
         request.stop = self.stop.clone();
-        request.logprobs = self.logprobs;
+        (request.logprobs, request.beams) = (self.logprobs, self.beams);
         request.adapter = adapter;
         request
     }
 
     /// Refuses what no request can have, before anything is begun.
     pub(crate) fn check(&self) -> Result<(), UsageError> {
-        let Self { sampling, stop, logprobs, .. } = self;
+        let Self { sampling, stop, logprobs, beams, .. } = self;
         let rules = [
             ("temperature", "must be from 0 to 100", (0.0..=100.0).contains(&sampling.temperature)),
             ("top-p", "must be above 0 and at most 1", sampling.top_p > 0.0 && sampling.top_p <= 1.0),
@@ -120,6 +132,17 @@ impl Generation {
             ("frequency-penalty", "must be from -2 to 2", (-2.0..=2.0).contains(&sampling.frequency_penalty)),
             ("max-new-tokens", "must be above 0", stop.max_tokens != Some(0)),
             ("stop-words", "must not have an empty text", stop.strings.iter().all(|text| !text.is_empty())),
+            (
+                "num-beams",
+                "must be from 1 to 128",
+                beams.is_none_or(|beams| (1..=swift_infer::MOST_CHOICES).contains(&beams.width)),
+            ),
+            (
+                "length-penalty",
+                "must be from -10 to 10",
+                beams.is_none_or(|beams| (-10.0..=10.0).contains(&beams.length_penalty)),
+            ),
+            ("stop-words", "cannot be used with beams", beams.is_none() || stop.strings.is_empty()),
             (
                 "top-logprobs",
                 "must be at most 128",

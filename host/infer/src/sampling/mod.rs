@@ -5,7 +5,7 @@ mod logprobs;
 mod penalties;
 mod random;
 
-pub(crate) use logprobs::token_logprobs;
+pub(crate) use logprobs::{log_softmax, most_probable, token_logprobs};
 pub(crate) use random::uniform;
 
 use crate::SamplingOptions;
@@ -35,40 +35,33 @@ pub trait LogitsProcessor: Send {
     fn fork(&self) -> Box<dyn LogitsProcessor>;
 }
 
-/// What a token is chosen by.
-pub(crate) struct Choice<'a> {
-    pub(crate) options: &'a SamplingOptions,
-    pub(crate) prompt: &'a [u32],
-    pub(crate) generated: &'a [u32],
-    /// Tokens that may not be chosen.
-    pub(crate) banned: &'a [u32],
-    /// In `0 .. 1`, from the request's seed.
-    pub(crate) uniform: f64,
+/// Biases, bans and penalties, which are the same however a token is chosen afterwards.
+pub(crate) fn adjust(
+    logits: &mut [f32],
+    options: &SamplingOptions,
+    banned: impl Iterator<Item = u32>,
+    prompt: &[u32],
+    generated: &[u32],
+) {
+    for &(id, bias) in &options.logit_bias {
+        if let Some(logit) = logits.get_mut(id as usize) {
+            *logit += bias;
+        }
+    }
+    for id in banned {
+        if let Some(logit) = logits.get_mut(id as usize) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+    penalties::apply(logits, options, prompt, generated);
 }
 
-impl Choice<'_> {
-    /// Biases, bans and penalties, which are the same however a token is chosen afterwards.
-    pub(crate) fn adjust(&self, logits: &mut [f32]) {
-        for &(id, bias) in &self.options.logit_bias {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit += bias;
-            }
-        }
-        for &id in self.banned {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = f32::NEG_INFINITY;
-            }
-        }
-        penalties::apply(logits, self.options, self.prompt, self.generated);
+/// The token, or none if all are ruled out. `uniform` is in `0 .. 1`, from the request's seed.
+pub(crate) fn choose(logits: &[f32], options: &SamplingOptions, uniform: f64) -> Option<u32> {
+    if options.temperature == 0.0 {
+        return greatest(logits);
     }
-
-    /// The token, or none if all are ruled out.
-    pub(crate) fn take(&self, logits: &[f32]) -> Option<u32> {
-        if self.options.temperature == 0.0 {
-            return greatest(logits);
-        }
-        filter::sample(logits, self.options, self.uniform)
-    }
+    filter::sample(logits, options, uniform)
 }
 
 /// The token with the greatest logit, the first of equals.

@@ -3,7 +3,7 @@ use super::*;
 const LOGITS: [f32; 6] = [1.0, 3.0, 2.0, -1.0, 3.0, 0.0];
 
 fn take(options: SamplingOptions, uniform: f64) -> Option<u32> {
-    Choice { options: &options, prompt: &[], generated: &[], banned: &[], uniform }.take(&LOGITS)
+    choose(&LOGITS, &options, uniform)
 }
 
 /// The tokens that are possible at all.
@@ -68,9 +68,7 @@ fn penalties_follow_their_formulas() {
         ..Default::default()
     };
     let mut logits = LOGITS;
-    let choice =
-        Choice { options: &options, prompt: &[0, 3], generated: &[1, 1], banned: &[4], uniform: 0.0 };
-    choice.adjust(&mut logits);
+    adjust(&mut logits, &options, [4].into_iter(), &[0, 3], &[1, 1]);
     assert_eq!(logits, [0.5, 1.5 - 1.0, 2.0, -2.0, f32::NEG_INFINITY, 10.0]);
 }
 
@@ -79,9 +77,8 @@ fn nothing_is_taken_where_nothing_is_possible() {
     let none = [f32::NEG_INFINITY, f32::NAN];
     for temperature in [0.0, 1.0] {
         let options = SamplingOptions { temperature, ..Default::default() };
-        let choice = Choice { options: &options, prompt: &[], generated: &[], banned: &[], uniform: 0.5 };
-        assert_eq!(choice.take(&none), None);
-        assert_eq!(choice.take(&[f32::NAN, f32::INFINITY, 0.0]), Some(1));
+        assert_eq!(choose(&none, &options, 0.5), None);
+        assert_eq!(choose(&[f32::NAN, f32::INFINITY, 0.0], &options, 0.5), Some(1));
     }
 }
 

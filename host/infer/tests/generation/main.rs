@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod beams;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod scheduling;

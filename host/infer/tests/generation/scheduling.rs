@@ -1,6 +1,6 @@
 use swift_infer::{EngineOptions, Finish};
 
-use crate::support::{END, engine, greedy, prompts, request, run};
+use crate::support::{END, Form, Shared, engine, greedy, prompts, request, run};
 
 /// All prompts at once through an engine of this kind; gives its statistics.
 fn all_answers_are_right(
@@ -92,4 +92,30 @@ fn reading_a_long_prompt_does_not_hold_up_answers() {
     }
     let sizes = engine.backend().step_sizes.lock().unwrap().clone();
     assert_eq!(&sizes[..4], [2, 8, 8, 8]);
+}
+
+#[test]
+fn forms_of_answers_hold_when_blocks_run_out() {
+    let answers = |blocks| {
+        let mut engine = engine(blocks, 4, EngineOptions::default());
+        let submit = |seed| {
+            let (mut request, answer) = request(&[seed; 10], 40);
+            (request.sampling.temperature, request.sampling.seed) = (1.0, Some(7));
+            (request.n, request.stop.ignore_eos) = (2, true);
+            request.processors.push(Box::new(Form::of(20)));
+            engine.submit(request).unwrap();
+            answer
+        };
+        let answers: Vec<_> = (0..5).map(submit).collect();
+        run(&mut engine);
+        let tokens = |answer: Shared| [0, 1].map(|choice| answer.lock().unwrap().tokens(choice));
+        (answers.into_iter().map(tokens).collect::<Vec<_>>(), engine.statistics().preemptions)
+    };
+    let (plenty, none) = answers(100);
+    let (scarce, preemptions) = answers(20);
+    assert!(none == 0 && preemptions > 0);
+    assert_eq!(plenty, scarce);
+    let fits =
+        |tokens: &Vec<u32>| tokens.len() == 20 && (0..20).zip(tokens).all(|(place, id)| id / 2 == place);
+    assert!(plenty.iter().flatten().all(fits), "{plenty:?}");
 }

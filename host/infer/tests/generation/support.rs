@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use swift_infer::{Backend, Engine, EngineOptions, Error, Finish, Output, Pooling, Request, Result, Step};
+use swift_infer::{
+    Backend, Engine, EngineOptions, Error, Finish, LogitsProcessor, Output, Pooling, Request, Result, Step,
+};
 
 pub(crate) const VOCABULARY: usize = 97;
 /// The token that ends an answer.
@@ -177,4 +179,41 @@ pub(crate) fn prompts() -> Vec<Vec<u32>> {
     prompts.push(common.clone());
     prompts.push(common);
     prompts
+}
+
+/// Allows two tokens at each place of an answer of so many tokens, and has a state of its own to know the place by.
+pub(crate) struct Form {
+    length: usize,
+    accepted: Vec<u32>,
+}
+
+impl Form {
+    pub(crate) fn of(length: usize) -> Self {
+        Self { length, accepted: Vec::new() }
+    }
+}
+
+impl LogitsProcessor for Form {
+    fn name(&self) -> &'static str {
+        "form"
+    }
+
+    fn process(&mut self, _: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String> {
+        assert_eq!(generated, self.accepted);
+        for (id, logit) in logits.iter_mut().enumerate() {
+            if id / 2 != self.accepted.len() {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, token: u32) -> Result<bool, String> {
+        self.accepted.push(token);
+        Ok(self.accepted.len() == self.length)
+    }
+
+    fn fork(&self) -> Box<dyn LogitsProcessor> {
+        Box::new(Self { length: self.length, accepted: self.accepted.clone() })
+    }
 }

@@ -11,7 +11,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use swift_infer::{Engine, EngineOptions, GenerationConfig, ModelBackend, Request, Statistics};
+use serde_json::Value;
+use swift_infer::{
+    BeamOptions, EarlyStopping, Engine, EngineOptions, GenerationConfig, ModelBackend, Request, Statistics,
+};
 use swift_model::{
     AdapterOptions, ForwardOptions, LoadOptions, Model, ModelConfig, Outputs, Tokens, find_model_plugin,
 };
@@ -45,7 +48,7 @@ fn folder(model: &str) -> PathBuf {
 /// Prompt and continuation.
 fn golden(model: &str) -> (Vec<u32>, Vec<u32>) {
     let text = std::fs::read_to_string(folder(model).join("generate.json")).unwrap();
-    let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
     let ids = |name: &str| serde_json::from_value(file[name].clone()).unwrap();
     (ids("prompt_ids"), ids("greedy_ids"))
 }
@@ -138,6 +141,50 @@ fn continuations_survive_too_few_blocks_and_shared_beginnings() {
         let mut engine = engine(model, alone + 5, 4, EngineOptions::default());
         let statistics = continues(model, 6, &mut engine);
         assert!(statistics.preemptions > 0 && statistics.cached_tokens > 0, "{statistics:?}");
+    }
+}
+
+#[test]
+fn beams_are_those_of_transformers() {
+    for model in ["qwen2", "llama"] {
+        let text = std::fs::read_to_string(folder(model).join("beams.json")).unwrap();
+        let file: Value = serde_json::from_str(&text).unwrap();
+        let prompt: Vec<u32> = serde_json::from_value(file["prompt_ids"].clone()).unwrap();
+        let cases = file["cases"].as_array().unwrap();
+        let mut engine = engine(model, 60, 4, EngineOptions::default());
+        let mut answers = Vec::new();
+        for case in cases {
+            let answer = Arc::new(Mutex::new(Vec::new()));
+            let kept = answer.clone();
+            let mut request = Request::new(prompt.clone(), move |output| {
+                kept.lock().unwrap().push(output.tokens);
+                true
+            });
+            request.n = case["n"].as_u64().unwrap() as u32;
+            request.beams = Some(BeamOptions {
+                width: case["num_beams"].as_u64().unwrap() as u32,
+                length_penalty: case["length_penalty"].as_f64().unwrap(),
+                early_stopping: match &case["early_stopping"] {
+                    Value::Bool(true) => EarlyStopping::Always,
+                    Value::Bool(false) => EarlyStopping::Heuristic,
+                    _ => EarlyStopping::Never,
+                },
+            });
+            request.stop.max_tokens = Some(case["max_new_tokens"].as_u64().unwrap() as usize);
+            request.stop.token_ids = serde_json::from_value(case["stop_token_ids"].clone()).unwrap();
+            request.stop.ignore_eos = true;
+            engine.submit(request).unwrap();
+            answers.push(answer);
+        }
+        while !engine.is_idle() {
+            engine.step();
+        }
+        for (case, answer) in cases.iter().zip(answers) {
+            let expected: Vec<Vec<u32>> = serde_json::from_value(case["sequences"].clone()).unwrap();
+            assert_eq!(*answer.lock().unwrap(), expected, "{model}: {case}");
+        }
+        let statistics = engine.statistics();
+        assert_eq!(statistics.free_blocks, statistics.total_blocks);
     }
 }
 

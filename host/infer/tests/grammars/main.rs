@@ -205,6 +205,25 @@ fn what_is_no_grammar_is_refused_with_a_reason() {
 }
 
 #[test]
+fn keywords_that_cannot_be_enforced_are_refused_where_that_is_asked_for() {
+    let tokenizer = tokenizer();
+    let grammars = grammars(&tokenizer);
+    for (keyword, value) in [
+        ("uniqueItems", json!(true)),
+        ("not", json!({ "const": 1 })),
+        ("contains", json!({ "const": 1 })),
+        ("if", json!({ "const": [] })),
+    ] {
+        let mut schema = json!({ "type": "array", "items": { "type": "integer" } });
+        schema[keyword] = value;
+        let compile = |strict| grammars.compile(&Grammar::JsonSchema { schema: schema.clone(), strict });
+        let error = compile(true).err().unwrap_or_else(|| panic!("{keyword}")).to_string();
+        assert!(error.contains(keyword), "{error}");
+        assert!(compile(false).is_ok(), "{keyword}");
+    }
+}
+
+#[test]
 fn limits_are_kept() {
     let tokenizer = tokenizer();
     let limits = GrammarLimits { max_symbols: 50, ..GrammarLimits::default() };

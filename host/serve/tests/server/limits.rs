@@ -1,4 +1,4 @@
-use std::io::{BufRead as _, Read as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
@@ -62,6 +62,17 @@ fn whoever_hangs_up_gives_the_blocks_back() {
     connection.read_line(&mut String::new()).unwrap();
     drop(connection);
     assert!(server.is_free());
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let options = ServeOptions { body_timeout: Duration::from_millis(1), ..Default::default() };
+    let server = serve("llama", 100, EngineOptions::default(), options);
+    let mut connection = std::net::TcpStream::connect(server.address).unwrap();
+    connection.write_all(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{").unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("took too long to arrive"), "{text}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,18 +11,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::folder;
+use super::{folder, large_model};
 use crate::synthetic::{Random, Shape, write_model};
 use crate::{build, plugins};
 
 /// Clients that ask at the same time.
 const CLIENTS: u64 = 64;
 /// Blocks of the cache: fewer than all clients could fill, so that sequences have to give theirs back.
-const BLOCKS: &str = "768";
+const BLOCKS: &str = "384";
 /// Clients whose throughput is compared with that of one.
 const CONCURRENT: u64 = 32;
-/// Requests of the comparison, and tokens of each answer.
-const COMPARED: (u64, u64) = (64, 64);
+/// Tokens of each answer of the comparison, and answers that one client reads.
+const TOKENS: u64 = 64;
+const ALONE: u64 = 4;
 /// What the resident set may be larger by at the end than in the middle, in MiB.
 const GROWTH_MIB: f64 = 32.0;
 /// How long the server may take to notice that the last client has gone.
@@ -30,17 +32,16 @@ const SETTLED: Duration = Duration::from_secs(30);
 pub(super) fn run(seconds: u64) -> Result<()> {
     plugins::run(&[])?;
     let swift_host = build::swift_host()?;
+    // Many clients are worth what they share: the weights, which are read once for all of them. So the comparison takes a model
+    // whose weights are far larger than any cache, and the load one that answers quickly.
+    let (alone, together) = {
+        let server = Server::start(&swift_host, &large_model()?, &["--torch-dtype", "bfloat16"])?;
+        server.throughput(1, 1, TOKENS)?;
+        (server.throughput(1, ALONE, TOKENS)?, server.throughput(CONCURRENT, CONCURRENT * 2, TOKENS)?)
+    };
     let model = folder()?.join("small shape");
     write_model(&model, &Shape::DEMO, 1)?;
-    let mut command = Command::new(swift_host);
-    command.args(["deploy", "--port", "0", "--num-blocks", BLOCKS, "--max-model-len", "512", "--model"]);
-    let server = Server::start(command.arg(&model).arg("--served-model-name").arg("m"))?;
-
-    let (requests, tokens) = COMPARED;
-    server.throughput(1, requests / 8, tokens)?;
-    let alone = server.throughput(1, requests / 4, tokens)?;
-    let together = server.throughput(CONCURRENT, requests * 4, tokens)?;
-
+    let server = Server::start(&swift_host, &model, &["--num-blocks", BLOCKS])?;
     let first = server.load(seconds.div_ceil(2), 1)?;
     let middle = server.resident_mib()?;
     let second = server.load(seconds / 2, 2)?;
@@ -92,7 +93,19 @@ struct Server {
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Result<Self> {
+    fn start(swift_host: &Path, model: &Path, options: &[&str]) -> Result<Self> {
+        let mut command = Command::new(swift_host);
+        command.args([
+            "deploy",
+            "--port",
+            "0",
+            "--max-model-len",
+            "512",
+            "--served-model-name",
+            "m",
+            "--model",
+        ]);
+        command.arg(model).args(options);
         let mut child = command.stdout(Stdio::piped()).spawn().context("can't start the server")?;
         let output = child.stdout.take().context("it has no output")?;
         let mut server = Self { child, address: String::new() };

@@ -23,8 +23,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["plugin"] => plugin::run().and_then(|()| plugin::languages()),
         ["languages"] => plugin::languages(),
-        ["train"] => train::run(false),
-        ["train", "--peer", "ms-swift"] => train::run(true),
+        ["train", rest @ ..] if matches!(rest, [] | ["--peer", "ms-swift"]) => {
+            train::run(false, !rest.is_empty())
+        }
+        ["train", "lengths", rest @ ..] if matches!(rest, [] | ["--peer", "ms-swift"]) => {
+            train::run(true, !rest.is_empty())
+        }
         ["startup"] => startup::run(),
         ["attention"] => attention::run(false),
         ["attention", "--peer", "torch"] => attention::run(true),
@@ -34,7 +38,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["load"] => load::run(120),
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
-            "usage: cargo xtask bench plugin | languages | startup | train [--peer ms-swift] | attention [--peer torch] | \
+            "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] | attention [--peer torch] | \
              gemm [--peer torch [--threads N]] | load [--seconds N]"
         ),
     }
