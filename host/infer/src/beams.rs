@@ -105,10 +105,8 @@ impl<B: Backend> Engine<B> {
         (sequence.started, sequence.waits) = (true, true);
         let top = most_probable(&adjusted, group.request.candidates(options, &self.ends));
         beams.known.insert(id, Logits { row: logits.to_vec(), top });
-        match self.beams(id.request).all(|(_, sequence)| sequence.waits) {
-            true => self.advance(id.request, options),
-            false => Ok(()),
-        }
+        let is_last = self.beams(id.request).all(|(_, sequence)| sequence.waits);
+        if is_last { self.advance(id.request, options) } else { Ok(()) }
     }
 
     fn beams(&self, request: RequestId) -> impl Iterator<Item = (&SequenceId, &Sequence)> {

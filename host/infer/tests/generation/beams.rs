@@ -126,7 +126,8 @@ fn each_beam_keeps_to_the_form_of_answers_with_a_state_of_its_own() {
         request.processors.push(Box::new(Form::of(3)));
         engine.submit(request).unwrap();
         run(&mut engine);
-        Arc::try_unwrap(answer).ok().map(|answer| answer.into_inner().unwrap()).unwrap_or_default()
+        let answer = answer.lock().unwrap();
+        answer.clone()
     };
     let all = answers(8, 8);
     let mut tokens: Vec<Vec<u32>> = (0..8).map(|choice| all.tokens(choice)).collect();
