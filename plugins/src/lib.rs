@@ -46,6 +46,7 @@ mod tests {
                 "rm",
                 "sft",
                 "simpo",
+                "typical",
                 "wsd",
             ]
         );

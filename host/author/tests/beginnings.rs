@@ -18,6 +18,8 @@ mod model;
 mod optimizer;
 #[path = "../templates/rust/reward.rs"]
 mod reward;
+#[path = "../templates/rust/sampler.rs"]
+mod sampler;
 #[path = "../templates/rust/schedule.rs"]
 mod schedule;
 #[path = "../templates/rust/template.rs"]

@@ -19,6 +19,7 @@ mod optimizer;
 mod recorder;
 mod report;
 mod reward;
+mod sampler;
 mod schedule;
 mod seeded;
 mod template;
@@ -48,7 +49,7 @@ pub struct Options {
 type Check = fn(&mut Bench) -> Result<()>;
 
 /// Every kind of plugin.
-const CHECKS: [(Kind, Check); 10] = [
+const CHECKS: [(Kind, Check); 11] = [
     (Kind::Loss, loss::check),
     (Kind::Model, model::check),
     (Kind::Callback, callback::check),
@@ -59,6 +60,7 @@ const CHECKS: [(Kind, Check); 10] = [
     (Kind::Reward, reward::check),
     (Kind::Template, template::check),
     (Kind::LossScale, loss_scale::check),
+    (Kind::Sampler, sampler::check),
 ];
 
 /// Checks a plugin as each of its kinds.

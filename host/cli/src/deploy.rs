@@ -14,6 +14,7 @@ use crate::console::Console;
 use crate::engine_flags::{EngineArguments, Ready};
 use crate::plugins::Plugins;
 use crate::report::{INTERRUPTED, UsageError};
+use crate::samplers::SamplerArguments;
 
 /// The environment variable with the API key.
 const KEY_VARIABLE: &str = "SWIFT_API_KEY";
@@ -23,6 +24,8 @@ const KEY_VARIABLE: &str = "SWIFT_API_KEY";
 pub(crate) struct DeployArguments {
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
+    #[command(flatten)]
+    samplers: SamplerArguments,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
 }
@@ -93,6 +96,7 @@ pub(crate) fn deploy(
     options.sampling = generation.sampling;
     let context_length = engine.context_length();
     let vocab_size = engine.backend().vocab_size();
+    let samplers = arguments.samplers.start(plugins, vocab_size)?;
     let limits = arguments.server.grammar_limits();
     let grammars = tokenizer
         .as_ref()
@@ -105,7 +109,8 @@ pub(crate) fn deploy(
         .map(Arc::new);
     // The thread ends with the process.
     let (worker, _) = Worker::start(engine)?;
-    let service = Service { generator: Arc::new(worker), tokenizer, template, grammars, context_length };
+    let generator = Arc::new(worker);
+    let service = Service { generator, tokenizer, template, grammars, samplers, context_length };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(serve(service, options, console))?;
     // What waits for a template or a client that does not read is left behind.

@@ -33,6 +33,7 @@ mod registry;
 mod report;
 mod reward;
 mod run;
+mod samplers;
 mod settings;
 mod template;
 mod trace;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sampling::{Choice, token_logprobs, uniform};
+use crate::sampling::{Choice, Progress, seed, token_logprobs, uniform};
 use crate::schedule::Work;
 use crate::sequence::{Group, SequenceId};
 use crate::text::text_stream;
@@ -109,10 +109,10 @@ impl<B: Backend> Engine<B> {
         let choice = Choice { options: &request.sampling, prompt, generated, banned: &banned, uniform };
         let mut adjusted = logits.to_vec();
         choice.adjust(&mut adjusted);
+        let seed = seed(group.seed, id.choice, sequence.tokens.len());
+        let progress = Progress { prompt, generated, seed };
         for processor in &mut sequence.processors {
-            processor
-                .process(prompt, generated, &mut adjusted)
-                .map_err(|message| Error::Processor { name: processor.name().to_owned(), message })?;
+            processor.process(&progress, &mut adjusted)?;
         }
         let token = choice.take(&adjusted).ok_or(Error::NoToken)?;
         if request.logprobs.is_some() || request.best_of.is_some() {
@@ -126,9 +126,7 @@ impl<B: Backend> Engine<B> {
 
         let mut is_complete = false;
         for processor in &mut sequence.processors {
-            is_complete |= processor
-                .accept(token)
-                .map_err(|message| Error::Processor { name: processor.name().to_owned(), message })?;
+            is_complete |= processor.accept(token)?;
         }
 
         let count = sequence.tokens.len() - sequence.prompt_length;

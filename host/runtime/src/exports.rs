@@ -4,7 +4,7 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::{
-    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, schedule, template,
+    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, sampler, schedule, template,
 };
 use crate::store::State;
 use crate::{Error, Kind, Result, contract};
@@ -72,6 +72,7 @@ exports! {
     reward = "reward" for Reward,
     template = "template" for Template,
     loss_scale = "loss-scale" for LossScale,
+    sampler = "sampler" for Sampler,
 }
 
 /// Finds the functions of an interface in an instance of a plugin.

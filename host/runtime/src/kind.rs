@@ -28,10 +28,12 @@ pub enum Kind {
     Template,
     /// Which words of an answer weigh how much.
     LossScale,
+    /// Changes how probable each next token of an answer is.
+    Sampler,
 }
 
 /// The kinds with the name of the interface that makes a plugin one of them, and their names in sentences.
-const TABLE: [(Kind, &str, &str); 10] = [
+const TABLE: [(Kind, &str, &str); 11] = [
     (Kind::Loss, "loss", "loss"),
     (Kind::Model, "model", "model"),
     (Kind::Callback, "callback", "callback"),
@@ -42,6 +44,7 @@ const TABLE: [(Kind, &str, &str); 10] = [
     (Kind::Reward, "reward", "reward"),
     (Kind::Template, "template", "set of chat templates"),
     (Kind::LossScale, "loss-scale", "rule for loss weights"),
+    (Kind::Sampler, "sampler", "sampler"),
 ];
 
 impl Kind {

@@ -64,6 +64,7 @@ pub use kinds::metric::MetricPlugin;
 pub use kinds::model::ModelPlugin;
 pub use kinds::optimizer::{OptimizedParameter, OptimizerPlugin, OptimizerSlot};
 pub use kinds::reward::{Completion, RewardPlugin};
+pub use kinds::sampler::{Adjusted, Generation, SamplerPlugin};
 pub use kinds::schedule::SchedulePlugin;
 pub use kinds::template::{
     Piece, PieceContent, ReadAnswer, ReadCall, RenderOptions, Rendered, RenderedTraining, TemplatePlugin,

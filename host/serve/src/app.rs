@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swift_data::{Template, Tokenizer};
-use swift_infer::Grammars;
+use swift_infer::{Grammars, Sampler};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Result};
@@ -24,6 +24,8 @@ pub struct Service {
     pub template: Option<Template>,
     /// What makes answers follow a grammar; without it, none can be asked to.
     pub grammars: Option<Arc<Grammars>>,
+    /// What requests may name to change how their tokens are chosen.
+    pub samplers: Vec<Sampler>,
     /// Tokens that the model has room for, prompt and answer together.
     pub context_length: usize,
 }
@@ -44,6 +46,7 @@ pub(crate) struct App {
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) template: Option<Arc<Mutex<Template>>>,
     pub(crate) grammars: Option<Arc<Grammars>>,
+    pub(crate) samplers: Vec<Sampler>,
     pub(crate) context_length: usize,
     pub(crate) options: ServeOptions,
     /// The folder that adapters may lie in, without symbolic links.
@@ -62,13 +65,14 @@ impl App {
         options: ServeOptions,
         phase: watch::Receiver<Phase>,
     ) -> std::io::Result<Self> {
-        let Service { generator, tokenizer, template, grammars, context_length } = service;
+        let Service { generator, tokenizer, template, grammars, samplers, context_length } = service;
         let adapters_dir = options.adapters_dir.as_ref().map(std::fs::canonicalize).transpose()?;
         Ok(Self {
             generator,
             tokenizer,
             template: template.map(|template| Arc::new(Mutex::new(template))),
             grammars,
+            samplers,
             context_length,
             adapters_dir,
             metrics: Metrics::default(),

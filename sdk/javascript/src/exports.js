@@ -4,11 +4,12 @@
  */
 
 import { dataset, lossScale, reward, template } from "./exports-texts.js";
-import { callback, loss, metric, model, optimizer, schedule } from "./exports-training.js";
+import { callback, loss, metric, model, optimizer, sampler, schedule } from "./exports-training.js";
 import { Callback, Dataset, LossScale, Metric, Reward, Schedule } from "./kinds.js";
 import { Loss } from "./loss.js";
 import { Model } from "./model.js";
 import { Optimizer } from "./optimizer.js";
+import { Sampler } from "./sampler.js";
 import { Template } from "./template.js";
 
 /** The kinds: their base class, their world, the interface as JavaScript names it, and what makes its functions. */
@@ -23,6 +24,7 @@ export const KINDS = [
   { base: Reward, world: "reward-plugin", exported: "reward", functions: reward, tensors: false },
   { base: Template, world: "template-plugin", exported: "template", functions: template, tensors: false },
   { base: LossScale, world: "loss-scale-plugin", exported: "lossScale", functions: lossScale, tensors: false },
+  { base: Sampler, world: "sampler-plugin", exported: "sampler", functions: sampler, tensors: true },
 ];
 
 /** The kind of a class; nothing if it is of none. */

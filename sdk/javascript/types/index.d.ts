@@ -7,6 +7,7 @@ export { Loss, Report } from "./loss.js";
 export { Context, Model } from "./model.js";
 export { Optimizer } from "./optimizer.js";
 export { Plugin, parameter, remembered } from "./plugin.js";
+export { Generation, Sampler } from "./sampler.js";
 export { Template, content } from "./template.js";
 export { Tensor } from "./tensor.js";
 export type Action = import("./kinds.js").Action;

@@ -31,6 +31,7 @@ mod optimizer;
 #[doc(hidden)]
 pub mod parameters;
 mod reward;
+mod sampler;
 mod schedule;
 mod settings;
 mod template;
@@ -54,6 +55,7 @@ pub use model::{
 pub use optimizer::{OptimizedParameter, Optimizer, Slot, Step, Update};
 pub use parameters::{Parameter, ParameterType, ParameterValue, Parameters};
 pub use reward::{Completion, Reward};
+pub use sampler::{Generation, Sampler};
 pub use schedule::Schedule;
 pub use settings::Settings;
 pub use template::{Answer, Call, Content, LossScale, Piece, RenderOptions, Rendered, Template, Training};
@@ -63,11 +65,11 @@ pub use tensor::{Dtype, Operand, Tensor};
 pub mod prelude {
     pub use crate::{
         Action, Answer, Architecture, AttentionOptions, Batch, Call, Callback, Completion, Content, Context,
-        Dataset, Dtype, Error, Event, Group, Grouped, Head, Input, Linear, Loss, LossScale, Message, Metric,
-        Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters,
-        Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run,
-        RunState, Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update,
-        Value,
+        Dataset, Dtype, Error, Event, Generation, Group, Grouped, Head, Input, Linear, Loss, LossScale,
+        Message, Metric, Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs,
+        ParameterTable, Parameters, Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward,
+        Role, RotaryTable, Row, Run, RunState, Sample, Sampler, Schedule, Settings, Slot, Step, Template,
+        Tensor, TrainedParts, Training, Update, Value,
     };
     pub use crate::{bail, choose, debug, error, export, info, parameters, trace, warn};
 }

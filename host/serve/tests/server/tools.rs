@@ -72,6 +72,7 @@ fn server() -> Running<()> {
         tokenizer: Some(tokenizer),
         template: Some(template),
         grammars: None,
+        samplers: Vec::new(),
         context_length: 100,
     };
     let options = ServeOptions { reasoning_parser: REASONING_PARSERS.first(), ..Default::default() };

@@ -25,6 +25,7 @@ from .model import Architecture, AttentionOptions, Context, Head, Model, ModelPa
 from .optimizer import OptimizedParameter, Optimizer, Slot, Step, Update
 from .plugin import Parameter, ParameterType, Plugin, parameter, remembered
 from .reward import Completion, Reward
+from .sampler import Generation, Sampler
 from .schedule import Schedule
 from .template import (
     Answer,
@@ -64,6 +65,7 @@ __all__ = [
     "Error",
     "Evaluate",
     "Event",
+    "Generation",
     "Head",
     "Input",
     "InvalidArgument",
@@ -93,6 +95,7 @@ __all__ = [
     "Run",
     "RunState",
     "Sample",
+    "Sampler",
     "Save",
     "Schedule",
     "ShapeMismatch",

@@ -17,6 +17,7 @@ from swift_plugin import (
     Error,
     Evaluate,
     Event,
+    Generation,
     Head,
     Input,
     LogMetric,
@@ -40,6 +41,7 @@ from swift_plugin import (
     Row,
     Run,
     Sample,
+    Sampler,
     Save,
     Schedule,
     Slot,
@@ -62,7 +64,7 @@ __version__ = "1.2.3"
 
 
 class Everything(
-    Loss, Model, Callback, Dataset, Metric, Schedule, Optimizer, Reward, Template, LossScale
+    Loss, Model, Callback, Dataset, Metric, Schedule, Optimizer, Reward, Template, LossScale, Sampler
 ):
     """Is of every kind."""
 
@@ -189,3 +191,11 @@ class Everything(
 
     def weigh(self, answer: str, question: str | None) -> list[tuple[str, float]]:
         return [(answer[:1], 1), (answer[1:], 0.5 if question else 0.0)]
+
+    def adjust(self, logits: Tensor, generation: Generation) -> Tensor:
+        memory: list[int] = generation.memory() or []
+        if len(memory) != generation.step():
+            raise Error("what was remembered is not as long as the answer")
+        generation.remember([*memory, generation.seed() % 97])
+        said = sum(generation.prompt()) + 10 * sum(generation.answer()) + 100 * sum(memory)
+        return logits + said if said else logits

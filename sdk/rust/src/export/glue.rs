@@ -6,13 +6,13 @@ use std::marker::PhantomData;
 
 use super::Identity;
 use crate::backend::Handle;
-use crate::bindings::host::{batch_view, nn, run_view, tensor};
+use crate::bindings::host::{batch_view, generation_view, nn, run_view, tensor};
 use crate::bindings::{
-    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, schedule, template,
+    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, sampler, schedule, template,
 };
 use crate::{
-    Batch, Callback, Context, Dataset, Dtype, Error, Loss, LossScale, Metric, Model, Optimizer, Outputs,
-    Parameters, Report, Result, Reward, Run, Schedule, Template, Tensor,
+    Batch, Callback, Context, Dataset, Dtype, Error, Generation, Loss, LossScale, Metric, Model, Optimizer,
+    Outputs, Parameters, Report, Result, Reward, Run, Sampler, Schedule, Template, Tensor,
 };
 
 /// The component's exports for the plugin `P`.
@@ -288,5 +288,17 @@ impl<P: Template + Identity> template::Guest for Exported<P> {
 impl<P: LossScale + Identity> loss_scale::Guest for Exported<P> {
     fn weigh(answer: String, question: Option<String>) -> Result<Vec<(String, f64)>, String> {
         with::<P, _>(|plugin| plugin.weigh(&answer, question.as_deref())).map_err(|error| error.to_string())
+    }
+}
+
+impl<P: Sampler + Identity> sampler::Guest for Exported<P> {
+    fn adjust(
+        logits: &tensor::Tensor,
+        generation: &generation_view::Generation,
+    ) -> Result<tensor::Tensor, tensor::Error> {
+        with::<P, _>(|plugin| {
+            let logits = Tensor::new(Handle::lent(logits));
+            Ok(plugin.adjust(&logits, &Generation(generation))?.into_owned()?)
+        })
     }
 }

@@ -13,6 +13,7 @@ from ..model import Model
 from ..optimizer import Optimizer
 from ..plugin import Plugin
 from ..reward import Reward
+from ..sampler import Sampler
 from ..schedule import Schedule
 from ..template import LossScale, Template
 from . import texts, training
@@ -28,5 +29,6 @@ KINDS: dict[type[Plugin], Callable[[Any], dict[str, Callable[..., Any]]]] = {
     Reward: texts.reward,
     Template: texts.template,
     LossScale: texts.loss_scale,
+    Sampler: training.sampler,
 }
 """The kinds, with what makes the functions of the interface of their name."""
