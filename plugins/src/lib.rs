@@ -41,6 +41,7 @@ mod tests {
                 "ppo",
                 "preference",
                 "pt",
+                "pythonic",
                 "qwen_moe",
                 "reranker",
                 "rm",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use swift_tests::{Outcome, golden, swift_host};
 
 /// Every kind of plugin.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "loss",
     "model",
     "callback",
@@ -18,6 +18,7 @@ const KINDS: [&str; 11] = [
     "template",
     "loss-scale",
     "sampler",
+    "tool-parser",
 ];
 
 /// The versions that the workspace has are there already, so that nothing is downloaded.

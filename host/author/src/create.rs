@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(error.to_string(), "There is no project in `python` for the kind `tracker`");
         assert_eq!(
             error.hint().unwrap(),
-            "the kinds are `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`, `loss-scale`, `sampler`"
+            "the kinds are `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`, `loss-scale`, `sampler`, `tool-parser`"
         );
         assert_eq!(create(&project("loss", "X")).unwrap_err().to_string(), "`X` is no name for a plugin");
         assert!(!folder.exists());

@@ -24,3 +24,5 @@ mod sampler;
 mod schedule;
 #[path = "../templates/rust/template.rs"]
 mod template;
+#[path = "../templates/rust/tool-parser.rs"]
+mod tool_parser;

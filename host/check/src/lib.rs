@@ -23,6 +23,7 @@ mod sampler;
 mod schedule;
 mod seeded;
 mod template;
+mod tool_parser;
 
 use serde_json::{Map, Value};
 use swift_runtime::{Kind, Limits, Plugin, Result};
@@ -49,7 +50,7 @@ pub struct Options {
 type Check = fn(&mut Bench) -> Result<()>;
 
 /// Every kind of plugin.
-const CHECKS: [(Kind, Check); 11] = [
+const CHECKS: [(Kind, Check); 12] = [
     (Kind::Loss, loss::check),
     (Kind::Model, model::check),
     (Kind::Callback, callback::check),
@@ -61,6 +62,7 @@ const CHECKS: [(Kind, Check); 11] = [
     (Kind::Template, template::check),
     (Kind::LossScale, loss_scale::check),
     (Kind::Sampler, sampler::check),
+    (Kind::ToolParser, tool_parser::check),
 ];
 
 /// Checks a plugin as each of its kinds.

@@ -6,6 +6,7 @@
 //! [`report`] and [`usage`].
 
 mod allocator;
+mod answer_plugins;
 mod arguments;
 mod author;
 mod check;
@@ -33,7 +34,6 @@ mod registry;
 mod report;
 mod reward;
 mod run;
-mod samplers;
 mod settings;
 mod template;
 mod trace;

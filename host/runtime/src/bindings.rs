@@ -65,3 +65,4 @@ world!(reward, "swift:plugin/reward-plugin");
 world!(template, "swift:plugin/template-plugin");
 world!(loss_scale, "swift:plugin/loss-scale-plugin");
 world!(sampler, "swift:plugin/sampler-plugin");
+world!(tool_parser, "swift:plugin/tool-parser-plugin");

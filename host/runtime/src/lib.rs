@@ -69,6 +69,7 @@ pub use kinds::schedule::SchedulePlugin;
 pub use kinds::template::{
     Piece, PieceContent, ReadAnswer, ReadCall, RenderOptions, Rendered, RenderedTraining, TemplatePlugin,
 };
+pub use kinds::tool_parser::{ParsedAnswer, ParsedCall, ToolParserPlugin};
 pub use limits::{Breach, Limits};
 pub use plugin::{Origin, Plugin};
 pub use registry::{Registry, Standard};

@@ -22,7 +22,8 @@ use crate::limits::Limits;
 use crate::store::{State, Views};
 use crate::{
     CallbackPlugin, DatasetPlugin, Error, Kind, LossPlugin, LossScalePlugin, MetricPlugin, ModelPlugin,
-    OptimizerPlugin, Result, RewardPlugin, SamplerPlugin, SchedulePlugin, TemplatePlugin, Trace, contract,
+    OptimizerPlugin, Result, RewardPlugin, SamplerPlugin, SchedulePlugin, TemplatePlugin, ToolParserPlugin,
+    Trace, contract,
 };
 
 /// Where a plugin came from.
@@ -244,6 +245,14 @@ impl Plugin {
     /// If it is none, or refuses its hyper-parameters.
     pub fn sampler(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<SamplerPlugin> {
         Ok(SamplerPlugin::new(self.guest(Kind::Sampler, arguments, limits)?))
+    }
+
+    /// The plugin as a parser of tool calls with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn tool_parser(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<ToolParserPlugin> {
+        Ok(ToolParserPlugin::new(self.guest(Kind::ToolParser, arguments, limits)?))
     }
 
     fn guest<E: Exports>(

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Result};
 use crate::metrics::Metrics;
-use crate::{Generator, Reply, ServeOptions};
+use crate::{Generator, Reply, ServeOptions, ToolParser};
 
 /// What is served.
 pub struct Service {
@@ -26,6 +26,8 @@ pub struct Service {
     pub grammars: Option<Arc<Grammars>>,
     /// What requests may name to change how their tokens are chosen.
     pub samplers: Vec<Sampler>,
+    /// What finds calls of tools in answers where no call is forced, in the place of the parser in the options.
+    pub tool_parser: Option<ToolParser>,
     /// Tokens that the model has room for, prompt and answer together.
     pub context_length: usize,
 }
@@ -47,6 +49,7 @@ pub(crate) struct App {
     pub(crate) template: Option<Arc<Mutex<Template>>>,
     pub(crate) grammars: Option<Arc<Grammars>>,
     pub(crate) samplers: Vec<Sampler>,
+    pub(crate) tool_parser: Option<ToolParser>,
     pub(crate) context_length: usize,
     pub(crate) options: ServeOptions,
     /// The folder that adapters may lie in, without symbolic links.
@@ -65,7 +68,8 @@ impl App {
         options: ServeOptions,
         phase: watch::Receiver<Phase>,
     ) -> std::io::Result<Self> {
-        let Service { generator, tokenizer, template, grammars, samplers, context_length } = service;
+        let Service { generator, tokenizer, template, grammars, samplers, tool_parser, context_length } =
+            service;
         let adapters_dir = options.adapters_dir.as_ref().map(std::fs::canonicalize).transpose()?;
         Ok(Self {
             generator,
@@ -73,6 +77,7 @@ impl App {
             template: template.map(|template| Arc::new(Mutex::new(template))),
             grammars,
             samplers,
+            tool_parser,
             context_length,
             adapters_dir,
             metrics: Metrics::default(),

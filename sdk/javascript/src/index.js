@@ -11,6 +11,7 @@ export { Plugin, parameter, remembered } from "./plugin.js";
 export { Generation, Sampler } from "./sampler.js";
 export { Template, content } from "./template.js";
 export { Tensor } from "./tensor.js";
+export { ToolParser } from "./tool-parser.js";
 
 /** @typedef {import("./kinds.js").Action} Action */
 /** @typedef {import("./kinds.js").Completion} Completion */

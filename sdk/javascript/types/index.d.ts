@@ -10,6 +10,7 @@ export { Plugin, parameter, remembered } from "./plugin.js";
 export { Generation, Sampler } from "./sampler.js";
 export { Template, content } from "./template.js";
 export { Tensor } from "./tensor.js";
+export { ToolParser } from "./tool-parser.js";
 export type Action = import("./kinds.js").Action;
 export type Completion = import("./kinds.js").Completion;
 export type Event = import("./kinds.js").Event;

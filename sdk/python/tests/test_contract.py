@@ -51,6 +51,8 @@ def test_the_reference_backend_has_every_operation_and_function() -> None:
         (swift_plugin.Rendered, "template", "rendered"),
         (swift_plugin.Call, "template", "call"),
         (swift_plugin.Answer, "template", "answer"),
+        (swift_plugin.Call, "tool-parser", "call"),
+        (swift_plugin.Answer, "tool-parser", "answer"),
         (swift_plugin.Architecture, "model", "architecture"),
         (swift_plugin.ModelParameter, "model", "parameter"),
         (swift_plugin.RotaryTable, "model", "rotary-table"),

@@ -205,3 +205,15 @@ pub mod sampler {
     });
     pub use exports::swift::plugin::sampler::*;
 }
+
+/// Exported by a parser of tool calls.
+pub mod tool_parser {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package swift:sdk; world tool-parser { export swift:plugin/tool-parser@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_tool_parser",
+        default_bindings_module: "::swift_plugin::bindings::tool_parser",
+    });
+    pub use exports::swift::plugin::tool_parser::*;
+}

@@ -38,6 +38,7 @@ mod template;
 mod tensor;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod tool_parser;
 
 pub use serde_json::Value;
 
@@ -60,6 +61,7 @@ pub use schedule::Schedule;
 pub use settings::Settings;
 pub use template::{Answer, Call, Content, LossScale, Piece, RenderOptions, Rendered, Template, Training};
 pub use tensor::{Dtype, Operand, Tensor};
+pub use tool_parser::ToolParser;
 
 /// Everything that a plugin is likely to need: `use swift_plugin::prelude::*;`.
 pub mod prelude {
@@ -69,7 +71,7 @@ pub mod prelude {
         Message, Metric, Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs,
         ParameterTable, Parameters, Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward,
         Role, RotaryTable, Row, Run, RunState, Sample, Sampler, Schedule, Settings, Slot, Step, Template,
-        Tensor, TrainedParts, Training, Update, Value,
+        Tensor, ToolParser, TrainedParts, Training, Update, Value,
     };
     pub use crate::{bail, choose, debug, error, export, info, parameters, trace, warn};
 }

@@ -15,13 +15,13 @@ use swift_data::{Adapter, DatasetSpec, LoadOptions, Questions, TemplateOptions};
 use swift_infer::Backend as _;
 use swift_runtime::{Kind, Limits};
 
+use crate::answer_plugins::AnswerPluginArguments;
 use crate::arguments::{ColumnNames, JsonObject, column_names, json_object};
 use crate::console::Console;
 use crate::dataset_adapter::DatasetAdapter;
 use crate::engine_flags::EngineArguments;
 use crate::plugins::Plugins;
 use crate::report::UsageError;
-use crate::samplers::SamplerArguments;
 use sampling::SamplingArguments;
 
 /// Flags of ms-swift that change nothing here, with the reason.
@@ -42,7 +42,7 @@ pub(crate) struct InferArguments {
     #[command(flatten)]
     pub(crate) sampling: SamplingArguments,
     #[command(flatten)]
-    samplers: SamplerArguments,
+    plugins: AnswerPluginArguments,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
     infer_backend: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
@@ -124,7 +124,7 @@ pub(crate) fn infer(
     };
     let mut ready = engine.start_with(plugins, said)?;
     let vocab_size = ready.engine.backend().vocab_size();
-    let samplers = arguments.samplers.start(plugins, vocab_size)?;
+    let samplers = arguments.plugins.start(plugins, vocab_size, None)?.samplers;
     let defaults = sampling.over(&ready.generation, samplers)?;
     let (Some(template), Some(tokenizer)) = (ready.template.take(), ready.tokenizer.take()) else {
         return Err(UsageError::new("The model has no chat template")

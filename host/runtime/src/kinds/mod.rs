@@ -11,3 +11,4 @@ pub(crate) mod reward;
 pub(crate) mod sampler;
 pub(crate) mod schedule;
 pub(crate) mod template;
+pub(crate) mod tool_parser;

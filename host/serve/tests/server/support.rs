@@ -78,7 +78,8 @@ pub(crate) fn serve_with(
     let context_length = engine.context_length();
     let (worker, _) = Worker::start(engine).unwrap();
     let generator = Arc::new(worker.clone());
-    let service = Service { generator, tokenizer, template, grammars, samplers, context_length };
+    let service =
+        Service { generator, tokenizer, template, grammars, samplers, tool_parser: None, context_length };
     start(service, options, worker)
 }
 

@@ -44,6 +44,7 @@ from .template import (
     Training,
 )
 from .tensor import Dtype, Tensor
+from .tool_parser import ToolParser
 
 __version__ = "0.1.0"
 
@@ -109,6 +110,7 @@ __all__ = [
     "TextEnd",
     "TokenId",
     "TokenName",
+    "ToolParser",
     "TrainedParts",
     "Training",
     "Unsupported",

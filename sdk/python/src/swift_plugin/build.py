@@ -26,6 +26,7 @@ from . import (
     Sampler,
     Schedule,
     Template,
+    ToolParser,
 )
 from .errors import Error
 
@@ -49,6 +50,7 @@ WORLDS: dict[type[Plugin], str] = {
     Template: "template-plugin",
     LossScale: "loss-scale-plugin",
     Sampler: "sampler-plugin",
+    ToolParser: "tool-parser-plugin",
 }
 """The kinds with the world that each exports."""
 

@@ -1,5 +1,6 @@
 """A plugin that is of every kind, for the tests of the bridge to the host."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,7 @@ from swift_plugin import (
     TextEnd,
     TokenId,
     TokenName,
+    ToolParser,
     Update,
     log,
     parameter,
@@ -64,7 +66,7 @@ __version__ = "1.2.3"
 
 
 class Everything(
-    Loss, Model, Callback, Dataset, Metric, Schedule, Optimizer, Reward, Template, LossScale, Sampler
+    Loss, Model, Callback, Dataset, Metric, Schedule, Optimizer, Reward, Template, LossScale, Sampler, ToolParser
 ):
     """Is of every kind."""
 
@@ -199,3 +201,11 @@ class Everything(
         generation.remember([*memory, generation.seed() % 97])
         said = sum(generation.prompt()) + 10 * sum(generation.answer()) + 100 * sum(memory)
         return logits + said if said else logits
+
+    def parse(self, answer: str, finished: bool, tools: list[Any]) -> Answer:
+        if answer == "odd":
+            raise Error("this is odd")
+        text, *calls = answer.split("\n")
+        if not finished or not calls:
+            return Answer(answer if finished else "")
+        return Answer(text, [Call(name, json.dumps({"known": name in tools})) for name in calls])

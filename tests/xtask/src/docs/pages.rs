@@ -10,7 +10,7 @@ use super::contract::{Contract, sentence};
 use super::{FOLDER, Pages, include, interface, operations};
 
 /// Kinds of plugins in the order of the contents: interface and title.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 12] = [
     ("loss", "Losses"),
     ("model", "Model definitions"),
     ("callback", "Callbacks"),
@@ -22,6 +22,7 @@ const KINDS: [(&str, &str); 11] = [
     ("template", "Chat templates"),
     ("loss-scale", "Rules for loss weights"),
     ("sampler", "Samplers"),
+    ("tool-parser", "Parsers of tool calls"),
 ];
 
 const NOTICE: &str =

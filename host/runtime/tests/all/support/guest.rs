@@ -244,6 +244,28 @@ impl Guest {
         )
     }
 
+    /// A parser of tool calls whose `parse` is this text. It has the parameters `$answer`, `$length`, `$finished`, `$tools` and
+    /// `$tools_length`, and gives a pointer.
+    pub(crate) fn tool_parser(parse: &str) -> Self {
+        Self::new(
+            "tool-parser-plugin",
+            format!(
+                r#"
+  ;; The beginning of a text and no calls.
+  (func $text (param $length i32) (result i32)
+    (i32.store (i32.const 320) (i32.const 0))
+    (i32.store (i32.const 324) (i32.const {TEXTS}))
+    (i32.store (i32.const 328) (local.get $length))
+    (i32.store (i32.const 332) (i32.const 0))
+    (i32.store (i32.const 336) (i32.const 0))
+    (i32.const 320))
+  (func (export "swift:plugin/tool-parser@0.1.0#parse") (param $answer i32) (param $length i32) (param $finished i32) (param $tools i32) (param $tools_length i32) (result i32)
+{parse})
+"#
+            ),
+        )
+    }
+
     /// An adapter that skips one row, however many it is given.
     pub(crate) fn dataset() -> Self {
         Self::new(

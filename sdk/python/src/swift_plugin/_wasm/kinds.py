@@ -16,6 +16,7 @@ from ..reward import Reward
 from ..sampler import Sampler
 from ..schedule import Schedule
 from ..template import LossScale, Template
+from ..tool_parser import ToolParser
 from . import texts, training
 
 KINDS: dict[type[Plugin], Callable[[Any], dict[str, Callable[..., Any]]]] = {
@@ -30,5 +31,6 @@ KINDS: dict[type[Plugin], Callable[[Any], dict[str, Callable[..., Any]]]] = {
     Template: texts.template,
     LossScale: texts.loss_scale,
     Sampler: training.sampler,
+    ToolParser: texts.tool_parser,
 }
 """The kinds, with what makes the functions of the interface of their name."""
