@@ -41,11 +41,13 @@ mod tests {
                 "ppo",
                 "preference",
                 "pt",
+                "pythonic",
                 "qwen_moe",
                 "reranker",
                 "rm",
                 "sft",
                 "simpo",
+                "typical",
                 "wsd",
             ]
         );

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use swift_tests::{Outcome, golden, swift_host};
 
 /// Every kind of plugin.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "loss",
     "model",
     "callback",
@@ -17,6 +17,8 @@ const KINDS: [&str; 10] = [
     "reward",
     "template",
     "loss-scale",
+    "sampler",
+    "tool-parser",
 ];
 
 /// The versions that the workspace has are there already, so that nothing is downloaded.
@@ -105,7 +107,7 @@ fn what_can_not_be_begun_or_built_is_said_with_a_hint() {
         text.contains("`Mine` is no name for a plugin") && text.contains("hint: use lower-case"),
         "{text}"
     );
-    let text = refused(&["plugin", "new", "mine", "--lang", "python", "--kind", "sampler"]);
+    let text = refused(&["plugin", "new", "mine", "--lang", "python", "--kind", "tracker"]);
     assert!(text.contains("hint: the kinds are `loss`, `model`, "), "{text}");
     let text = refused(&["plugin", "build", "."]);
     assert!(text.contains("`.` is no plugin project") && text.contains("hint: name a folder"), "{text}");

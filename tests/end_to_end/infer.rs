@@ -355,3 +355,25 @@ fn a_merged_model_answers_as_the_adapted_one() {
     assert_eq!(alone.stdout, adapted.stdout);
     assert_ne!(alone.stdout, chat(folder.path(), GREEDY, "Hello\n").stdout, "the adapter changes nothing");
 }
+
+#[test]
+fn a_sampler_decides_and_what_it_does_not_take_is_known_before_anything_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = "--max-new-tokens 8 --dtype float32 --temperature 1 --sampler-plugin typical";
+    // One token alone is left each time, so that chance has nothing to choose.
+    let answer = |more: &str| chat(folder.path(), &format!("{words} {more}"), "1 + 1?\n").stdout;
+    let single = "--plugin-arg typical.typical_p=1e-9";
+    let first = answer(&format!("{single} --seed 1"));
+    assert_eq!(first, answer(&format!("{single} --seed 2")));
+    assert_ne!(first, answer("--seed 1"));
+    for (arguments, said) in [
+        ("--plugin-arg typical_p=2", "`typical_p` is 2, and must be above 0 and at most 1"),
+        ("--plugin-arg mass=1", "The plugin `typical` has no parameter `mass`"),
+        ("--grant other.memory=9", "`other` is granted something"),
+        ("--sampler-plugin sft", "`sft` is not a sampler but a loss"),
+    ] {
+        let Outcome { code, stdout, stderr } = chat(folder.path(), &format!("{words} {arguments}"), "x\n");
+        assert!(code == Some(1) || code == Some(2), "{code:?} {stderr}");
+        assert!(stdout.is_empty() && stderr.contains(said), "{stderr}");
+    }
+}

@@ -43,8 +43,8 @@ macro_rules! files {
 }
 
 /// The contract.
-const CONTRACT: [(&str, &str); 11] = files!("../../../wit/": "callback.wit" "dataset.wit" "loss.wit" "metric.wit"
-    "model.wit" "optimizer.wit" "reward.wit" "schedule.wit" "template.wit" "tensor.wit" "worlds.wit");
+const CONTRACT: [(&str, &str); 13] = files!("../../../wit/": "callback.wit" "dataset.wit" "loss.wit" "metric.wit"
+    "model.wit" "optimizer.wit" "reward.wit" "sampler.wit" "schedule.wit" "template.wit" "tensor.wit" "tool-parser.wit" "worlds.wit");
 
 /// The SDK's headers.
 const HEADERS: [(&str, &str); 5] = files!("../../../sdk/c/include/": "swift_plugin.h" "swift_tensor.h"

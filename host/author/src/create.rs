@@ -116,11 +116,11 @@ mod tests {
     fn what_can_not_be_begun_says_what_can() {
         let folder = tempfile::tempdir().unwrap().path().join("x");
         let project = |kind, name| Project { language: Language::Python, kind, name, folder: &folder };
-        let error = create(&project("sampler", "x")).unwrap_err();
-        assert_eq!(error.to_string(), "There is no project in `python` for the kind `sampler`");
+        let error = create(&project("tracker", "x")).unwrap_err();
+        assert_eq!(error.to_string(), "There is no project in `python` for the kind `tracker`");
         assert_eq!(
             error.hint().unwrap(),
-            "the kinds are `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`, `loss-scale`"
+            "the kinds are `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`, `loss-scale`, `sampler`, `tool-parser`"
         );
         assert_eq!(create(&project("loss", "X")).unwrap_err().to_string(), "`X` is no name for a plugin");
         assert!(!folder.exists());

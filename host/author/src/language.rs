@@ -41,10 +41,10 @@ macro_rules! python {
 /// Beginnings for every kind that there is.
 macro_rules! every_kind {
     ($language:ident) => {
-        $language!("loss" "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale")
+        $language!("loss" "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale" "sampler" "tool-parser")
     };
     ($language:ident $ending:literal [$loss:expr]) => {
-        $language!($ending: "loss" [$loss] "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale")
+        $language!($ending: "loss" [$loss] "model" "callback" "dataset" "metric" "schedule" "optimizer" "reward" "template" "loss-scale" "sampler" "tool-parser")
     };
 }
 

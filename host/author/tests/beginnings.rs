@@ -18,7 +18,11 @@ mod model;
 mod optimizer;
 #[path = "../templates/rust/reward.rs"]
 mod reward;
+#[path = "../templates/rust/sampler.rs"]
+mod sampler;
 #[path = "../templates/rust/schedule.rs"]
 mod schedule;
 #[path = "../templates/rust/template.rs"]
 mod template;
+#[path = "../templates/rust/tool-parser.rs"]
+mod tool_parser;

@@ -19,9 +19,11 @@ mod optimizer;
 mod recorder;
 mod report;
 mod reward;
+mod sampler;
 mod schedule;
 mod seeded;
 mod template;
+mod tool_parser;
 
 use serde_json::{Map, Value};
 use swift_runtime::{Kind, Limits, Plugin, Result};
@@ -48,7 +50,7 @@ pub struct Options {
 type Check = fn(&mut Bench) -> Result<()>;
 
 /// Every kind of plugin.
-const CHECKS: [(Kind, Check); 10] = [
+const CHECKS: [(Kind, Check); 12] = [
     (Kind::Loss, loss::check),
     (Kind::Model, model::check),
     (Kind::Callback, callback::check),
@@ -59,6 +61,8 @@ const CHECKS: [(Kind, Check); 10] = [
     (Kind::Reward, reward::check),
     (Kind::Template, template::check),
     (Kind::LossScale, loss_scale::check),
+    (Kind::Sampler, sampler::check),
+    (Kind::ToolParser, tool_parser::check),
 ];
 
 /// Checks a plugin as each of its kinds.

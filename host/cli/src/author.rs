@@ -14,8 +14,8 @@ pub(crate) struct NewArguments {
     /// What it is written in
     #[arg(long, value_name = "NAME", default_value = "rust", value_parser = PossibleValuesParser::new(Language::ALL.map(Language::name)))]
     lang: String,
-    /// What it is: `loss`, `callback`, `schedule` or `reward`, and in Rust also `metric`, `optimizer`, `dataset` or
-    /// `loss-scale`
+    /// What it is: `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`,
+    /// `loss-scale`, `sampler` or `tool-parser`; in C `loss`
     #[arg(long, value_name = "KIND", default_value = "loss")]
     kind: String,
     /// The folder to make [default: the name]

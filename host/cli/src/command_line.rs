@@ -112,7 +112,7 @@ fn understand(mut words: Vec<OsString>, look: &FirstLook, plugins: &Plugins) -> 
     let matches = command.try_get_matches_from_mut(words).map_err(|error| explain(error, &selection))?;
     let matches = matches.subcommand_matches("run").unwrap_or(&matches);
     let arguments = RunArguments::from_arg_matches(matches)?;
-    let values = selection.values(&arguments.plugins.plugin_arg, matches)?;
+    let values = selection.values(&arguments.plugins.plugin_arg, Some(matches))?;
     let grants = GrantTable::parse(&arguments.plugins.grant, &selection)?;
     let said = recipe::merged(&run, matches);
     let mut notes = notes(matches);

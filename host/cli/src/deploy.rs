@@ -10,6 +10,7 @@ use swift_infer::{Backend as _, GrammarLimits, Grammars, Worker};
 use swift_serve::{REASONING_PARSERS, ServeOptions, Server, Service, TOOL_CALL_PARSERS};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::answer_plugins::{AnswerPluginArguments, AnswerPlugins};
 use crate::console::Console;
 use crate::engine_flags::{EngineArguments, Ready};
 use crate::plugins::Plugins;
@@ -23,6 +24,8 @@ const KEY_VARIABLE: &str = "SWIFT_API_KEY";
 pub(crate) struct DeployArguments {
     #[command(flatten)]
     pub(crate) engine: EngineArguments,
+    #[command(flatten)]
+    plugins: AnswerPluginArguments,
     #[command(flatten)]
     pub(crate) server: ServerArguments,
 }
@@ -53,6 +56,10 @@ pub(crate) struct ServerArguments {
     /// How calls of tools are found in answers: `hermes` or `none`
     #[arg(long, value_name = "NAME", default_value = "hermes")]
     tool_call_parser: String,
+    /// A plugin that finds calls of tools in answers, in the place of --tool-call-parser; forced calls go on to have the form
+    /// of that
+    #[arg(long, value_name = "NAME|PATH|REFERENCE")]
+    tool_parser_plugin: Option<String>,
     /// How thoughts are found in answers: `qwen3`, `deepseek_r1` or `none`
     #[arg(long, value_name = "NAME", default_value = "none")]
     reasoning_parser: String,
@@ -102,6 +109,9 @@ pub(crate) fn deploy(
     options.sampling = generation.sampling;
     let context_length = engine.context_length();
     let vocab_size = engine.backend().vocab_size();
+    let tool_parser = arguments.server.tool_parser_plugin.as_ref();
+    let AnswerPlugins { samplers, tool_parser } =
+        arguments.plugins.start(plugins, vocab_size, tool_parser)?;
     let limits = arguments.server.grammar_limits();
     let grammars = tokenizer
         .as_ref()
@@ -114,7 +124,8 @@ pub(crate) fn deploy(
         .map(Arc::new);
     // The thread ends with the process.
     let (worker, _) = Worker::start(engine)?;
-    let service = Service { generator: Arc::new(worker), tokenizer, template, grammars, context_length };
+    let generator = Arc::new(worker);
+    let service = Service { generator, tokenizer, template, grammars, samplers, tool_parser, context_length };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(serve(service, options, console))?;
     // What waits for a template or a client that does not read is left behind.

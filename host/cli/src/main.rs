@@ -6,6 +6,7 @@
 //! [`report`] and [`usage`].
 
 mod allocator;
+mod answer_plugins;
 mod arguments;
 mod author;
 mod check;

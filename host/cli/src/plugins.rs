@@ -73,6 +73,11 @@ impl Plugins {
         }
         Selection::new(chosen)
     }
+
+    /// These plugins and no others.
+    pub(crate) fn only(&self, names: &[String]) -> anyhow::Result<Selection> {
+        Selection::new(names.iter().map(|name| self.resolve(name)).collect::<anyhow::Result<_>>()?)
+    }
 }
 
 /// The plugins that a run names: one loss, and any number of others.
@@ -180,8 +185,12 @@ impl Selection {
             .collect()
     }
 
-    /// The hyper-parameters that were given as `[NAME.]KEY=VALUE` or as flags of their own, checked.
-    pub(crate) fn values(&self, arguments: &[String], matches: &ArgMatches) -> anyhow::Result<Values> {
+    /// The hyper-parameters that were given as `[NAME.]KEY=VALUE` or, where there are any, as flags of their own, checked.
+    pub(crate) fn values(
+        &self,
+        arguments: &[String],
+        matches: Option<&ArgMatches>,
+    ) -> anyhow::Result<Values> {
         let mut values = Values::new();
         for argument in arguments {
             let (plugin, key, text) = self.resolve_argument(argument)?;
@@ -189,7 +198,10 @@ impl Selection {
             values.entry(plugin.name().to_owned()).or_default().insert(key, value);
         }
         for plugin in &self.chosen {
-            for parameter in &plugin.info().parameters {
+            let flags = matches.iter().flat_map(|matches| {
+                plugin.info().parameters.iter().map(move |parameter| (*matches, parameter))
+            });
+            for (matches, parameter) in flags {
                 let id = identifier(&parameter.name);
                 let given = matches.ids().any(|known| *known == id)
                     && matches.value_source(&id) == Some(ValueSource::CommandLine);
@@ -239,12 +251,13 @@ impl Selection {
             [(plugin, _)] => Ok((plugin, key, text)),
             [(first, _), ..] => Err(UsageError::new(format!("Several plugins have a parameter `{key}`"))
                 .hint(format!("say which one is meant: `--plugin-arg {}.{key}={text}`", first.name()))),
-            // The loss is asked to refuse it: it knows what it has instead.
+            // The loss, or the first of other plugins, is asked to refuse it: it knows what it has instead.
             [] => self
                 .of_kind(Kind::Loss)
+                .chain(self.plugins())
                 .next()
                 .map(|plugin| (plugin, key, text))
-                .ok_or_else(|| UsageError::new("No loss takes part in this run")),
+                .ok_or_else(|| UsageError::new("No plugin takes part that has parameters")),
         }
     }
 }

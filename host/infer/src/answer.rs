@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sampling::{adjust, choose, token_logprobs, uniform};
+use crate::sampling::{Progress, adjust, choose, seed, token_logprobs, uniform};
 use crate::schedule::Work;
 use crate::sequence::{Group, Sequence, SequenceId};
 use crate::text::text_stream;
@@ -104,7 +104,8 @@ impl<B: Backend> Engine<B> {
             return self.give(id, output);
         }
         let mut adjusted = logits.to_vec();
-        sequence.adjust(request, &self.ends, &mut adjusted)?;
+        let seed = seed(group.seed, id.choice, sequence.tokens.len());
+        sequence.adjust(request, &self.ends, seed, &mut adjusted)?;
         let uniform = uniform(group.seed, id.choice, sequence.tokens.len());
         let token = choose(&adjusted, &request.sampling, uniform).ok_or(Error::NoToken)?;
         if request.logprobs.is_some() || request.best_of.is_some() {
@@ -169,17 +170,19 @@ impl Sequence {
     ///
     /// # Errors
     /// If a processor fails.
-    pub(crate) fn adjust(&mut self, request: &Request, ends: &[u32], logits: &mut [f32]) -> Result<()> {
+    pub(crate) fn adjust(
+        &mut self,
+        request: &Request,
+        ends: &[u32],
+        seed: u64,
+        logits: &mut [f32],
+    ) -> Result<()> {
         let (prompt, generated) = self.tokens.split_at(self.prompt_length.min(self.tokens.len()));
         let too_early = generated.len() < request.stop.min_tokens;
         let banned = ends.iter().chain(&request.stop.token_ids).filter(|_| too_early);
         adjust(logits, &request.sampling, banned.copied(), prompt, generated);
-        for processor in &mut self.processors {
-            processor
-                .process(prompt, generated, logits)
-                .map_err(|message| failed(processor.as_ref(), message))?;
-        }
-        Ok(())
+        let progress = Progress { prompt, generated, seed };
+        self.processors.iter_mut().try_for_each(|processor| processor.process(&progress, logits))
     }
 }
 
@@ -188,14 +191,9 @@ impl Sequence {
 /// # Errors
 /// If one can't go on.
 pub(crate) fn accept(processors: &mut [Box<dyn LogitsProcessor>], token: u32) -> Result<bool> {
-    processors.iter_mut().try_fold(false, |is_complete, processor| {
-        let ends = processor.accept(token).map_err(|message| failed(processor.as_ref(), message))?;
-        Ok(is_complete || ends)
-    })
-}
-
-fn failed(processor: &dyn LogitsProcessor, message: String) -> Error {
-    Error::Processor { name: processor.name().to_owned(), message }
+    processors
+        .iter_mut()
+        .try_fold(false, |is_complete, processor| Ok(processor.accept(token)? || is_complete))
 }
 
 /// Adds a part to the answer that it belongs to.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::answer::accept;
-use crate::sampling::{log_softmax, most_probable, token_logprobs};
+use crate::sampling::{log_softmax, most_probable, seed, token_logprobs};
 use crate::sequence::{Sequence, SequenceId};
 use crate::text::{text_stream, whole_text};
 use crate::{
@@ -96,7 +96,9 @@ impl<B: Backend> Engine<B> {
         else {
             return Ok(());
         };
-        sequence.adjust(&group.request, &self.ends, &mut adjusted)?;
+        // Beams are told apart by their places in the search, which do not depend on what else is computed.
+        let seed = seed(group.seed, id.choice, sequence.tokens.len());
+        sequence.adjust(&group.request, &self.ends, seed, &mut adjusted)?;
         let beams = &mut group.beams;
         if !sequence.started {
             beams.prompt_logprobs = std::mem::take(&mut sequence.prompt_logprobs);

@@ -27,14 +27,12 @@ pub enum Error {
     /// Too many requests wait.
     #[error("The queue is full: {0} requests wait")]
     QueueFull(usize),
-    /// A processor of logits failed.
-    #[error("The sampler `{name}` failed: {message}")]
-    Processor {
-        /// Its name.
-        name: String,
-        /// What it says.
-        message: String,
-    },
+    /// A form that is forced can't be followed any further.
+    #[error("The answer can't be kept in its form: {0}")]
+    Form(String),
+    /// A sampler failed.
+    #[error(transparent)]
+    Sampler(#[from] swift_runtime::Error),
     /// What answers are to look like is not valid, or more than is allowed.
     #[error("The grammar is refused: {0}")]
     Grammar(String),

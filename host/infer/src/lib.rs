@@ -32,5 +32,5 @@ pub use generation_config::GenerationConfig;
 pub use grammar::{Constraint, Grammar, GrammarLimits, Grammars};
 pub use output::{Finish, Output, RequestId, Stop, TokenLogprobs};
 pub use request::{MOST_CHOICES, MOST_LOGPROBS, Request, SamplingOptions, StopOptions};
-pub use sampling::LogitsProcessor;
+pub use sampling::{LogitsProcessor, Progress, Sampler};
 pub use worker::Worker;

@@ -16,6 +16,7 @@ pub(crate) mod imports {
                 import swift:plugin/nn@0.1.0;
                 import swift:plugin/run-view@0.1.0;
                 import swift:plugin/conversation@0.1.0;
+                import swift:plugin/generation-view@0.1.0;
             }
         ",
         world: "swift:host/imports",
@@ -24,7 +25,9 @@ pub(crate) mod imports {
     });
 }
 
-pub(crate) use imports::swift::plugin::{batch_view, conversation, log, nn, run_view, tensor};
+pub(crate) use imports::swift::plugin::{
+    batch_view, conversation, generation_view, log, nn, run_view, tensor,
+};
 
 /// `meta`, of whatever kind the plugin is.
 pub(crate) mod meta {
@@ -61,3 +64,5 @@ world!(optimizer, "swift:plugin/optimizer-plugin");
 world!(reward, "swift:plugin/reward-plugin");
 world!(template, "swift:plugin/template-plugin");
 world!(loss_scale, "swift:plugin/loss-scale-plugin");
+world!(sampler, "swift:plugin/sampler-plugin");
+world!(tool_parser, "swift:plugin/tool-parser-plugin");

@@ -4,7 +4,8 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::{
-    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, schedule, template,
+    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, sampler, schedule, template,
+    tool_parser,
 };
 use crate::store::State;
 use crate::{Error, Kind, Result, contract};
@@ -72,6 +73,8 @@ exports! {
     reward = "reward" for Reward,
     template = "template" for Template,
     loss_scale = "loss-scale" for LossScale,
+    sampler = "sampler" for Sampler,
+    tool_parser = "tool-parser" for ToolParser,
 }
 
 /// Finds the functions of an interface in an instance of a plugin.

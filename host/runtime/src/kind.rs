@@ -28,10 +28,14 @@ pub enum Kind {
     Template,
     /// Which words of an answer weigh how much.
     LossScale,
+    /// Changes how probable each next token of an answer is.
+    Sampler,
+    /// Finds calls of tools in answers.
+    ToolParser,
 }
 
 /// The kinds with the name of the interface that makes a plugin one of them, and their names in sentences.
-const TABLE: [(Kind, &str, &str); 10] = [
+const TABLE: [(Kind, &str, &str); 12] = [
     (Kind::Loss, "loss", "loss"),
     (Kind::Model, "model", "model"),
     (Kind::Callback, "callback", "callback"),
@@ -42,6 +46,8 @@ const TABLE: [(Kind, &str, &str); 10] = [
     (Kind::Reward, "reward", "reward"),
     (Kind::Template, "template", "set of chat templates"),
     (Kind::LossScale, "loss-scale", "rule for loss weights"),
+    (Kind::Sampler, "sampler", "sampler"),
+    (Kind::ToolParser, "tool-parser", "parser of tool calls"),
 ];
 
 impl Kind {

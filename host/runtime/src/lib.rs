@@ -64,10 +64,12 @@ pub use kinds::metric::MetricPlugin;
 pub use kinds::model::ModelPlugin;
 pub use kinds::optimizer::{OptimizedParameter, OptimizerPlugin, OptimizerSlot};
 pub use kinds::reward::{Completion, RewardPlugin};
+pub use kinds::sampler::{Adjusted, Generation, SamplerPlugin};
 pub use kinds::schedule::SchedulePlugin;
 pub use kinds::template::{
     Piece, PieceContent, ReadAnswer, ReadCall, RenderOptions, Rendered, RenderedTraining, TemplatePlugin,
 };
+pub use kinds::tool_parser::{ParsedAnswer, ParsedCall, ToolParserPlugin};
 pub use limits::{Breach, Limits};
 pub use plugin::{Origin, Plugin};
 pub use registry::{Registry, Standard};

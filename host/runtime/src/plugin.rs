@@ -22,7 +22,8 @@ use crate::limits::Limits;
 use crate::store::{State, Views};
 use crate::{
     CallbackPlugin, DatasetPlugin, Error, Kind, LossPlugin, LossScalePlugin, MetricPlugin, ModelPlugin,
-    OptimizerPlugin, Result, RewardPlugin, SchedulePlugin, TemplatePlugin, Trace, contract,
+    OptimizerPlugin, Result, RewardPlugin, SamplerPlugin, SchedulePlugin, TemplatePlugin, ToolParserPlugin,
+    Trace, contract,
 };
 
 /// Where a plugin came from.
@@ -236,6 +237,22 @@ impl Plugin {
     /// If it is none, or refuses its hyper-parameters.
     pub fn loss_scale(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<LossScalePlugin> {
         Ok(LossScalePlugin::new(self.guest(Kind::LossScale, arguments, limits)?))
+    }
+
+    /// The plugin as a sampler with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn sampler(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<SamplerPlugin> {
+        Ok(SamplerPlugin::new(self.guest(Kind::Sampler, arguments, limits)?))
+    }
+
+    /// The plugin as a parser of tool calls with these hyper-parameters; the others keep their defaults.
+    ///
+    /// # Errors
+    /// If it is none, or refuses its hyper-parameters.
+    pub fn tool_parser(&self, arguments: &Map<String, Value>, limits: &Limits) -> Result<ToolParserPlugin> {
+        Ok(ToolParserPlugin::new(self.guest(Kind::ToolParser, arguments, limits)?))
     }
 
     fn guest<E: Exports>(

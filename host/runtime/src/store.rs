@@ -12,6 +12,7 @@ use crate::Result;
 use crate::engine::{Engine, TICK};
 use crate::grants::Denials;
 use crate::held::HeldConstants;
+use crate::kinds::sampler::Generation;
 use crate::limits::{Breach, Limits, Memory};
 use crate::scope::Scope;
 use crate::trace::Trace;
@@ -26,6 +27,7 @@ pub(crate) struct Views {
     pub(crate) reference: Option<Arc<dyn OutputsView>>,
     pub(crate) context: Option<Arc<dyn NnContext>>,
     pub(crate) run: Option<Arc<dyn RunView>>,
+    pub(crate) generation: Option<Arc<Generation>>,
     /// The seed of the call's random numbers; without one there are none.
     pub(crate) seed: Option<u64>,
 }
@@ -85,6 +87,8 @@ pub(crate) struct State {
     pub(crate) logged: Logged,
     /// What the model declared in this call.
     pub(crate) declared: Declared,
+    /// What a sampler wants to find again at the next token.
+    pub(crate) remembered: Option<String>,
     /// What the plugin said in its panic hook.
     pub(crate) panic: Option<String>,
     /// In this call, an operation found a value that is not finite while the host was looking for one.
@@ -120,6 +124,7 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Result<
         draws: 0,
         logged: Logged::default(),
         declared: Declared::default(),
+        remembered: None,
         panic: None,
         non_finite: None,
         crashed: false,
@@ -150,6 +155,7 @@ pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Vie
     state.draws = 0;
     state.logged = Logged::default();
     state.declared = Declared::default();
+    state.remembered = None;
     state.panic = None;
     state.non_finite = None;
 }

@@ -14,6 +14,7 @@ use crate::logprobs::{of_chat, of_prompt};
 use crate::parser::{Parser, Piece};
 use crate::sampling::Options;
 use crate::stream::{Answer, Words, head, put};
+use crate::tool_parser::Reader;
 
 /// The answers to one chat, and how they are shown.
 pub(crate) struct ChatAnswer {
@@ -32,8 +33,18 @@ pub(crate) struct ChatAnswer {
     choices: BTreeMap<u32, Choice>,
 }
 
+/// How calls of tools are found.
+pub(crate) struct Calls {
+    pub(crate) parser: Option<&'static ToolCallParser>,
+    /// A plugin that does it.
+    pub(crate) reader: Option<Reader>,
+    /// Whether the request says which function to call.
+    pub(crate) is_named: bool,
+}
+
 struct Choice {
     parser: Parser,
+    reader: Option<Reader>,
     content: String,
     reasoning: String,
     calls: Vec<Value>,
@@ -48,7 +59,7 @@ impl ChatAnswer {
         app: &App,
         model: String,
         prompt: Vec<u32>,
-        (tools, is_named): (Option<&'static ToolCallParser>, bool),
+        Calls { parser, reader, is_named }: Calls,
         logprobs: bool,
         options: &Options,
     ) -> Self {
@@ -56,7 +67,8 @@ impl ChatAnswer {
         let reasoning = app.options.reasoning_parser.filter(|_| options.constraint.is_none());
         let choice = |index| {
             let choice = Choice {
-                parser: Parser::new(tools, reasoning),
+                parser: Parser::new(parser, reasoning),
+                reader: reader.clone(),
                 content: String::new(),
                 reasoning: String::new(),
                 calls: Vec::new(),
@@ -127,7 +139,7 @@ impl Answer for ChatAnswer {
             choice.finish = finish_reason(finish).into();
         }
         let mut delta = Map::new();
-        for piece in pieces {
+        for piece in choice.read(pieces, output.finish.is_some())? {
             choice.take(piece, &self.id, index, &mut delta);
         }
         if choice.finish == "stop" && !choice.calls.is_empty() && !self.is_named {
@@ -212,6 +224,22 @@ impl Answer for ChatAnswer {
 }
 
 impl Choice {
+    /// What a plugin makes of the text among the pieces, if there is one.
+    fn read(&mut self, pieces: Vec<Piece>, finished: bool) -> Result<Vec<Piece>> {
+        let Some(reader) = &mut self.reader else { return Ok(pieces) };
+        let (mut read, mut content) = (Vec::new(), String::new());
+        for piece in pieces {
+            match piece {
+                Piece::Content(text) => content.push_str(&text),
+                other => read.push(other),
+            }
+        }
+        if finished || !content.is_empty() {
+            read.extend(reader.push(&content, finished)?);
+        }
+        Ok(read)
+    }
+
     /// Adds a piece to the answer, and to what is said of it now.
     fn take(&mut self, piece: Piece, id: &str, index: u32, delta: &mut Map<String, Value>) {
         let mut add = |name: &str, text: &str| match delta.get_mut(name) {

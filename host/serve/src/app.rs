@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swift_data::{Template, Tokenizer};
-use swift_infer::Grammars;
+use swift_infer::{Grammars, Sampler};
 use tokio::sync::{Semaphore, watch};
 
 use crate::error::{ApiError, Result};
 use crate::metrics::Metrics;
-use crate::{Generator, Reply, ServeOptions};
+use crate::{Generator, Reply, ServeOptions, ToolParser};
 
 /// What is served.
 pub struct Service {
@@ -24,6 +24,10 @@ pub struct Service {
     pub template: Option<Template>,
     /// What makes answers follow a grammar; without it, none can be asked to.
     pub grammars: Option<Arc<Grammars>>,
+    /// What requests may name to change how their tokens are chosen.
+    pub samplers: Vec<Sampler>,
+    /// What finds calls of tools in answers where no call is forced, in the place of the parser in the options.
+    pub tool_parser: Option<ToolParser>,
     /// Tokens that the model has room for, prompt and answer together.
     pub context_length: usize,
 }
@@ -44,6 +48,8 @@ pub(crate) struct App {
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) template: Option<Arc<Mutex<Template>>>,
     pub(crate) grammars: Option<Arc<Grammars>>,
+    pub(crate) samplers: Vec<Sampler>,
+    pub(crate) tool_parser: Option<ToolParser>,
     pub(crate) context_length: usize,
     pub(crate) options: ServeOptions,
     /// The folder that adapters may lie in, without symbolic links.
@@ -62,13 +68,16 @@ impl App {
         options: ServeOptions,
         phase: watch::Receiver<Phase>,
     ) -> std::io::Result<Self> {
-        let Service { generator, tokenizer, template, grammars, context_length } = service;
+        let Service { generator, tokenizer, template, grammars, samplers, tool_parser, context_length } =
+            service;
         let adapters_dir = options.adapters_dir.as_ref().map(std::fs::canonicalize).transpose()?;
         Ok(Self {
             generator,
             tokenizer,
             template: template.map(|template| Arc::new(Mutex::new(template))),
             grammars,
+            samplers,
+            tool_parser,
             context_length,
             adapters_dir,
             metrics: Metrics::default(),

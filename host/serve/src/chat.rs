@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use crate::answer::ChatAnswer;
+use crate::answer::{Calls, ChatAnswer};
 use crate::app::App;
 use crate::error::{ApiError, Result};
 use crate::fields::Fields;
@@ -34,6 +34,9 @@ pub(crate) async fn chat(app: &Arc<App>, body: &[u8]) -> Result<Response> {
         return Err(ApiError::field("tool_choice", &rule));
     }
     let tools = (!tools.is_empty() && choice != ToolChoice::None).then(|| Value::from(tools));
+    // A forced call has the form of the parser in the options.
+    let plugin = app.tool_parser.as_ref().filter(|_| form.is_none());
+    let reader = plugin.zip(tools.as_ref()).map(|(plugin, tools)| plugin.reader(&tools.to_string()));
     let mut variables: Map<String, Value> = fields.take("chat_template_kwargs")?.unwrap_or_default();
     if let Some(begins) = fields.take::<bool>("add_generation_prompt")? {
         variables.insert("add_generation_prompt".into(), begins.into());
@@ -49,10 +52,11 @@ pub(crate) async fn chat(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     let prompt = prompt(app, messages, tools, variables).await?;
     let generation =
         Generation::start(app, vec![prompt.clone()], adapter.as_deref(), &options, logprobs).await?;
-    let tool_parser = app.options.tool_call_parser.filter(|_| parses_tools);
+    let reader = reader.filter(|_| parses_tools);
+    let parser = app.options.tool_call_parser.filter(|_| parses_tools && reader.is_none());
+    let calls = Calls { parser, reader, is_named: matches!(choice, ToolChoice::Named(_)) };
     let model = model.unwrap_or_else(|| app.options.model.clone());
-    let is_named = matches!(choice, ToolChoice::Named(_));
-    let answer = ChatAnswer::new(app, model, prompt, (tool_parser, is_named), logprobs.is_some(), &options);
+    let answer = ChatAnswer::new(app, model, prompt, calls, logprobs.is_some(), &options);
     match options.stream {
         None => whole(generation, answer).await,
         Some(_) => Ok(events(generation, answer)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use swift_infer::{Finish, LogitsProcessor as _, Output, Request, RequestId, Stop};
+use swift_infer::{Finish, LogitsProcessor, Output, Request, RequestId, Stop};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use crate::Generator;
@@ -80,7 +80,9 @@ impl Generation {
             (request.logprobs, request.prompt_logprobs) = (logprobs, options.prompt_logprobs);
             request.adapter = adapter.map(str::to_owned);
             request.skip_special_tokens = options.skip_special_tokens;
-            request.processors = options.constraint.iter().map(|constraint| constraint.fork()).collect();
+            // A sampler sees what a form leaves, and can't bring back what it rules out.
+            let samplers = options.samplers.iter().map(LogitsProcessor::fork);
+            request.processors = options.constraint.iter().map(|form| form.fork()).chain(samplers).collect();
             let generator = app.generator.clone();
             let request = wait(generator.submit(request)).await?;
             guards.push(Guard { generator, request });

@@ -27,9 +27,11 @@ mod routes;
 mod sampling;
 mod server;
 mod stream;
+mod tool_parser;
 
 pub use app::Service;
 pub use generator::{Generator, Reply};
 pub use options::ServeOptions;
 pub use parser::{REASONING_PARSERS, ReasoningParser, TOOL_CALL_PARSERS, ToolCallParser};
 pub use server::Server;
+pub use tool_parser::ToolParser;

@@ -1,7 +1,7 @@
 //! How tokens are chosen and when an answer ends, as requests say it.
 
 use serde_json::{Map, Value};
-use swift_infer::{BeamOptions, Constraint, EarlyStopping, SamplingOptions, StopOptions};
+use swift_infer::{BeamOptions, Constraint, EarlyStopping, Sampler, SamplingOptions, StopOptions};
 
 use crate::app::App;
 use crate::error::{ApiError, Result};
@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) form: Option<Form>,
     /// What makes them have it, once that is known.
     pub(crate) constraint: Option<Constraint>,
+    /// What else changes how tokens are chosen, in this order.
+    pub(crate) samplers: Vec<Sampler>,
 }
 
 impl Options {
@@ -105,6 +107,7 @@ impl Options {
             stream,
             form: Form::read(fields)?,
             constraint: None,
+            samplers: samplers(fields, app)?,
         })
     }
 }
@@ -122,6 +125,25 @@ fn beams(fields: &mut Fields, width: u32) -> Result<Option<BeamOptions>> {
         Some(_) => return Err(ApiError::field("early_stopping", "must be `true`, `false` or `\"never\"`")),
     };
     Ok(fields.flag("use_beam_search")?.then_some(options))
+}
+
+/// The samplers that a request names, of those that were loaded.
+fn samplers(fields: &mut Fields, app: &App) -> Result<Vec<Sampler>> {
+    let named = fields.take::<Vec<String>>("sampler")?.unwrap_or_default();
+    let (wanted, known) = (named.len(), app.samplers.len());
+    // One is said to be unknown below, and by its name.
+    if wanted > known.max(1) {
+        let rule = format!("names {wanted} samplers, and this server has {known}");
+        return Err(ApiError::field("sampler", &rule));
+    }
+    let sampler = |name: &String| {
+        app.samplers.iter().find(|sampler| sampler.name() == name).cloned().ok_or_else(|| {
+            let known: Vec<String> = app.samplers.iter().map(|known| format!("`{}`", known.name())).collect();
+            let known = if known.is_empty() { "no sampler".to_owned() } else { known.join(", ") };
+            ApiError::field("sampler", &format!("names `{name}`, and this server has {known}"))
+        })
+    };
+    named.iter().map(sampler).collect()
 }
 
 fn bias_of((id, bias): (&String, &Value)) -> Option<(u32, f32)> {

@@ -52,6 +52,12 @@ const optionsOf = (options) => ({
   specialTokens: Object.fromEntries(options.specialTokens),
 });
 
+const takenApart = ({ text, calls = [] }) => ({ text, calls });
+
+export const toolParser = (plugin) => ({
+  parse: { call: (answer, finished, tools) => takenApart(plugin().parse(answer, finished, JSON.parse(tools))) },
+});
+
 export const template = (plugin) => ({
   names: { fails: "crash", call: () => plugin().names() },
   agentTemplates: { fails: "crash", call: () => plugin().agentTemplates() },
@@ -67,6 +73,6 @@ export const template = (plugin) => ({
   },
   readCalls: {
     fails: "reason",
-    call: (name, agentTemplate, answer) => plugin().readCalls(name, agentTemplate ?? null, answer),
+    call: (name, agentTemplate, answer) => takenApart(plugin().readCalls(name, agentTemplate ?? null, answer)),
   },
 });

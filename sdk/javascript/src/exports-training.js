@@ -3,6 +3,7 @@
 import { Batch, Outputs } from "./batch.js";
 import { Run } from "./kinds.js";
 import { Context } from "./model.js";
+import { Generation } from "./sampler.js";
 import { Tensor } from "./tensor.js";
 
 const REQUIREMENTS = {
@@ -118,5 +119,12 @@ export const model = (plugin) => ({
       const given = input == null ? null : new Tensor(input);
       return giver(input)(plugin().forward(stage, given, new Context(context)));
     },
+  },
+});
+
+export const sampler = (plugin) => ({
+  adjust: {
+    fails: "tensor",
+    call: (logits, generation) => giver(logits)(plugin().adjust(new Tensor(logits), new Generation(generation))),
   },
 });

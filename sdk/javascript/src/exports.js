@@ -3,13 +3,15 @@
  * `tensor` for the tensors' errors, `reason` for a text without the plugin's line, `crash` for no error at all.
  */
 
-import { dataset, lossScale, reward, template } from "./exports-texts.js";
-import { callback, loss, metric, model, optimizer, schedule } from "./exports-training.js";
+import { dataset, lossScale, reward, template, toolParser } from "./exports-texts.js";
+import { callback, loss, metric, model, optimizer, sampler, schedule } from "./exports-training.js";
 import { Callback, Dataset, LossScale, Metric, Reward, Schedule } from "./kinds.js";
 import { Loss } from "./loss.js";
 import { Model } from "./model.js";
 import { Optimizer } from "./optimizer.js";
+import { Sampler } from "./sampler.js";
 import { Template } from "./template.js";
+import { ToolParser } from "./tool-parser.js";
 
 /** The kinds: their base class, their world, the interface as JavaScript names it, and what makes its functions. */
 export const KINDS = [
@@ -23,6 +25,8 @@ export const KINDS = [
   { base: Reward, world: "reward-plugin", exported: "reward", functions: reward, tensors: false },
   { base: Template, world: "template-plugin", exported: "template", functions: template, tensors: false },
   { base: LossScale, world: "loss-scale-plugin", exported: "lossScale", functions: lossScale, tensors: false },
+  { base: Sampler, world: "sampler-plugin", exported: "sampler", functions: sampler, tensors: true },
+  { base: ToolParser, world: "tool-parser-plugin", exported: "toolParser", functions: toolParser, tensors: false },
 ];
 
 /** The kind of a class; nothing if it is of none. */

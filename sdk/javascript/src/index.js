@@ -8,8 +8,10 @@ export { Loss, Report } from "./loss.js";
 export { Context, Model } from "./model.js";
 export { Optimizer } from "./optimizer.js";
 export { Plugin, parameter, remembered } from "./plugin.js";
+export { Generation, Sampler } from "./sampler.js";
 export { Template, content } from "./template.js";
 export { Tensor } from "./tensor.js";
+export { ToolParser } from "./tool-parser.js";
 
 /** @typedef {import("./kinds.js").Action} Action */
 /** @typedef {import("./kinds.js").Completion} Completion */

@@ -62,7 +62,7 @@ export const content = {
  * An answer, taken apart: what it says before it calls tools, and the calls, with a JSON object as arguments or whatever the
  * model wrote in its place.
  *
- * @typedef {{ text: string, calls: { name: string, arguments: string }[] }} Answer
+ * @typedef {{ text: string, calls?: { name: string, arguments: string }[] }} Answer
  */
 
 /** A set of chat templates. @abstract */

@@ -105,7 +105,7 @@ export type Rendered = {
 };
 export type Answer = {
     text: string;
-    calls: {
+    calls?: {
         name: string;
         arguments: string;
     }[];
@@ -130,7 +130,7 @@ export type Answer = {
  * An answer, taken apart: what it says before it calls tools, and the calls, with a JSON object as arguments or whatever the
  * model wrote in its place.
  *
- * @typedef {{ text: string, calls: { name: string, arguments: string }[] }} Answer
+ * @typedef {{ text: string, calls?: { name: string, arguments: string }[] }} Answer
  */
 /** A set of chat templates. @abstract */
 export declare class Template extends Plugin {

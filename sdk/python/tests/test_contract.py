@@ -51,6 +51,8 @@ def test_the_reference_backend_has_every_operation_and_function() -> None:
         (swift_plugin.Rendered, "template", "rendered"),
         (swift_plugin.Call, "template", "call"),
         (swift_plugin.Answer, "template", "answer"),
+        (swift_plugin.Call, "tool-parser", "call"),
+        (swift_plugin.Answer, "tool-parser", "answer"),
         (swift_plugin.Architecture, "model", "architecture"),
         (swift_plugin.ModelParameter, "model", "parameter"),
         (swift_plugin.RotaryTable, "model", "rotary-table"),
@@ -81,9 +83,9 @@ def test_an_enum_has_the_contract_s_cases_in_its_order(ours: type[Enum], file: s
     assert [(case.name, case.value) for case in ours] == [(case.upper(), place) for place, case in enumerate(cases)]
 
 
-@pytest.mark.parametrize("view", ["Batch", "Outputs", "Run", "Context"])
+@pytest.mark.parametrize("view", ["Batch", "Outputs", "Run", "Context", "Generation"])
 def test_a_view_has_the_contract_s_methods(view: str) -> None:
-    file = {"Run": "callback", "Context": "model"}.get(view, "loss")
+    file = {"Run": "callback", "Context": "model", "Generation": "sampler"}.get(view, "loss")
     (body,) = re.findall(rf"resource {view.lower()} \{{(.*?)\n    \}}", WIT[file], re.DOTALL)
     methods = [name.replace("-", "_") for name in re.findall(r"([a-z-]+): func", body)]
     assert methods and all(hasattr(getattr(swift_plugin, view), method) for method in methods)

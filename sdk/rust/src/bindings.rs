@@ -11,10 +11,11 @@ pub mod host {
             import swift:plugin/batch-view@0.1.0;
             import swift:plugin/nn@0.1.0;
             import swift:plugin/run-view@0.1.0;
+            import swift:plugin/generation-view@0.1.0;
         }",
         generate_all,
     });
-    pub use swift::plugin::{batch_view, log, nn, run_view, tensor};
+    pub use swift::plugin::{batch_view, generation_view, log, nn, run_view, tensor};
 }
 
 /// What is said in a conversation.
@@ -187,4 +188,32 @@ pub mod loss_scale {
         default_bindings_module: "::swift_plugin::bindings::loss_scale",
     });
     pub use exports::swift::plugin::loss_scale::*;
+}
+
+/// Exported by a sampler.
+pub mod sampler {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package swift:sdk; world sampler { export swift:plugin/sampler@0.1.0; }",
+        with: {
+            "swift:plugin/tensor@0.1.0": super::host::tensor,
+            "swift:plugin/generation-view@0.1.0": super::host::generation_view,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_sampler",
+        default_bindings_module: "::swift_plugin::bindings::sampler",
+    });
+    pub use exports::swift::plugin::sampler::*;
+}
+
+/// Exported by a parser of tool calls.
+pub mod tool_parser {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package swift:sdk; world tool-parser { export swift:plugin/tool-parser@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_tool_parser",
+        default_bindings_module: "::swift_plugin::bindings::tool_parser",
+    });
+    pub use exports::swift::plugin::tool_parser::*;
 }

@@ -18,8 +18,8 @@ pub trait Identity {
 ///
 /// The kinds are the traits [`Loss`](crate::Loss), [`Model`](crate::Model), [`Callback`](crate::Callback),
 /// [`Dataset`](crate::Dataset), [`Metric`](crate::Metric), [`Schedule`](crate::Schedule), [`Optimizer`](crate::Optimizer),
-/// [`Reward`](crate::Reward), [`Template`](crate::Template) and [`LossScale`](crate::LossScale); a type can be several:
-/// `export!(Mine: Loss + Callback)`. The plugin is called as its
+/// [`Reward`](crate::Reward), [`Template`](crate::Template), [`LossScale`](crate::LossScale),
+/// [`Sampler`](crate::Sampler) and [`ToolParser`](crate::ToolParser); a type can be several: `export!(Mine: Loss + Callback)`. The plugin is called as its
 /// package, without a leading `plugin-`, or as told: `export!(Dpo: Loss, name = "dpo")`. Its version is the package's.
 ///
 /// Outside of the sandbox this only checks that the type is what it says.
@@ -82,5 +82,11 @@ macro_rules! __export_kind {
     };
     (LossScale $exported:ident) => {
         $crate::bindings::loss_scale::export_loss_scale!($exported with_types_in $crate::bindings::loss_scale);
+    };
+    (Sampler $exported:ident) => {
+        $crate::bindings::sampler::export_sampler!($exported with_types_in $crate::bindings::sampler);
+    };
+    (ToolParser $exported:ident) => {
+        $crate::bindings::tool_parser::export_tool_parser!($exported with_types_in $crate::bindings::tool_parser);
     };
 }

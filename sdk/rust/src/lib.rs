@@ -31,12 +31,14 @@ mod optimizer;
 #[doc(hidden)]
 pub mod parameters;
 mod reward;
+mod sampler;
 mod schedule;
 mod settings;
 mod template;
 mod tensor;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod tool_parser;
 
 pub use serde_json::Value;
 
@@ -54,20 +56,22 @@ pub use model::{
 pub use optimizer::{OptimizedParameter, Optimizer, Slot, Step, Update};
 pub use parameters::{Parameter, ParameterType, ParameterValue, Parameters};
 pub use reward::{Completion, Reward};
+pub use sampler::{Generation, Sampler};
 pub use schedule::Schedule;
 pub use settings::Settings;
 pub use template::{Answer, Call, Content, LossScale, Piece, RenderOptions, Rendered, Template, Training};
 pub use tensor::{Dtype, Operand, Tensor};
+pub use tool_parser::ToolParser;
 
 /// Everything that a plugin is likely to need: `use swift_plugin::prelude::*;`.
 pub mod prelude {
     pub use crate::{
         Action, Answer, Architecture, AttentionOptions, Batch, Call, Callback, Completion, Content, Context,
-        Dataset, Dtype, Error, Event, Group, Grouped, Head, Input, Linear, Loss, LossScale, Message, Metric,
-        Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs, ParameterTable, Parameters,
-        Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward, Role, RotaryTable, Row, Run,
-        RunState, Sample, Schedule, Settings, Slot, Step, Template, Tensor, TrainedParts, Training, Update,
-        Value,
+        Dataset, Dtype, Error, Event, Generation, Group, Grouped, Head, Input, Linear, Loss, LossScale,
+        Message, Metric, Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs,
+        ParameterTable, Parameters, Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward,
+        Role, RotaryTable, Row, Run, RunState, Sample, Sampler, Schedule, Settings, Slot, Step, Template,
+        Tensor, ToolParser, TrainedParts, Training, Update, Value,
     };
     pub use crate::{bail, choose, debug, error, export, info, parameters, trace, warn};
 }

@@ -10,7 +10,7 @@ use swift_author::Language;
 use crate::{sdk, workspace};
 
 /// Components that the tests of the host need, and where their sources are in `sdk/javascript`.
-const PLUGINS: [(&str, &str); 11] = [
+const PLUGINS: [(&str, &str); 13] = [
     ("focal", "examples/focal.js"),
     ("halting", "tests/plugins/halting.js"),
     ("mistakes", "tests/plugins/mistakes.ts"),
@@ -22,6 +22,8 @@ const PLUGINS: [(&str, &str); 11] = [
     ("momentum", "tests/plugins/momentum.js"),
     ("plain", "tests/plugins/plain.ts"),
     ("tiny", "tests/plugins/tiny.js"),
+    ("counting", "tests/plugins/counting.js"),
+    ("lines", "tests/plugins/lines.js"),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

@@ -12,8 +12,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use swift_data::{Adapter, DatasetSpec, LoadOptions, Questions, TemplateOptions};
+use swift_infer::Backend as _;
 use swift_runtime::{Kind, Limits};
 
+use crate::answer_plugins::AnswerPluginArguments;
 use crate::arguments::{ColumnNames, JsonObject, column_names, json_object};
 use crate::console::Console;
 use crate::dataset_adapter::DatasetAdapter;
@@ -39,6 +41,8 @@ pub(crate) struct InferArguments {
     pub(crate) data: QuestionArguments,
     #[command(flatten)]
     pub(crate) sampling: SamplingArguments,
+    #[command(flatten)]
+    plugins: AnswerPluginArguments,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
     infer_backend: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
@@ -119,7 +123,9 @@ pub(crate) fn infer(
         ..TemplateOptions::default()
     };
     let mut ready = engine.start_with(plugins, said)?;
-    let defaults = sampling.over(&ready.generation)?;
+    let vocab_size = ready.engine.backend().vocab_size();
+    let samplers = arguments.plugins.start(plugins, vocab_size, None)?.samplers;
+    let defaults = sampling.over(&ready.generation, samplers)?;
     let (Some(template), Some(tokenizer)) = (ready.template.take(), ready.tokenizer.take()) else {
         return Err(UsageError::new("The model has no chat template")
             .hint("name one with `--template NAME`, which needs a tokeniser in the model's folder")

@@ -1,7 +1,9 @@
 //! How tokens are chosen, on the command line and in the chat.
 
 use clap::Args;
-use swift_infer::{BeamOptions, GenerationConfig, Request, SamplingOptions, StopOptions};
+use swift_infer::{
+    BeamOptions, GenerationConfig, LogitsProcessor as _, Request, Sampler, SamplingOptions, StopOptions,
+};
 
 use crate::report::UsageError;
 
@@ -55,7 +57,7 @@ pub(crate) struct SamplingArguments {
 }
 
 /// How answers are made, once everything is known.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Generation {
     pub(crate) sampling: SamplingOptions,
     pub(crate) stop: StopOptions,
@@ -64,11 +66,17 @@ pub(crate) struct Generation {
     /// The seed of the first answer.
     pub(crate) seed: u64,
     pub(crate) logprobs: Option<u32>,
+    /// Plugins that have a say in it, in this order.
+    pub(crate) samplers: Vec<Sampler>,
 }
 
 impl SamplingArguments {
     /// What was said, over what the model's folder says.
-    pub(crate) fn over(&self, model: &GenerationConfig) -> Result<Generation, UsageError> {
+    pub(crate) fn over(
+        &self,
+        model: &GenerationConfig,
+        samplers: Vec<Sampler>,
+    ) -> Result<Generation, UsageError> {
         let own = &model.sampling;
         let generation = Generation {
             sampling: SamplingOptions {
@@ -92,6 +100,7 @@ impl SamplingArguments {
             }),
             seed: self.seed,
             logprobs: self.logprobs.then(|| self.top_logprobs.unwrap_or(0)),
+            samplers,
         };
         generation.check()?;
         Ok(generation)
@@ -113,6 +122,7 @@ impl Generation {
         request.stop = self.stop.clone();
         (request.logprobs, request.beams) = (self.logprobs, self.beams);
         request.adapter = adapter;
+        request.processors = self.samplers.iter().map(|sampler| sampler.fork()).collect();
         request
     }
 

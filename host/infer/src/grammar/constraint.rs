@@ -5,7 +5,7 @@ use llguidance::Matcher;
 use toktrie::SimpleVob;
 
 use super::threads::Threads;
-use crate::LogitsProcessor;
+use crate::{Error, LogitsProcessor, Progress};
 
 /// What a lost computation leaves to be said.
 const LOST: &str = "the grammar can't be followed any further";
@@ -97,17 +97,13 @@ impl Constraint {
 }
 
 impl LogitsProcessor for Constraint {
-    fn name(&self) -> &str {
-        "grammar"
-    }
-
-    fn process(&mut self, _: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String> {
+    fn process(&mut self, progress: &Progress<'_>, logits: &mut [f32]) -> crate::Result<()> {
         let Self { state, threads, ends } = self;
         let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for token in generated.iter().skip(state.seen) {
-            state.go_on(*token, threads)?;
+        for token in progress.generated.iter().skip(state.seen) {
+            state.go_on(*token, threads).map_err(Error::Form)?;
         }
-        let mask = state.ready()?.mask.clone()?;
+        let mask = state.ready().and_then(|ready| ready.mask.clone()).map_err(Error::Form)?;
         for (id, logit) in logits.iter_mut().enumerate() {
             if id >= mask.len() || !mask.get(id) {
                 *logit = f32::NEG_INFINITY;
@@ -124,9 +120,9 @@ impl LogitsProcessor for Constraint {
         Ok(())
     }
 
-    fn accept(&mut self, token: u32) -> Result<bool, String> {
+    fn accept(&mut self, token: u32) -> crate::Result<bool> {
         let threads = self.threads.clone();
-        self.state().go_on(token, &threads)
+        self.state().go_on(token, &threads).map_err(Error::Form)
     }
 
     fn fork(&self) -> Box<dyn LogitsProcessor> {

@@ -3,36 +3,46 @@
 mod filter;
 mod logprobs;
 mod penalties;
+mod plugin;
 mod random;
 
 pub(crate) use logprobs::{log_softmax, most_probable, token_logprobs};
-pub(crate) use random::uniform;
+pub use plugin::Sampler;
+pub(crate) use random::{seed, uniform};
 
-use crate::SamplingOptions;
+use crate::{Result, SamplingOptions};
 
 /// Changes logits before a token is chosen: a sampler plugin, or a grammar that the answer must follow.
 pub trait LogitsProcessor: Send {
-    /// For messages.
-    fn name(&self) -> &str;
-
-    /// Changes `logits` `[vocab]` for the token that follows `prompt` and `generated`. Minus infinity rules a token out.
+    /// Changes `logits` `[vocab]` for the token that follows. Minus infinity rules a token out.
     ///
     /// # Errors
     /// If it can't; the request ends with what it says.
-    fn process(&mut self, prompt: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String>;
+    fn process(&mut self, progress: &Progress<'_>, logits: &mut [f32]) -> Result<()>;
 
     /// Takes note of the token that was chosen, before the logits for the next one are computed. Gives whether the answer ends
     /// with it.
     ///
     /// # Errors
     /// If it can't go on; the request ends with what it says.
-    fn accept(&mut self, token: u32) -> Result<bool, String> {
+    fn accept(&mut self, token: u32) -> Result<bool> {
         let _ = token;
         Ok(false)
     }
 
     /// Another one in the same state, for an answer that goes its own way from here.
     fn fork(&self) -> Box<dyn LogitsProcessor>;
+}
+
+/// How far an answer is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// Token ids of the prompt.
+    pub prompt: &'a [u32],
+    /// Token ids of the answer so far.
+    pub generated: &'a [u32],
+    /// A number for this token of this answer, from the request's seed.
+    pub seed: u64,
 }
 
 /// Biases, bans and penalties, which are the same however a token is chosen afterwards.

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use swift_infer::{EngineOptions, Finish, LogitsProcessor, Stop};
+use swift_infer::{EngineOptions, Error, Finish, LogitsProcessor, Progress, Stop};
 
 use crate::support::{END, engine, greedy, logits, request, run};
 
@@ -135,16 +135,13 @@ fn answers_end_where_they_are_told_to() {
 struct Counting;
 
 impl LogitsProcessor for Counting {
-    fn name(&self) -> &str {
-        "counting"
-    }
-
-    fn process(&mut self, _: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String> {
-        if generated.len() == 5 {
-            return Err("five is enough".into());
+    fn process(&mut self, progress: &Progress<'_>, logits: &mut [f32]) -> Result<(), Error> {
+        let step = progress.generated.len();
+        if step == 5 {
+            return Err(Error::Form("five is enough".into()));
         }
         logits.fill(f32::NEG_INFINITY);
-        logits[generated.len()] = 0.0;
+        logits[step] = 0.0;
         Ok(())
     }
 
@@ -165,7 +162,7 @@ fn a_processor_that_fails_ends_its_own_request_only() {
     let (bad, good) = (bad_answer.lock().unwrap(), good_answer.lock().unwrap());
     assert_eq!(bad.tokens(0), [0, 1, 2, 3, 4]);
     let Some(Finish::Failed(error)) = bad.finish(0) else { panic!("{bad:?}") };
-    assert_eq!(error.to_string(), "The sampler `counting` failed: five is enough");
+    assert_eq!(error.to_string(), "The answer can't be kept in its form: five is enough");
     assert_eq!(good.tokens(0), greedy(&[1, 2, 3], 20, None));
     assert_eq!(engine.statistics().free_blocks, 100);
 }

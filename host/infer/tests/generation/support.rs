@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use swift_infer::{
-    Backend, Engine, EngineOptions, Error, Finish, LogitsProcessor, Output, Pooling, Request, Result, Step,
+    Backend, Engine, EngineOptions, Error, Finish, LogitsProcessor, Output, Pooling, Progress, Request,
+    Result, Step,
 };
 
 pub(crate) const VOCABULARY: usize = 97;
@@ -198,8 +199,8 @@ impl LogitsProcessor for Form {
         "form"
     }
 
-    fn process(&mut self, _: &[u32], generated: &[u32], logits: &mut [f32]) -> Result<(), String> {
-        assert_eq!(generated, self.accepted);
+    fn process(&mut self, progress: &Progress<'_>, logits: &mut [f32]) -> Result<()> {
+        assert_eq!(progress.generated, self.accepted);
         for (id, logit) in logits.iter_mut().enumerate() {
             if id / 2 != self.accepted.len() {
                 *logit = f32::NEG_INFINITY;
@@ -208,7 +209,7 @@ impl LogitsProcessor for Form {
         Ok(())
     }
 
-    fn accept(&mut self, token: u32) -> Result<bool, String> {
+    fn accept(&mut self, token: u32) -> Result<bool> {
         self.accepted.push(token);
         Ok(self.accepted.len() == self.length)
     }

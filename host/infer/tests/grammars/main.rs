@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use swift_data::Tokenizer;
-use swift_infer::{Grammar, GrammarLimits, Grammars, LogitsProcessor};
+use swift_infer::{Grammar, GrammarLimits, Grammars, LogitsProcessor, Progress};
 
 /// Ids of the model, more than its tokeniser has.
 const VOCABULARY: usize = 1024;
@@ -29,7 +29,7 @@ fn grammars(tokenizer: &Tokenizer) -> Grammars {
 /// Tokens that may follow `generated`.
 fn allowed(constraint: &mut dyn LogitsProcessor, generated: &[u32]) -> Vec<u32> {
     let mut logits = vec![0.0; VOCABULARY];
-    constraint.process(&[], generated, &mut logits).unwrap();
+    constraint.process(&Progress { prompt: &[], generated, seed: 0 }, &mut logits).unwrap();
     (0..).zip(logits).filter(|(_, logit)| *logit == 0.0).map(|(id, _)| id).collect()
 }
 
@@ -145,7 +145,8 @@ fn a_grammar_at_its_end_lets_an_answer_end_although_that_was_ruled_out() {
     assert!(constraint.accept(tokenizer.token_id("a").unwrap()).unwrap());
     let mut logits = vec![0.0; VOCABULARY];
     logits[end as usize] = f32::NEG_INFINITY;
-    constraint.process(&[], &[tokenizer.token_id("a").unwrap()], &mut logits).unwrap();
+    let generated = [tokenizer.token_id("a").unwrap()];
+    constraint.process(&Progress { prompt: &[], generated: &generated, seed: 0 }, &mut logits).unwrap();
     assert_eq!(logits[end as usize], 0.0);
 }
 

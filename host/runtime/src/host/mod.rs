@@ -1,6 +1,7 @@
 //! What plugins import: the interfaces of the contract, implemented on the state of a store.
 
 pub(crate) mod batch;
+pub(crate) mod generation;
 mod log;
 pub(crate) mod nn;
 pub(crate) mod run;

@@ -49,7 +49,9 @@ impl State {
         f: impl FnOnce(u64) -> swift_tensor::Result<Tensor>,
     ) -> Result<Resource<Handle>> {
         let Some(seed) = self.views.seed else {
-            return Err(Failure::Unsupported("random tensors exist only while a loss is computed".into()));
+            return Err(Failure::Unsupported(
+                "random tensors exist only while a loss is computed or a token is chosen".into(),
+            ));
         };
         let draw = self.draws;
         self.draws += 1;

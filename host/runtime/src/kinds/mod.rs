@@ -8,5 +8,7 @@ pub(crate) mod metric;
 pub(crate) mod model;
 pub(crate) mod optimizer;
 pub(crate) mod reward;
+pub(crate) mod sampler;
 pub(crate) mod schedule;
 pub(crate) mod template;
+pub(crate) mod tool_parser;

@@ -13,6 +13,8 @@ mod kinds;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod samplers;
+#[cfg(test)]
 mod sandbox;
 #[cfg(test)]
 mod support;

@@ -8,7 +8,7 @@ use crate::plugins;
 pub(crate) struct Language {
     name: &'static str,
     /// The source of the plugin of each kind.
-    sources: [(Kind, &'static str); 10],
+    sources: [(Kind, &'static str); 12],
     /// Lines of the loss: where shapes don't fit, where it crashes, and where it fails with a text.
     pub(crate) lines: [u32; 3],
     /// What a crash in the loss, and one for a missing column, begin with.
@@ -39,8 +39,10 @@ const LANGUAGES: [Language; 2] = [
             (Kind::Reward, "everything.py"),
             (Kind::Template, "everything.py"),
             (Kind::LossScale, "everything.py"),
+            (Kind::Sampler, "everything.py"),
+            (Kind::ToolParser, "everything.py"),
         ],
-        lines: [84, 86, 88],
+        lines: [88, 90, 92],
         crashes: ["KeyError: 'missing'", "KeyError: 'a'"],
         releases: true,
         callback: "{}",
@@ -61,6 +63,8 @@ const LANGUAGES: [Language; 2] = [
             (Kind::Reward, "solved.js"),
             (Kind::Template, "plain.ts"),
             (Kind::LossScale, "halves.js"),
+            (Kind::Sampler, "counting.js"),
+            (Kind::ToolParser, "lines.js"),
         ],
         lines: [19, 20, 21],
         crashes: ["TypeError: ", "TypeError: "],

@@ -97,3 +97,17 @@ fn a_template_takes_answers_apart_or_says_why_it_cannot() {
     let reason = template.read_calls("fancy", None, "so").unwrap().unwrap_err();
     assert_eq!(reason, "there is no template `fancy`");
 }
+
+#[test]
+fn a_parser_of_tool_calls_takes_finished_answers_apart() {
+    let mut parser = plugin(Kind::ToolParser).tool_parser(&Map::new(), &Limits::default()).unwrap();
+    let answer = parser.parse("so\nadd\nsub", true, r#"["add"]"#).unwrap();
+    let calls: Vec<_> =
+        answer.calls.iter().map(|call| (call.name.as_str(), call.arguments.replace(' ', ""))).collect();
+    let expected = [("add", r#"{"known":true}"#.to_owned()), ("sub", r#"{"known":false}"#.to_owned())];
+    assert_eq!((answer.text.as_str(), calls.as_slice()), ("so", &expected[..]));
+    let part = parser.parse("so\nadd", false, "[]").unwrap();
+    assert_eq!((part.text.as_str(), part.calls.len()), ("", 0));
+    let error = parser.parse("odd", true, "[]").unwrap_err().to_string();
+    assert!(error.contains("failed in `parse`: this is odd, at "), "{error}");
+}

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, json};
 use swift_runtime::{
-    Action, Event, Input, Kind, Limits, LossPlugin, OptimizedParameter, Requirements, Role, RunState,
+    Action, Event, Generation, Input, Kind, Limits, LossPlugin, OptimizedParameter, Requirements, Role,
+    RunState,
 };
 use swift_tensor::{DType, from_list};
 
@@ -181,4 +182,20 @@ fn a_model_is_loaded_and_computed_stage_by_stage() {
         hidden = model.forward(stage, Some(&hidden), Arc::new(Context)).unwrap();
         assert_eq!(values(&hidden), [1.0; 6], "{stage}");
     }
+}
+
+#[test]
+fn a_sampler_sees_the_answer_and_finds_what_it_remembered() {
+    let mut sampler = plugin(Kind::Sampler).sampler(&Map::new(), &Limits::default()).unwrap();
+    let logits = [0.5, f32::NEG_INFINITY, -1.0];
+    // Nothing is said yet: it gives back what it was lent.
+    let first = Generation { seed: 98, ..Generation::default() };
+    let adjusted = sampler.adjust(&logits, first).unwrap();
+    assert_eq!(adjusted.logits, logits);
+    let second = Generation { prompt: vec![1, 2], answer: vec![3], seed: 5, memory: adjusted.memory };
+    let adjusted = sampler.adjust(&logits, second.clone()).unwrap();
+    assert_eq!(adjusted.logits, [133.5, f32::NEG_INFINITY, 132.0]);
+    assert_eq!(adjusted.memory.unwrap().replace(' ', ""), "[1,5]");
+    let text = sampler.adjust(&logits, Generation { memory: None, ..second }).unwrap_err().to_string();
+    assert!(text.contains("failed in `adjust`: what was remembered is not as long as the answer"), "{text}");
 }

@@ -12,7 +12,13 @@ mod answers;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+#[allow(dead_code, reason = "the runtime's tests use more of it")]
+#[path = "../../../runtime/tests/all/support/guest.rs"]
+mod guest;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod samplers;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

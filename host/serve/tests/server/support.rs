@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use swift_data::{Template, TemplateOptions, Tokenizer};
 use swift_infer::{
-    Backend as _, Engine, EngineOptions, GenerationConfig, GrammarLimits, Grammars, ModelBackend, Worker,
+    Backend as _, Engine, EngineOptions, GenerationConfig, GrammarLimits, Grammars, ModelBackend, Sampler,
+    Worker,
 };
 use swift_model::{LoadOptions, Model};
 use swift_runtime::{Limits, Registry};
@@ -42,10 +43,25 @@ pub(crate) fn folder(model: &str) -> PathBuf {
 
 /// A model, with its tokeniser and template if it has them, served on a free port with so many blocks of four tokens.
 pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: ServeOptions) -> Running {
+    serve_with(model, blocks, engine, options, Vec::new())
+}
+
+/// The standard plugins and files.
+pub(crate) fn registry() -> Registry {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
-    let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
-    let registry = Registry::new(swift_runtime::Engine::new(options_of_plugins).unwrap(), STANDARD);
-    let definition = registry.resolve("llama").unwrap().model(&Limits::default()).unwrap();
+    let options = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
+    Registry::new(swift_runtime::Engine::new(options).unwrap(), STANDARD)
+}
+
+/// The same with samplers that requests may name.
+pub(crate) fn serve_with(
+    model: &str,
+    blocks: usize,
+    engine: EngineOptions,
+    options: ServeOptions,
+    samplers: Vec<Sampler>,
+) -> Running {
+    let definition = registry().resolve("llama").unwrap().model(&Limits::default()).unwrap();
     let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
     let loaded = Model::load(&folder(model), definition, &load).unwrap();
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
@@ -62,7 +78,8 @@ pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: 
     let context_length = engine.context_length();
     let (worker, _) = Worker::start(engine).unwrap();
     let generator = Arc::new(worker.clone());
-    let service = Service { generator, tokenizer, template, grammars, context_length };
+    let service =
+        Service { generator, tokenizer, template, grammars, samplers, tool_parser: None, context_length };
     start(service, options, worker)
 }
 

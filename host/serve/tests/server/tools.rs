@@ -1,13 +1,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use swift_data::{Template, TemplateOptions, Tokenizer};
 use swift_infer::{Finish, Output, Pooling, Request, RequestId, Statistics, Stop};
-use swift_serve::{Generator, REASONING_PARSERS, Reply, ServeOptions, Service};
+use swift_runtime::{Limits, Origin};
+use swift_serve::{Generator, REASONING_PARSERS, Reply, ServeOptions, Service, ToolParser};
 use tokio::sync::oneshot;
 
-use crate::support::{Running, start};
+use crate::guest::Guest;
+use crate::support::{Running, registry, start};
 
 /// Gives out what it was told to, a few characters at a time.
 struct Script(&'static str);
@@ -64,14 +66,21 @@ const ANSWER: &str = "<think>\nHow?\n</think>\n\nI look.\n<tool_call>\n{\"name\"
                       </tool_call>\n<tool_call>{\"name\": \"g\", \"arguments\": {}}</tool_call>";
 
 fn server() -> Running<()> {
+    server_with(ANSWER, None)
+}
+
+/// A server whose model always answers the same, with a plugin that finds calls.
+fn server_with(answer: &'static str, tool_parser: Option<ToolParser>) -> Running<()> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/tiny-qwen2"));
     let tokenizer = Tokenizer::load(folder).unwrap();
     let template = Template::of_model(&tokenizer, TemplateOptions::default()).unwrap();
     let service = Service {
-        generator: Arc::new(Script(ANSWER)),
+        generator: Arc::new(Script(answer)),
         tokenizer: Some(tokenizer),
         template: Some(template),
         grammars: None,
+        samplers: Vec::new(),
+        tool_parser,
         context_length: 100,
     };
     let options = ServeOptions { reasoning_parser: REASONING_PARSERS.first(), ..Default::default() };
@@ -125,4 +134,81 @@ fn a_stream_has_the_same_calls_and_thoughts() {
     let named: Vec<_> = calls.iter().map(|call| (&call["index"], &call["function"]["name"])).collect();
     assert_eq!(named, [(&json!(0), &json!("f")), (&json!(1), &json!("g"))]);
     assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+}
+
+fn pythonic() -> Option<ToolParser> {
+    let plugin = registry().resolve("pythonic").unwrap();
+    Some(ToolParser::new(plugin.tool_parser(&Map::new(), &Limits::default()).unwrap()))
+}
+
+/// A parser called `hostile` whose `parse` is this text.
+fn hostile(parse: &str) -> Option<ToolParser> {
+    let component = Guest::tool_parser(parse).encode();
+    let plugin = registry().load(&component, "hostile.wasm", Origin::Standard).unwrap();
+    Some(ToolParser::new(plugin.tool_parser(&Map::new(), &Limits::default()).unwrap()))
+}
+
+#[test]
+fn a_plugin_finds_calls_in_the_place_of_the_parser_that_is_built_in() {
+    let answer = "<think>How?</think>\n[f(x=1, y='a'), g()]";
+    let server = server_with(answer, pythonic());
+    let choice = server.post("/v1/chat/completions", &chat(true, false)).json()["choices"][0].clone();
+    assert_eq!(
+        (&choice["finish_reason"], &choice["message"]["content"]),
+        (&json!("tool_calls"), &Value::Null)
+    );
+    assert_eq!(choice["message"]["reasoning_content"], "How?");
+    let calls = choice["message"]["tool_calls"].as_array().unwrap();
+    assert_eq!(calls[0]["function"], json!({ "name": "f", "arguments": "{\"x\":1,\"y\":\"a\"}" }));
+    assert_eq!(calls[1]["function"], json!({ "name": "g", "arguments": "{}" }));
+    // Without tools there is nothing to call.
+    let choice = server.post("/v1/chat/completions", &chat(false, false)).json()["choices"][0].clone();
+    assert_eq!(choice["message"]["content"], "[f(x=1, y='a'), g()]");
+}
+
+#[test]
+fn a_plugin_gives_out_what_is_certain_while_an_answer_is_streamed() {
+    for (answer, texts, calls) in
+        [("Some words and [f(x=1)]", 8, 0), ("[f(x=1),\n f(x=2)]", 0, 2), ("[f(x=1)] it is", 1, 0)]
+    {
+        let reply = server_with(answer, pythonic()).post("/v1/chat/completions", &chat(true, true));
+        let chunks: Vec<Value> = reply
+            .body
+            .lines()
+            .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+            .collect();
+        let deltas = || chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]);
+        let contents: Vec<&str> =
+            deltas().filter_map(|delta| delta["content"].as_str()).filter(|text| !text.is_empty()).collect();
+        assert_eq!(contents.len(), texts, "{contents:?}");
+        assert_eq!(contents.concat(), if calls == 0 { answer } else { "" });
+        assert_eq!(deltas().filter_map(|delta| delta["tool_calls"].as_array()).flatten().count(), calls);
+        let reason = if calls == 0 { "stop" } else { "tool_calls" };
+        assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], reason);
+    }
+}
+
+#[test]
+fn a_parser_that_misbehaves_ends_its_answer_with_an_error_that_names_it() {
+    for (parse, said) in [
+        (
+            "unreachable",
+            "The plugin `hostile` crashed in `parse`: wasm trap: wasm `unreachable` instruction executed",
+        ),
+        // Less of a longer answer than of a shorter one.
+        (
+            "(call $text (select (i32.const 1) (i32.const 0) (i32.lt_u (local.get $length) (i32.const 9))))",
+            "The plugin `hostile` took back what it had given of an answer before",
+        ),
+    ] {
+        let server = server_with("so many words", hostile(parse));
+        for _ in 0..2 {
+            let reply = server.post("/v1/chat/completions", &chat(true, false));
+            assert_eq!((reply.status, &reply.json()["error"]["message"]), (500, &json!(said)));
+        }
+        let events = server.post("/v1/chat/completions", &chat(true, true)).body;
+        assert!(events.contains(said) && events.ends_with("data: [DONE]\n\n"), "{events}");
+        // Who has no tools is not concerned.
+        assert_eq!(server.post("/v1/chat/completions", &chat(false, false)).status, 200);
+    }
 }

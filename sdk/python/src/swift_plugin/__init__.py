@@ -25,6 +25,7 @@ from .model import Architecture, AttentionOptions, Context, Head, Model, ModelPa
 from .optimizer import OptimizedParameter, Optimizer, Slot, Step, Update
 from .plugin import Parameter, ParameterType, Plugin, parameter, remembered
 from .reward import Completion, Reward
+from .sampler import Generation, Sampler
 from .schedule import Schedule
 from .template import (
     Answer,
@@ -43,6 +44,7 @@ from .template import (
     Training,
 )
 from .tensor import Dtype, Tensor
+from .tool_parser import ToolParser
 
 __version__ = "0.1.0"
 
@@ -64,6 +66,7 @@ __all__ = [
     "Error",
     "Evaluate",
     "Event",
+    "Generation",
     "Head",
     "Input",
     "InvalidArgument",
@@ -93,6 +96,7 @@ __all__ = [
     "Run",
     "RunState",
     "Sample",
+    "Sampler",
     "Save",
     "Schedule",
     "ShapeMismatch",
@@ -106,6 +110,7 @@ __all__ = [
     "TextEnd",
     "TokenId",
     "TokenName",
+    "ToolParser",
     "TrainedParts",
     "Training",
     "Unsupported",

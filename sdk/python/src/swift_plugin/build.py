@@ -13,7 +13,21 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from . import Callback, Dataset, Loss, LossScale, Metric, Model, Optimizer, Plugin, Reward, Schedule, Template
+from . import (
+    Callback,
+    Dataset,
+    Loss,
+    LossScale,
+    Metric,
+    Model,
+    Optimizer,
+    Plugin,
+    Reward,
+    Sampler,
+    Schedule,
+    Template,
+    ToolParser,
+)
 from .errors import Error
 
 COMPONENTIZE = "componentize-py==0.25.1"
@@ -35,6 +49,8 @@ WORLDS: dict[type[Plugin], str] = {
     Reward: "reward-plugin",
     Template: "template-plugin",
     LossScale: "loss-scale-plugin",
+    Sampler: "sampler-plugin",
+    ToolParser: "tool-parser-plugin",
 }
 """The kinds with the world that each exports."""
 

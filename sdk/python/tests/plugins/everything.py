@@ -1,5 +1,6 @@
 """A plugin that is of every kind, for the tests of the bridge to the host."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from swift_plugin import (
     Error,
     Evaluate,
     Event,
+    Generation,
     Head,
     Input,
     LogMetric,
@@ -40,6 +42,7 @@ from swift_plugin import (
     Row,
     Run,
     Sample,
+    Sampler,
     Save,
     Schedule,
     Slot,
@@ -52,6 +55,7 @@ from swift_plugin import (
     TextEnd,
     TokenId,
     TokenName,
+    ToolParser,
     Update,
     log,
     parameter,
@@ -62,7 +66,7 @@ __version__ = "1.2.3"
 
 
 class Everything(
-    Loss, Model, Callback, Dataset, Metric, Schedule, Optimizer, Reward, Template, LossScale
+    Loss, Model, Callback, Dataset, Metric, Schedule, Optimizer, Reward, Template, LossScale, Sampler, ToolParser
 ):
     """Is of every kind."""
 
@@ -189,3 +193,19 @@ class Everything(
 
     def weigh(self, answer: str, question: str | None) -> list[tuple[str, float]]:
         return [(answer[:1], 1), (answer[1:], 0.5 if question else 0.0)]
+
+    def adjust(self, logits: Tensor, generation: Generation) -> Tensor:
+        memory: list[int] = generation.memory() or []
+        if len(memory) != generation.step():
+            raise Error("what was remembered is not as long as the answer")
+        generation.remember([*memory, generation.seed() % 97])
+        said = sum(generation.prompt()) + 10 * sum(generation.answer()) + 100 * sum(memory)
+        return logits + said if said else logits
+
+    def parse(self, answer: str, finished: bool, tools: list[Any]) -> Answer:
+        if answer == "odd":
+            raise Error("this is odd")
+        text, *calls = answer.split("\n")
+        if not finished or not calls:
+            return Answer(answer if finished else "")
+        return Answer(text, [Call(name, json.dumps({"known": name in tools})) for name in calls])

@@ -16,6 +16,7 @@ pub(crate) type Batch<'a> = testing::BatchView<'a>;
 pub(crate) type Outputs<'a> = &'a testing::OutputTensors;
 pub(crate) type Context<'a> = &'a testing::NetworkContext;
 pub(crate) type Run<'a> = &'a testing::Parameters;
+pub(crate) type Generation<'a> = &'a testing::Answered;
 
 pub(crate) use swift_tensor::{arange, cat, from_list, full, stack};
 

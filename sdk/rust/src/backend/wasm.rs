@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::panic::Location;
 
-use crate::bindings::host::{self, batch_view, nn, run_view, tensor};
+use crate::bindings::host::{self, batch_view, generation_view, nn, run_view, tensor};
 use crate::log::Level;
 use crate::{Dtype, Error, ErrorKind, Result, Tensor};
 
@@ -14,6 +14,7 @@ pub(crate) type Batch<'a> = &'a batch_view::Batch;
 pub(crate) type Outputs<'a> = &'a batch_view::Outputs;
 pub(crate) type Context<'a> = &'a nn::Context;
 pub(crate) type Run<'a> = &'a run_view::Run;
+pub(crate) type Generation<'a> = &'a generation_view::Generation;
 
 pub(crate) use tensor::{arange, from_list, full, normal, uniform};
 

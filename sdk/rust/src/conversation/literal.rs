@@ -34,6 +34,13 @@ pub(super) fn parse(text: &str) -> Option<Value> {
     matches!(value, Value::Array(_) | Value::Object(_)).then_some(value)
 }
 
+/// The value of the Python literal that a text begins with, and what follows it.
+pub(super) fn beginning(text: &str) -> Option<(Value, &str)> {
+    let mut parser = Parser { rest: text, depth: 0 };
+    let value = parser.value()?;
+    Some((value, parser.rest))
+}
+
 /// The value of a Python literal made of lists, tuples, dictionaries, texts, numbers, `None`, `True` and `False`.
 fn python(text: &str) -> Option<Value> {
     let mut parser = Parser { rest: text, depth: 0 };

@@ -14,6 +14,19 @@ use crate::{Message, Result, Sample, bail};
 pub use columns::{CONVERSATION_COLUMNS, Columns, QUERY_COLUMNS, RESPONSE_COLUMNS, SYSTEM_COLUMNS, text};
 use turns::Turns;
 
+/// The value of the Python literal that a text begins with, made of lists, tuples, dictionaries, texts, numbers, `None`, `True`
+/// and `False`, and what follows it. None if it begins with no such thing.
+///
+/// ```
+/// use serde_json::json;
+///
+/// let (value, rest) = swift_plugin::conversation::literal("{'a': (1, None)}, b").unwrap();
+/// assert_eq!((value, rest), (json!({"a": [1, null]}), ", b"));
+/// ```
+pub fn literal(text: &str) -> Option<(Value, &str)> {
+    literal::beginning(text)
+}
+
 /// A sample of a row whose conversation is `messages`: with the system message, the worse answer and the texts to compare
 /// with, where columns hold them, and whatever else is left in the row.
 ///

@@ -6,13 +6,14 @@ use std::marker::PhantomData;
 
 use super::Identity;
 use crate::backend::Handle;
-use crate::bindings::host::{batch_view, nn, run_view, tensor};
+use crate::bindings::host::{batch_view, generation_view, nn, run_view, tensor};
 use crate::bindings::{
-    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, schedule, template,
+    callback, dataset, loss, loss_scale, meta, metric, model, optimizer, reward, sampler, schedule, template,
+    tool_parser,
 };
 use crate::{
-    Batch, Callback, Context, Dataset, Dtype, Error, Loss, LossScale, Metric, Model, Optimizer, Outputs,
-    Parameters, Report, Result, Reward, Run, Schedule, Template, Tensor,
+    Batch, Callback, Context, Dataset, Dtype, Error, Generation, Loss, LossScale, Metric, Model, Optimizer,
+    Outputs, Parameters, Report, Result, Reward, Run, Sampler, Schedule, Template, Tensor, ToolParser,
 };
 
 /// The component's exports for the plugin `P`.
@@ -288,5 +289,26 @@ impl<P: Template + Identity> template::Guest for Exported<P> {
 impl<P: LossScale + Identity> loss_scale::Guest for Exported<P> {
     fn weigh(answer: String, question: Option<String>) -> Result<Vec<(String, f64)>, String> {
         with::<P, _>(|plugin| plugin.weigh(&answer, question.as_deref())).map_err(|error| error.to_string())
+    }
+}
+
+impl<P: Sampler + Identity> sampler::Guest for Exported<P> {
+    fn adjust(
+        logits: &tensor::Tensor,
+        generation: &generation_view::Generation,
+    ) -> Result<tensor::Tensor, tensor::Error> {
+        with::<P, _>(|plugin| {
+            let logits = Tensor::new(Handle::lent(logits));
+            Ok(plugin.adjust(&logits, &Generation(generation))?.into_owned()?)
+        })
+    }
+}
+
+impl<P: ToolParser + Identity> tool_parser::Guest for Exported<P> {
+    fn parse(answer: String, finished: bool, tools: String) -> Result<tool_parser::Answer, String> {
+        let parsed = with::<P, _>(|plugin| plugin.parse(&answer, finished, &serde_json::from_str(&tools)?));
+        let template::Answer { text, calls } = parsed.map_err(|error: Error| error.to_string())?;
+        let call = |call: template::Call| tool_parser::Call { name: call.name, arguments: call.arguments };
+        Ok(tool_parser::Answer { text, calls: calls.into_iter().map(call).collect() })
     }
 }

@@ -24,6 +24,7 @@
 //! check_gradient(&Squared {}, &batch, &policy, None).unwrap();
 //! ```
 
+mod adjust;
 mod batch;
 mod evaluate;
 mod measure;
@@ -33,6 +34,7 @@ mod run;
 
 use crate::{Dataset, Outcome, Value, bail};
 
+pub use adjust::{Answered, adjust};
 pub(crate) use batch::BatchView;
 pub use batch::PackedBatch;
 pub use evaluate::{Evaluation, check_gradient, evaluate};

@@ -10,7 +10,7 @@ use super::contract::{Contract, sentence};
 use super::{FOLDER, Pages, include, interface, operations};
 
 /// Kinds of plugins in the order of the contents: interface and title.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 12] = [
     ("loss", "Losses"),
     ("model", "Model definitions"),
     ("callback", "Callbacks"),
@@ -21,6 +21,8 @@ const KINDS: [(&str, &str); 10] = [
     ("optimizer", "Optimisers"),
     ("template", "Chat templates"),
     ("loss-scale", "Rules for loss weights"),
+    ("sampler", "Samplers"),
+    ("tool-parser", "Parsers of tool calls"),
 ];
 
 const NOTICE: &str =
@@ -117,7 +119,7 @@ fn shared_page(root: &Path, contract: &Contract, name: &str) -> Result<String> {
         })
         .collect();
     let users = match users.len() {
-        10 => "Of use to plugins of every kind.".to_owned(),
+        count if count == KINDS.len() => "Of use to plugins of every kind.".to_owned(),
         _ => format!("Of use to plugins of the kinds {}.", users.join(", ")),
     };
     Ok(format!("# Interface `{name}`\n\n{users}\n\n{text}"))

@@ -208,6 +208,64 @@ impl Guest {
         )
     }
 
+    /// A sampler whose `adjust` is this text. It has the parameters `$logits` and `$generation` and gives a pointer.
+    pub(crate) fn sampler(adjust: &str) -> Self {
+        Self::new(
+            "sampler-plugin",
+            format!(
+                r#"{TENSOR_IMPORTS}
+  (import "swift:plugin/tensor@0.1.0" "[method]tensor.clamp" (func $tensor-clamp (param i32 f64 f64 i32)))
+  (import "swift:plugin/generation-view@0.1.0" "[method]generation.step" (func $step (param i32) (result i64)))
+  (import "swift:plugin/generation-view@0.1.0" "[method]generation.remember" (func $remember (param i32 i32 i32 i32)))
+  (import "swift:plugin/generation-view@0.1.0" "[resource-drop]generation" (func $generation-drop (param i32)))
+  (func $ok (param $handle i32) (result i32)
+    (i32.store (i32.const 320) (i32.const 0))
+    (i32.store (i32.const 324) (local.get $handle))
+    (i32.const 320))
+  ;; The error `other` with a text.
+  (func $fail (param $text i32) (param $length i32) (result i32)
+    (i32.store (i32.const 320) (i32.const 1))
+    (i32.store (i32.const 324) (i32.const 5))
+    (i32.store (i32.const 328) (local.get $text))
+    (i32.store (i32.const 332) (local.get $length))
+    (i32.const 320))
+  ;; Every token as probable as every other.
+  (func $flat (param $logits i32) (result i32)
+    (call $tensor-clamp (local.get $logits) (f64.const 0) (f64.const 0) (i32.const 256))
+    (call $handle))
+  (func $adjust (param $logits i32) (param $generation i32) (result i32)
+{adjust})
+  (func (export "swift:plugin/sampler@0.1.0#adjust") (param $logits i32) (param $generation i32) (result i32)
+    (call $adjust (local.get $logits) (local.get $generation))
+    (call $tensor-drop (local.get $logits))
+    (call $generation-drop (local.get $generation)))
+"#
+            ),
+        )
+    }
+
+    /// A parser of tool calls whose `parse` is this text. It has the parameters `$answer`, `$length`, `$finished`, `$tools` and
+    /// `$tools_length`, and gives a pointer.
+    pub(crate) fn tool_parser(parse: &str) -> Self {
+        Self::new(
+            "tool-parser-plugin",
+            format!(
+                r#"
+  ;; The beginning of a text and no calls.
+  (func $text (param $length i32) (result i32)
+    (i32.store (i32.const 320) (i32.const 0))
+    (i32.store (i32.const 324) (i32.const {TEXTS}))
+    (i32.store (i32.const 328) (local.get $length))
+    (i32.store (i32.const 332) (i32.const 0))
+    (i32.store (i32.const 336) (i32.const 0))
+    (i32.const 320))
+  (func (export "swift:plugin/tool-parser@0.1.0#parse") (param $answer i32) (param $length i32) (param $finished i32) (param $tools i32) (param $tools_length i32) (result i32)
+{parse})
+"#
+            ),
+        )
+    }
+
     /// An adapter that skips one row, however many it is given.
     pub(crate) fn dataset() -> Self {
         Self::new(

@@ -13,8 +13,10 @@ from ..model import Model
 from ..optimizer import Optimizer
 from ..plugin import Plugin
 from ..reward import Reward
+from ..sampler import Sampler
 from ..schedule import Schedule
 from ..template import LossScale, Template
+from ..tool_parser import ToolParser
 from . import texts, training
 
 KINDS: dict[type[Plugin], Callable[[Any], dict[str, Callable[..., Any]]]] = {
@@ -28,5 +30,7 @@ KINDS: dict[type[Plugin], Callable[[Any], dict[str, Callable[..., Any]]]] = {
     Reward: texts.reward,
     Template: texts.template,
     LossScale: texts.loss_scale,
+    Sampler: training.sampler,
+    ToolParser: texts.tool_parser,
 }
 """The kinds, with what makes the functions of the interface of their name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset import Message
 from ..reward import Completion
-from ..template import Content, RenderOptions
+from ..template import Answer, Content, RenderOptions
 from .backend import exported
 from .convert import lift, lower
 from .failures import guarded, reason
@@ -65,8 +65,7 @@ def template(component: Component) -> Functions:
         return generated.Rendered(pieces, [content(each) for each in rendered.suffix])
 
     def read_calls(name: str, agent_template: str | None, answer: str) -> Any:
-        read = component.plugin.read_calls(name, agent_template, answer)
-        return generated.Answer(read.text, [generated.Call(call.name, call.arguments) for call in read.calls])
+        return _taken_apart(generated, component.plugin.read_calls(name, agent_template, answer))
 
     def without_place(error: Exception) -> Exception:
         # Rows are counted by their reasons.
@@ -85,3 +84,16 @@ def loss_scale(component: Component) -> Functions:
         return [(part, float(weight)) for part, weight in component.plugin.weigh(answer, question)]
 
     return {"weigh": guarded(weigh, component.text_error)}
+
+
+def tool_parser(component: Component) -> Functions:
+    generated = exported("tool_parser")
+
+    def parse(answer: str, finished: bool, tools: str) -> Any:
+        return _taken_apart(generated, component.plugin.parse(answer, finished, json.loads(tools)))
+
+    return {"parse": guarded(parse, component.text_error)}
+
+
+def _taken_apart(generated: Any, answer: Answer) -> Any:
+    return generated.Answer(answer.text, [generated.Call(call.name, call.arguments) for call in answer.calls])

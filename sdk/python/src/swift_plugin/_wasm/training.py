@@ -10,6 +10,7 @@ from ..batch import Batch, Outputs
 from ..callback import Event, Run, RunState
 from ..model import Context
 from ..optimizer import OptimizedParameter, Step
+from ..sampler import Generation
 from ..tensor import Tensor
 from .backend import exported, imported
 from .convert import lift, lower
@@ -134,3 +135,11 @@ def optimizer(component: Component) -> Functions:
         return generated.Updated(given[0], given[1:])
 
     return {"slots": guarded(slots, component.crash), "update": guarded(update, component.tensor_error)}
+
+
+def sampler(component: Component) -> Functions:
+    def adjust(logits: Any, generation: Any) -> Any:
+        adjusted = component.plugin.adjust(Tensor(logits), Generation(generation))
+        return component.host.again(adjusted.handle) if adjusted.handle is logits else adjusted.handle
+
+    return {"adjust": guarded(adjust, component.tensor_error)}

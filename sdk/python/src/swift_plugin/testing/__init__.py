@@ -14,14 +14,17 @@ from .evaluate import Evaluation, check_gradient, evaluate
 from .network import forward
 from .outputs import ModelOutputs
 from .run import descend, measure, tell
+from .sampling import Answered, adjust
 
 # All operations, of which an array finds its methods.
 OPERATIONS = reference.OPERATIONS
 
 __all__ = [
+    "Answered",
     "Evaluation",
     "ModelOutputs",
     "PackedBatch",
+    "adjust",
     "check_gradient",
     "descend",
     "evaluate",
