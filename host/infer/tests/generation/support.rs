@@ -195,10 +195,6 @@ impl Form {
 }
 
 impl LogitsProcessor for Form {
-    fn name(&self) -> &'static str {
-        "form"
-    }
-
     fn process(&mut self, progress: &Progress<'_>, logits: &mut [f32]) -> Result<()> {
         assert_eq!(progress.generated, self.accepted);
         for (id, logit) in logits.iter_mut().enumerate() {

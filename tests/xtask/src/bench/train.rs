@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{PEER_PYTHON, folder, large_model, peer_python};
 use crate::synthetic::{Random, write_rows};
@@ -91,7 +91,8 @@ pub(super) fn run(lengths: bool, with_peer: bool) -> Result<()> {
     for case in cases {
         let ours = case.ours(&swift_host)?;
         print(&case.name(), "swift-host", ours.numbers());
-        let mut line = json!({ "case": case.name(), "swift-host": ours.json() });
+        let mut line =
+            Map::from_iter([("case".into(), case.name().into()), ("swift-host".into(), ours.json())]);
         if with_peer {
             let theirs = case.peers().with_context(|| {
                 format!("the peer failed; `{PEER_PYTHON}` names a Python that has ms-swift")
@@ -102,7 +103,7 @@ pub(super) fn run(lengths: bool, with_peer: bool) -> Result<()> {
             if let [speed, step, memory, first] = ratios.as_slice() {
                 print("", "ratio", [*speed, *step, *memory, *first]);
             }
-            (line["ms-swift"], line["ratio"]) = (theirs.json(), json!(ratios));
+            line.extend([("ms-swift".into(), theirs.json()), ("ratio".into(), json!(ratios))]);
         }
         lines.push(line);
     }
