@@ -175,6 +175,7 @@ fn a_model_is_loaded_and_computed_stage_by_stage() {
     assert_eq!(parameter.role, Role::Embedding);
     assert_eq!(architecture.rotary_tables[0].inverse_frequencies, [1.0]);
     assert_eq!((architecture.hidden_size, architecture.head.bias), (2, None));
+    assert_eq!((architecture.head.soft_cap, &*architecture.untrained), (Some(30.0), &[0][..]));
     let mut hidden = model.forward(0, None, Arc::new(Context)).unwrap();
     // A stage may give back what it was lent.
     for stage in 1..architecture.stages {
