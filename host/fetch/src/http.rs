@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::OnceLock;
 
+use rustls::CertificateError;
 use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, LOCATION};
 use ureq::http::{self, Method, Response};
 use ureq::tls::TlsConfig;
@@ -148,8 +149,8 @@ impl Http {
                 Error::TooSlow { url, limit: self.limits.time }
             }
             ureq::Error::BodyExceedsLimit(_) => Error::TooLarge { url, limit: request.limit },
-            ureq::Error::Io(ref error) if let Some(reason) = distrust(error) => {
-                Error::Certificate { url, message: reason.to_string() }
+            ureq::Error::Io(ref error) if let Some(message) = distrust(error) => {
+                Error::Certificate { url, message }
             }
             other => Error::Network { url, message: other.to_string() },
         }
@@ -169,9 +170,12 @@ fn run(
 }
 
 /// Why a server is not believed to be who it says it is, if that is why there is no connection.
-fn distrust(error: &std::io::Error) -> Option<&rustls::CertificateError> {
+fn distrust(error: &std::io::Error) -> Option<String> {
     match error.get_ref()?.downcast_ref()? {
-        rustls::Error::InvalidCertificate(reason) => Some(reason),
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            Some("nobody who is trusted vouches for it".to_owned())
+        }
+        rustls::Error::InvalidCertificate(reason) => Some(reason.to_string()),
         _ => None,
     }
 }
