@@ -2,6 +2,7 @@
 //!
 //! The executable is built before: `cargo xtask test` does so.
 
+mod authority;
 mod executable;
 mod golden;
 mod guide;
@@ -9,6 +10,7 @@ mod run_folder;
 mod server;
 mod shown;
 
+pub use authority::Authority;
 pub use executable::{Outcome, executable, plugin, swift_host};
 pub use golden::{golden, read_json, read_json_lines};
 pub use guide::{Guide, Timed, workplace};

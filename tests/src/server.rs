@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
+use rustls::{ServerConfig, ServerConnection, Stream};
 use swift_fetch::Digest;
+
+use crate::Authority;
 
 /// What is answered to a `GET`.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +58,9 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The first byte of a connection that is encrypted (RFC 8446, 5.1: a record of a handshake).
+const HANDSHAKE: u8 = 22;
+
 const TOKEN: &str = "Bearer for-this-test";
 
 struct Request {
@@ -70,6 +76,19 @@ impl Server {
     /// # Errors
     /// If there is no port.
     pub fn start() -> Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// Starts a server that also speaks TLS, and has these names by an authority. Asked for a connection as a proxy is, it gives
+    /// one to itself, so that it can be reached by any name.
+    ///
+    /// # Errors
+    /// If there is no port or no certificate.
+    pub fn start_encrypted(authority: &Authority, names: &[&str]) -> Result<Self> {
+        Self::start_with(Some(authority.vouch(names)?))
+    }
+
+    fn start_with(encryption: Option<Arc<ServerConfig>>) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let (address, state) = (listener.local_addr()?, Arc::new(Mutex::new(State::default())));
         let shared = state.clone();
@@ -82,13 +101,13 @@ impl Server {
                     continue;
                 }
                 // A client that has gone away is what some tests are about.
-                let _ = answer(&stream, address, &shared);
+                let _ = connected(&stream, encryption.as_ref(), address, &shared);
             }
         };
         Ok(Self { address, state, thread: Some(thread::spawn(serve)) })
     }
 
-    /// `HOST:PORT`.
+    /// `IP:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
@@ -139,8 +158,34 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn answer(stream: &TcpStream, address: SocketAddr, state: &Mutex<State>) -> Result<()> {
-    let request = read(stream)?;
+fn connected(
+    mut stream: &TcpStream,
+    encryption: Option<&Arc<ServerConfig>>,
+    address: SocketAddr,
+    state: &Mutex<State>,
+) -> Result<()> {
+    let mut first = [0];
+    stream.peek(&mut first)?;
+    match encryption {
+        Some(encryption) if first == [HANDSHAKE] => {
+            let mut connection = ServerConnection::new(encryption.clone())?;
+            answer(&mut Stream::new(&mut connection, &mut stream), address, state)?;
+            connection.send_close_notify();
+            connection.complete_io(&mut stream)?;
+            Ok(())
+        }
+        _ => {
+            if answer(&mut stream, address, state)? == "CONNECT" {
+                connected(stream, encryption, address, state)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Answers a request, and gives its method.
+fn answer(mut stream: impl Read + Write, address: SocketAddr, state: &Mutex<State>) -> Result<String> {
+    let request = read(&mut stream)?;
     let mut state = lock(state);
     state.trusted |= request.headers.contains_key("authorization");
     state.requests.push(format!("{} {}", request.method, request.path));
@@ -151,15 +196,15 @@ fn answer(stream: &TcpStream, address: SocketAddr, state: &Mutex<State>) -> Resu
         head.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
     }
     reply.headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
-    let mut stream = stream;
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     if request.method != "HEAD" {
         stream.write_all(&reply.body)?;
     }
-    Ok(())
+    stream.flush()?;
+    Ok(request.method)
 }
 
-fn read(stream: &TcpStream) -> Result<Request> {
+fn read(stream: impl Read) -> Result<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -192,6 +237,7 @@ fn reply(request: &Request, address: SocketAddr, state: &mut State) -> Reply {
     }
     match method.as_str() {
         "GET" | "HEAD" => state.replies.get(path).cloned().unwrap_or_else(|| Reply::status(404)),
+        "CONNECT" => Reply { of_unknown_length: true, ..Reply::status(200) },
         "POST" => Reply { headers: vec![format!("Location: {path}1?state=x")], ..Reply::status(202) },
         "PUT" => store(path, body, state),
         _ => Reply::status(405),

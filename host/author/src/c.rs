@@ -1,4 +1,4 @@
-//! Components of losses in C: the SDK, the bindings of the contract, and one call of Clang.
+//! Components of plugins in C: the SDK, the bindings of the contract, and one call of Clang.
 
 use std::fmt::Display;
 use std::fs;
@@ -16,11 +16,44 @@ use crate::{Error, Result, component, write};
 /// What brings the compiler and its linker.
 const INSTALL: &str = "apt-get install -y clang lld";
 
-/// The world of the contract that a plugin implements.
-const WORLD: &str = "loss-plugin";
+/// A kind of plugins that the SDK has a header for, which is how a source says what it is: `swift_loss.h`.
+struct Kind {
+    name: &'static str,
+    /// The SDK's sources that not all kinds have.
+    sources: &'static [&'static str],
+}
 
-/// What the bindings are called after it.
-const BINDINGS: [&str; 2] = ["loss_plugin.c", "loss_plugin_component_type.o"];
+const KINDS: [Kind; 4] = [
+    Kind { name: "loss", sources: &["tensors.c", "views.c", "loss.c"] },
+    Kind { name: "metric", sources: &["tensors.c", "views.c", "metric.c"] },
+    Kind { name: "reward", sources: &["reward.c"] },
+    Kind { name: "schedule", sources: &["schedule.c"] },
+];
+
+/// Sources of every kind.
+const COMMON: [&str; 3] = ["memory.c", "parameters.c", "plugin.c"];
+
+impl Kind {
+    /// That of a source.
+    fn of(text: &str) -> Option<&'static Self> {
+        let includes = |kind: &&Self| {
+            let mut lines = text.lines().filter(|line| line.trim_start().starts_with("#include"));
+            lines.any(|line| line.contains(&format!("\"{}\"", kind.header())))
+        };
+        KINDS.iter().find(includes)
+    }
+
+    fn header(&self) -> String {
+        format!("swift_{}.h", self.name)
+    }
+
+    /// What is compiled with a source.
+    fn compiled(&self) -> impl Iterator<Item = String> {
+        // What the bindings are called after the world.
+        let bindings = ["plugin.c", "plugin_component_type.o"].map(|end| format!("{}_{end}", self.name));
+        COMMON.iter().chain(self.sources).map(|name| (*name).to_owned()).chain(bindings)
+    }
+}
 
 /// A module for the sandbox, with no C library behind it.
 const FLAGS: [&str; 10] = [
@@ -47,12 +80,13 @@ const CONTRACT: [(&str, &str); 13] = files!("../../../wit/": "callback.wit" "dat
     "model.wit" "optimizer.wit" "reward.wit" "sampler.wit" "schedule.wit" "template.wit" "tensor.wit" "tool-parser.wit" "worlds.wit");
 
 /// The SDK's headers.
-const HEADERS: [(&str, &str); 5] = files!("../../../sdk/c/include/": "swift_plugin.h" "swift_tensor.h"
-    "swift_parameters.h" "freestanding/stdlib.h" "freestanding/string.h");
+const HEADERS: [(&str, &str); 10] = files!("../../../sdk/c/include/": "swift_plugin.h" "swift_tensor.h" "swift_handles.h"
+    "swift_parameters.h" "swift_loss.h" "swift_metric.h" "swift_reward.h" "swift_schedule.h" "freestanding/stdlib.h"
+    "freestanding/string.h");
 
 /// The SDK's sources.
-const SOURCES: [(&str, &str); 4] =
-    files!("../../../sdk/c/src/": "memory.c" "parameters.c" "swift_plugin.c" "views.c");
+const SOURCES: [(&str, &str); 9] = files!("../../../sdk/c/src/": "memory.c" "parameters.c" "plugin.c" "tensors.c" "views.c"
+    "loss.c" "metric.c" "reward.c" "schedule.c");
 
 /// Makes a component of a file. What is compiled with it is left in `NAME.build` beside the component, for editors.
 pub(crate) fn build(source: &Path, output: Option<&Path>) -> Result<PathBuf> {
@@ -60,19 +94,25 @@ pub(crate) fn build(source: &Path, output: Option<&Path>) -> Result<PathBuf> {
     if !answers("clang") {
         return Err(missing("The compiler `clang`"));
     }
+    let text = fs::read_to_string(source).map_err(Error::file("read", source))?;
+    let kind = Kind::of(&text).ok_or_else(|| Error::Header {
+        path: source.to_owned(),
+        known: KINDS.iter().map(Kind::header).collect(),
+    })?;
     let linker = wasm_linker().ok_or_else(|| missing("The linker `wasm-ld`"))?;
     let output = output.map_or_else(|| component_of(source), Path::to_owned);
     let folder = output.with_extension("build");
     for (name, text) in HEADERS.iter().chain(&SOURCES) {
         save(&folder.join(name), text.as_bytes())?;
     }
-    for (name, bytes) in bindings()?.iter() {
+    save(&folder.join("swift_kind.h"), format!("#include \"{}\"\n", kind.header()).as_bytes())?;
+    for (name, bytes) in bindings(kind)?.iter() {
         save(&folder.join(name), bytes)?;
     }
     let module = folder.join("module.wasm");
     let mut clang = Command::new("clang");
     clang.args(FLAGS).arg(format!("-fuse-ld={}", linker.display())).arg(source);
-    clang.args(SOURCES.iter().map(|(name, _)| *name).chain(BINDINGS).map(|file| folder.join(file)));
+    clang.args(kind.compiled().map(|file| folder.join(file)));
     for include in [folder.clone(), folder.join("freestanding")] {
         clang.arg("-I").arg(include);
     }
@@ -89,8 +129,8 @@ fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     write(path, bytes)
 }
 
-/// The bindings of the world, from the contract.
-fn bindings() -> Result<Files> {
+/// The bindings of a kind's world, from the contract.
+fn bindings(kind: &Kind) -> Result<Files> {
     let mut sources = SourceMap::default();
     for (name, text) in CONTRACT {
         sources.push(Path::new(name), text);
@@ -98,7 +138,8 @@ fn bindings() -> Result<Files> {
     let group = sources.parse().map_err(|(_, error)| told(error))?;
     let mut resolve = Resolve::default();
     let package = resolve.push_group(group).map_err(told)?;
-    let world = resolve.select_world(&[package], Some(WORLD)).map_err(told)?;
+    let world = format!("{}-plugin", kind.name);
+    let world = resolve.select_world(&[package], Some(&world)).map_err(told)?;
     let mut files = Files::default();
     Opts::default().build().generate(&mut resolve, world, &mut files).map_err(told)?;
     Ok(files)
@@ -142,10 +183,23 @@ mod tests {
     }
 
     #[test]
-    fn the_bindings_are_those_that_are_compiled() {
-        let made = bindings().unwrap();
-        let names: Vec<&str> = made.iter().map(|(name, _)| name).collect();
-        assert!(BINDINGS.iter().all(|name| names.contains(name)), "{names:?}");
-        assert!(names.contains(&"loss_plugin.h"), "{names:?}");
+    fn all_that_is_compiled_is_there() {
+        for kind in KINDS {
+            let made = bindings(&kind).unwrap();
+            let names = made.iter().map(|(name, _)| name).chain(SOURCES.map(|(name, _)| name));
+            let names: Vec<&str> = names.collect();
+            let mut compiled = kind.compiled();
+            assert!(compiled.all(|file| names.contains(&file.as_str())), "{}: {names:?}", kind.name);
+            assert!(HEADERS.iter().any(|(name, _)| *name == kind.header()), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn a_source_is_of_the_kind_whose_header_it_includes() {
+        let of = |text| Kind::of(text).map(|kind| kind.name);
+        assert_eq!(of("// swift_loss.h\n#include \"swift_reward.h\"\n"), Some("reward"));
+        assert_eq!(of("#include \"swift_plugin.h\"\n"), None);
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        assert!(crate::Language::C.kinds().eq(known));
     }
 }

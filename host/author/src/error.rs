@@ -34,6 +34,14 @@ pub enum Error {
     /// Nothing says how to build it.
     #[error("`{}` is no plugin project", .0.display())]
     NoProject(PathBuf),
+    /// A source in C that does not say what it is.
+    #[error("`{}` includes the header of no kind of plugins", .path.display())]
+    Header {
+        /// The source.
+        path: PathBuf,
+        /// The headers that there are.
+        known: Vec<String>,
+    },
     /// A tool is missing.
     #[error("{what} is missing")]
     ToolMissing {
@@ -63,6 +71,7 @@ impl Error {
             Self::Name(_) => "use lower-case letters, digits and `-`, beginning with a letter".into(),
             Self::Exists(_) => "choose another name, or another folder with `--path`".into(),
             Self::Kind { known, .. } => format!("the kinds are `{}`", known.join("`, `")),
+            Self::Header { known, .. } => format!("the headers are `{}`", known.join("`, `")),
             Self::NoProject(_) => {
                 "name a folder with a `Cargo.toml`, or a file that ends in `.py`, `.js`, `.ts` or `.c`".into()
             }

@@ -64,6 +64,15 @@ macro_rules! javascript {
     };
 }
 
+macro_rules! c {
+    ($($kind:literal $([$more:expr])?)*) => {
+        &[$(($kind, &[
+            ("plugin_name.c", include_str!(concat!("../templates/c/", $kind, ".c"))),
+            $($more)?
+        ])),*]
+    };
+}
+
 /// What is known of a language.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
@@ -158,7 +167,7 @@ const C: Entry = Entry {
         ("compile_flags.txt", include_str!("../templates/c/compile_flags.txt")),
         (".gitignore", "*.build\n*.wasm\n"),
     ],
-    beginnings: &[("loss", &[("plugin_name.c", include_str!("../templates/c/loss.c")), LOSS_GOLDEN])],
+    beginnings: c!("loss" [LOSS_GOLDEN] "metric" "reward" "schedule"),
 };
 
 impl Language {

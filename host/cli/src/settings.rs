@@ -11,7 +11,9 @@ use swift_runtime::{Input, Limits, Requirements};
 use swift_tensor::{AdamW, DType};
 use swift_train::{RolloutOptions, ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
 
-use crate::arguments::{Dtype, Packing, RolloutArguments, RunArguments, Strategy, Truncation, Tuner};
+use crate::arguments::{
+    Dtype, ESTIMATORS, Packing, RolloutArguments, RunArguments, SCALES, Strategy, Truncation, Tuner,
+};
 use crate::directories;
 use crate::report::UsageError;
 
@@ -189,7 +191,7 @@ impl Settings {
         let rollouts = match has_rollouts {
             true => {
                 rollout.kl_coef = Some(kl_coefficient);
-                let options = rollout_options(rollout, batch_size, accumulation, context)?;
+                let options = rollout_options(rollout, batch_size, accumulation, context);
                 Some(options)
             }
             false => None,
@@ -328,13 +330,10 @@ fn rollout_options(
     batch_size: usize,
     accumulation: NonZeroUsize,
     context: Option<usize>,
-) -> Result<RolloutOptions, UsageError> {
-    let wrong = |flag: &'static str| {
-        move |message: String| UsageError::new(format!("`--{flag}` is not known")).hint(message)
-    };
+) -> RolloutOptions {
     let temperature = *rollout.temperature.get_or_insert(DEFAULT_TEMPERATURE);
     let steps_per_generation = *rollout.steps_per_generation.get_or_insert(accumulation);
-    Ok(RolloutOptions {
+    RolloutOptions {
         num_generations: rollout.num_generations.get(),
         max_completion_length: rollout.max_completion_length.get(),
         sampling: SamplingOptions {
@@ -349,15 +348,20 @@ fn rollout_options(
         steps_per_generation: steps_per_generation.get(),
         gradient_accumulation_steps: accumulation.get(),
         batch_size,
-        estimator: rollout.advantage_estimator.parse().map_err(wrong("advantage-estimator"))?,
-        scale: rollout.scale_rewards.parse().map_err(wrong("scale-rewards"))?,
+        estimator: meaning(&ESTIMATORS, &rollout.advantage_estimator),
+        scale: meaning(&SCALES, &rollout.scale_rewards),
         reward_weights: rollout.reward_weights.clone(),
         kl_coefficient: rollout.kl_coef.unwrap_or(0.0),
         gamma: rollout.gamma,
         lambda: rollout.lam,
         whiten_rewards: rollout.whiten_rewards,
         log_completions: rollout.log_completions,
-    })
+    }
+}
+
+/// What a word stands for in a table; a flag takes no other words than those of its table.
+fn meaning<T: Copy + Default>(table: &[(&str, T)], word: &str) -> T {
+    table.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning).unwrap_or_default()
 }
 
 fn when(strategy: Strategy, steps: NonZeroU64) -> When {

@@ -38,6 +38,22 @@ pub enum Error {
         /// What the client says.
         message: String,
     },
+    /// Nobody that is trusted vouches for the server.
+    #[error("The certificate of `{url}` is not to be trusted: {message}")]
+    Certificate {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The authorities that the environment names can't be used.
+    #[error("Failed to read the certificates that `{variable}` names: {message}")]
+    Authorities {
+        /// The environment variable.
+        variable: &'static str,
+        /// Why.
+        message: String,
+    },
     /// The server took too long.
     #[error("`{url}` was not done after {} seconds", .limit.as_secs_f64())]
     TooSlow {
@@ -139,6 +155,12 @@ impl Error {
             }
             Self::NotEncrypted { .. } => "use `https://`; `http://` is for servers on this machine",
             Self::Network { .. } => "check the name and the connection; what is pinned and cached needs none",
+            Self::Certificate { .. } => {
+                "if its authority is your own, set `SSL_CERT_FILE` to the file of the authority's certificate, in PEM"
+            }
+            Self::Authorities { .. } => {
+                "name a file of certificates in PEM, or unset it for those that the system trusts"
+            }
             Self::TooSlow { .. } => "try again, or download the file by other means and name its path",
             Self::TooLarge { .. } => "if it is the right file, download it by other means and name its path",
             Self::Status { status: 401 | 403, .. } => {

@@ -1,20 +1,24 @@
 //! Requests, each with a limit on size, time and redirects.
 
 use std::io::ErrorKind;
+use std::sync::OnceLock;
 
+use rustls::CertificateError;
 use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, LOCATION};
 use ureq::http::{self, Method, Response};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, AsSendBody, Body};
 use url::Url;
 
 use crate::address::{is_loopback, require_safe};
+use crate::authorities::authorities;
 use crate::{Error, Limits, Result};
 
 /// A client, with connections that are used again.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
-    agent: Agent,
+    /// Made for the first request, since most runs have none, and certificates are read for it.
+    agent: OnceLock<Agent>,
     limits: Limits,
 }
 
@@ -79,16 +83,22 @@ impl Answer {
 
 impl Http {
     pub(crate) fn new(limits: Limits) -> Self {
+        Self { agent: OnceLock::new(), limits }
+    }
+
+    fn agent(&self) -> Result<&Agent> {
+        if let Some(agent) = self.agent.get() {
+            return Ok(agent);
+        }
         let config = Agent::config_builder()
             .user_agent(concat!("swift-host/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
             // They are followed here, where each address is looked at.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(Some(limits.time))
-            // A company's registry often has a certificate that only the system knows.
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
-        Self { agent: config.build().into(), limits }
+            .timeout_global(Some(self.limits.time))
+            .tls_config(TlsConfig::builder().root_certs(authorities()?).build());
+        Ok(self.agent.get_or_init(|| config.build().into()))
     }
 
     /// Sends a request and follows redirects of what only reads.
@@ -121,25 +131,14 @@ impl Http {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
+        let (agent, url) = (self.agent()?, &request.url);
         let response = match request.body {
             Some(body) => {
-                builder.body(body).map_err(ureq::Error::from).and_then(|sent| self.run(sent, &request.url))
+                builder.body(body).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, url))
             }
-            None => builder.body(()).map_err(ureq::Error::from).and_then(|sent| self.run(sent, &request.url)),
+            None => builder.body(()).map_err(ureq::Error::from).and_then(|sent| run(agent, sent, url)),
         };
         response.and_then(|response| read(response, request)).map_err(|error| self.explain(error, request))
-    }
-
-    fn run(
-        &self,
-        request: http::Request<impl AsSendBody>,
-        url: &Url,
-    ) -> std::result::Result<Response<Body>, ureq::Error> {
-        if is_loopback(url) {
-            // What is on this machine is not asked of a proxy.
-            return self.agent.run(self.agent.configure_request(request).proxy(None).build());
-        }
-        self.agent.run(request)
     }
 
     fn explain(&self, error: ureq::Error, request: &Request<'_>) -> Error {
@@ -150,8 +149,34 @@ impl Http {
                 Error::TooSlow { url, limit: self.limits.time }
             }
             ureq::Error::BodyExceedsLimit(_) => Error::TooLarge { url, limit: request.limit },
+            ureq::Error::Io(ref error) if let Some(message) = distrust(error) => {
+                Error::Certificate { url, message }
+            }
             other => Error::Network { url, message: other.to_string() },
         }
+    }
+}
+
+fn run(
+    agent: &Agent,
+    request: http::Request<impl AsSendBody>,
+    url: &Url,
+) -> std::result::Result<Response<Body>, ureq::Error> {
+    if is_loopback(url) {
+        // What is on this machine is not asked of a proxy.
+        return agent.run(agent.configure_request(request).proxy(None).build());
+    }
+    agent.run(request)
+}
+
+/// Why a server is not believed to be who it says it is, if that is why there is no connection.
+fn distrust(error: &std::io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            Some("nobody who is trusted vouches for it".to_owned())
+        }
+        rustls::Error::InvalidCertificate(reason) => Some(reason.to_string()),
+        _ => None,
     }
 }
 

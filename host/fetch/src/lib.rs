@@ -8,6 +8,7 @@
 //! its redirects. Credentials are sent after a registry has asked for them, and to nobody else.
 
 mod address;
+mod authorities;
 mod cache;
 mod challenge;
 mod component;

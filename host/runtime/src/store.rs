@@ -69,6 +69,8 @@ pub(crate) struct State {
     pub(crate) held: Option<Arc<HeldConstants>>,
     /// The function that was called.
     pub(crate) function: &'static str,
+    /// Calls that were begun, of which the first instantiates the plugin.
+    calls: u64,
     pub(crate) limits: Limits,
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
@@ -111,6 +113,7 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Result<
         trace: engine.trace(),
         held: engine.held_constants(),
         function: "",
+        calls: 0,
         limits: limits.clone(),
         wasi,
         table,
@@ -149,6 +152,7 @@ pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Vie
     store.set_epoch_deadline(1);
     let state = store.data_mut();
     state.function = function;
+    state.calls += 1;
     state.views = views;
     state.clock.start();
     state.usage = Usage::default();
@@ -161,6 +165,12 @@ pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Vie
 }
 
 impl State {
+    /// Whether the plugin starts: runtimes of languages do so when it is instantiated or, if they were stored when they had
+    /// already started, in the first call of a function.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.calls <= 2
+    }
+
     /// Ends a call: lets go of everything that was there for it.
     pub(crate) fn end(&mut self) -> Usage {
         self.views = Views::default();

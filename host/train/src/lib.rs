@@ -41,7 +41,7 @@ mod tensorboard;
 mod training;
 mod values;
 
-pub use advantage::{Estimator, Scale};
+pub use advantage::{Baseline, Deviation, Estimator, Scale};
 pub use checkpoint::{LastCheckpoint, last_checkpoint, verify_checkpoint};
 pub use error::{Error, Result};
 pub use layout::row_shape;

@@ -1,6 +1,6 @@
 // Focal loss over tokens (Lin et al. 2017, "Focal Loss for Dense Object Detection", eq. 4).
 
-#include "swift_plugin.h"
+#include "swift_loss.h"
 
 static double gamma = 2.0;
 static const double NONE = 0.0;

@@ -1,20 +1,18 @@
-// A loss for swift-host in C. `examples/focal.c` is one.
+// What plugins of all kinds have in common. A source includes the header of its kind, which includes this one: `swift_loss.h`,
+// `swift_metric.h`, `swift_reward.h` or `swift_schedule.h`.
 //
-// A file defines `PLUGIN`, what the plugin says of itself, and `compute`. Everything else of the contract is here, over the
-// bindings that wit-bindgen makes of the world `loss-plugin`.
-//
-// Tensors live on the host; a `tensor` is a handle. An operation that fails gives a tensor with which every further
-// operation fails too, and the host is told of the first failure: there is nothing to check in between. All handles of a
-// call are dropped when it ends.
+// A file defines `PLUGIN`, what the plugin says of itself, and the functions of its kind. Everything else of the contract is
+// here, over the bindings that wit-bindgen makes of the kind's world, such as `loss-plugin`.
 #ifndef SWIFT_PLUGIN_H
 #define SWIFT_PLUGIN_H
 
-#include "loss_plugin.h"
+// The bindings name their own types and functions after the world.
+#ifndef WORLD
+#error "include the header of a kind, such as `swift_loss.h`"
+#endif
 
-typedef swift_plugin_tensor_own_tensor_t tensor;
-typedef swift_plugin_batch_view_borrow_batch_t batch;
-typedef swift_plugin_batch_view_borrow_outputs_t outputs;
-typedef exports_swift_plugin_loss_requirements_t requirements;
+// Text that is not ended by a zero, in UTF-8: `ptr` and `len`.
+typedef WORLD(string_t) text;
 
 // A hyper-parameter. Its variable is set before the run; at first it has the default.
 typedef struct {
@@ -34,33 +32,34 @@ typedef struct {
     const char *summary;         // One sentence.
     const parameter *parameters; // The hyper-parameters, in the order in which help shows them.
     size_t parameter_count;      // Their number.
-    requirements requirements;   // What the loss needs; conversations and nothing else if all is zero.
+#ifdef OF_ITS_KIND
+    OF_ITS_KIND
+#endif
 } plugin;
 
 // Defined by the plugin.
 extern const plugin PLUGIN;
 
-// Defined by the plugin: the loss of one micro-batch, a scalar, which is its share of the loss of the whole accumulation
-// window, so that shares can be summed. `reference` is null unless the requirements ask for it.
-tensor compute(batch batch, outputs policy, const outputs *reference);
-
-// Logs the mean of all observations, of any shape, since the last log line.
-void log_metric(const char *name, tensor observations);
-// The same with a weight for each observation.
-void log_weighted_metric(const char *name, tensor observations, tensor weights);
-
 // Ends the call with an error for the user, in one sentence; the first one counts.
 void fail(const char *message);
+// Whether there was a failure, so that all that follows is given up.
+bool has_failed(void);
 // Writes a line of the log: `SWIFT_PLUGIN_LOG_LEVEL_INFO` and its siblings.
 void log_line(swift_plugin_log_level_t level, const char *message);
+// Memory until the end of the call.
+void *lasting(size_t size);
 
-// Gives up on all that follows, since there was a failure.
-bool has_failed(void);
-// Takes an error of the host, whose text it frees later.
-void take_error(swift_plugin_tensor_error_t error);
-// Keeps a handle until the end of the call, and gives it.
-tensor keep(tensor made);
-
-#include "swift_tensor.h"
+// For the kinds: what a call begins and ends with.
+void begin_call(void);
+void end_call(void);
+// The first failure of the call: its words, and what the host calls it, if it is one of the host's.
+typedef struct {
+    bool is_there, is_of_the_host;
+    uint8_t kind;
+    text words;
+} failure;
+extern failure FAILURE;
+// A list with room for one element more.
+void *grown(void *list, size_t count, size_t *room, size_t size);
 
 #endif

@@ -3,9 +3,17 @@
 #ifndef SWIFT_TENSOR_H
 #define SWIFT_TENSOR_H
 
-typedef loss_plugin_list_s32_t dimensions;
-typedef loss_plugin_list_u64_t sizes;
+typedef swift_plugin_tensor_own_tensor_t tensor;
+typedef swift_plugin_batch_view_borrow_batch_t batch;
+typedef swift_plugin_batch_view_borrow_outputs_t outputs;
+typedef WORLD(list_s32_t) dimensions;
+typedef WORLD(list_u64_t) sizes;
 typedef swift_plugin_tensor_dtype_t dtype;
+
+// Takes an error of the host, whose text it frees later.
+void take_error(swift_plugin_tensor_error_t error);
+// Keeps a handle until the end of the call, and gives it.
+tensor keep(tensor made);
 
 // A list of dimensions: `dims(0, -1)`. All of them is `ALL`.
 #define dims(...) ((dimensions){(int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t)})
@@ -53,7 +61,7 @@ SEGMENT(segment_sum) SEGMENT(segment_mean)
 METHOD(clamp, (tensor a, double low, double high), BORROWED(a), low, high)
 METHOD(choose, (tensor mask, tensor on_true, tensor on_false), BORROWED(mask), BORROWED(on_true), BORROWED(on_false))
 METHOD(narrow, (tensor a, int32_t dim, uint64_t start, uint64_t length), BORROWED(a), dim, start, length)
-METHOD(reshape, (tensor a, loss_plugin_list_s64_t to), BORROWED(a), &to)
+METHOD(reshape, (tensor a, WORLD(list_s64_t) to), BORROWED(a), &to)
 METHOD(transpose, (tensor a, int32_t first, int32_t second), BORROWED(a), first, second)
 METHOD(broadcast_to, (tensor a, sizes to), BORROWED(a), &to)
 METHOD(cast, (tensor a, dtype to), BORROWED(a), to)
@@ -62,7 +70,7 @@ OPERATION(tensor_uniform, swift_plugin_tensor_uniform, (double low, double high,
 OPERATION(tensor_normal, swift_plugin_tensor_normal, (double mean, double deviation, sizes of, dtype type), mean,
           deviation, &of, type)
 OPERATION(tensor_arange, swift_plugin_tensor_arange, (uint64_t count), count)
-OPERATION(tensor_from_list, swift_plugin_tensor_from_list, (loss_plugin_list_f64_t values, sizes of, dtype type), &values,
+OPERATION(tensor_from_list, swift_plugin_tensor_from_list, (WORLD(list_f64_t) values, sizes of, dtype type), &values,
           &of, type)
 
 #define BATCH(name)                                                                                                    \

@@ -1,5 +1,7 @@
 // Reads hyper-parameters: numbers and booleans in a flat JSON object, which the host has checked.
 
+#include "swift_kind.h"
+
 #include "swift_parameters.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 // A loss that goes wrong as it is asked to, for the tests of the bridge to the host.
 
-#include "swift_plugin.h"
+#include "swift_loss.h"
 
 static double mode = 0.0;
 static bool halves = false;

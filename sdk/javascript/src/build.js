@@ -27,13 +27,12 @@ export async function build(source, output, { name = defaultName(source), wit = 
   const folder = mkdtempSync(join(tmpdir(), "swift-plugin-"));
   try {
     const kind = await inspect(esbuild, source, folder);
-    const interfaces = kind.tensors ? ["tensor", "log"] : ["log"];
-    const imports = interfaces.map((each) => `import * as ${each} from "swift:plugin/${each}@${CONTRACT_VERSION}";\n`);
+    const imports = kind.calls.map((each) => `import * as ${each} from "swift:plugin/${each}@${CONTRACT_VERSION}";\n`);
     const entry =
       `${imports.join("")}import { component } from ${quoted(join(SOURCES, "component.js"))};\n` +
       `import Plugin from ${quoted(resolve(source))};\n` +
       `export const { meta, ${kind.exported} } = ` +
-      `component(Plugin, ${quoted(name)}, { ${interfaces.join(", ")} }, (line) => LINES[line]);\n`;
+      `component(Plugin, ${quoted(name)}, { ${kind.calls.join(", ")} }, (line) => LINES[line]);\n`;
     const [code, lines] = await bundle(esbuild, entry, dirname(resolve(source)));
     cpSync(wit, join(folder, "wit/deps/swift-plugin"), { recursive: true, dereference: true });
     const world = `world plugin {\n    include swift:plugin/${kind.world}@${CONTRACT_VERSION};\n}\n`;

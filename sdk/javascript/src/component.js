@@ -17,7 +17,7 @@ export function reason(error) {
 /**
  * The interfaces of a plugin as an object, for `export const { meta, loss } = component(…)`.
  *
- * `imports` are the host's interfaces `tensor` and `log`; `placeOf` tells the plugin's own line from one of the bundle,
+ * `imports` are the host's interfaces whose functions are called; `placeOf` tells the plugin's own line from one of the bundle,
  * and nothing for those of this package.
  */
 export function component(Kind, name, imports, placeOf) {

@@ -1,6 +1,8 @@
 /** The contract's functions for plugins that work on tensors or watch a run. */
 
 import { Batch, Outputs } from "./batch.js";
+import { call } from "./errors.js";
+import { host } from "./host.js";
 import { Run } from "./kinds.js";
 import { Context } from "./model.js";
 import { Generation } from "./sampler.js";
@@ -110,9 +112,22 @@ const architecture = ({ hiddenSize, vocabSize, parameters, ignored = [], rotaryT
   head: { weight: head.weight, bias: head.bias ?? undefined },
 });
 
+/** Says by functions what the contract's record of an architecture, which is frozen, has no field for. */
+function declare({ head: { softCap }, untrained }) {
+  if (softCap != null) call(() => host("nn").headSoftCap(softCap));
+  if (untrained?.length) call(() => host("nn").untrained(Uint32Array.from(untrained)));
+}
+
 export const model = (plugin) => ({
   supports: { fails: "crash", call: (name, modelType) => plugin().supports(name, modelType) },
-  load: { fails: "tensor", call: (config) => architecture(plugin().load(JSON.parse(config))) },
+  load: {
+    fails: "tensor",
+    call: (config) => {
+      const loaded = plugin().load(JSON.parse(config));
+      declare(loaded);
+      return architecture(loaded);
+    },
+  },
   forward: {
     fails: "tensor",
     call: (stage, input, context) => {

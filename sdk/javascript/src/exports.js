@@ -13,20 +13,26 @@ import { Sampler } from "./sampler.js";
 import { Template } from "./template.js";
 import { ToolParser } from "./tool-parser.js";
 
-/** The kinds: their base class, their world, the interface as JavaScript names it, and what makes its functions. */
+/** What plugins that work on tensors call. */
+const TENSORS = ["tensor", "log"];
+
+/**
+ * The kinds: their base class, their world, the interface as JavaScript names it, what makes its functions, and the interfaces
+ * whose functions the package calls. Those of what a plugin is lent are methods.
+ */
 export const KINDS = [
-  { base: Loss, world: "loss-plugin", exported: "loss", functions: loss, tensors: true },
-  { base: Model, world: "model-plugin", exported: "model", functions: model, tensors: true },
-  { base: Callback, world: "callback-plugin", exported: "callback", functions: callback, tensors: true },
-  { base: Dataset, world: "dataset-plugin", exported: "dataset", functions: dataset, tensors: false },
-  { base: Metric, world: "metric-plugin", exported: "metric", functions: metric, tensors: true },
-  { base: Schedule, world: "schedule-plugin", exported: "schedule", functions: schedule, tensors: false },
-  { base: Optimizer, world: "optimizer-plugin", exported: "optimizer", functions: optimizer, tensors: true },
-  { base: Reward, world: "reward-plugin", exported: "reward", functions: reward, tensors: false },
-  { base: Template, world: "template-plugin", exported: "template", functions: template, tensors: false },
-  { base: LossScale, world: "loss-scale-plugin", exported: "lossScale", functions: lossScale, tensors: false },
-  { base: Sampler, world: "sampler-plugin", exported: "sampler", functions: sampler, tensors: true },
-  { base: ToolParser, world: "tool-parser-plugin", exported: "toolParser", functions: toolParser, tensors: false },
+  { base: Loss, world: "loss-plugin", exported: "loss", functions: loss, calls: TENSORS },
+  { base: Model, world: "model-plugin", exported: "model", functions: model, calls: ["nn", ...TENSORS] },
+  { base: Callback, world: "callback-plugin", exported: "callback", functions: callback, calls: TENSORS },
+  { base: Dataset, world: "dataset-plugin", exported: "dataset", functions: dataset, calls: ["log"] },
+  { base: Metric, world: "metric-plugin", exported: "metric", functions: metric, calls: TENSORS },
+  { base: Schedule, world: "schedule-plugin", exported: "schedule", functions: schedule, calls: ["log"] },
+  { base: Optimizer, world: "optimizer-plugin", exported: "optimizer", functions: optimizer, calls: TENSORS },
+  { base: Reward, world: "reward-plugin", exported: "reward", functions: reward, calls: ["log"] },
+  { base: Template, world: "template-plugin", exported: "template", functions: template, calls: ["log"] },
+  { base: LossScale, world: "loss-scale-plugin", exported: "lossScale", functions: lossScale, calls: ["log"] },
+  { base: Sampler, world: "sampler-plugin", exported: "sampler", functions: sampler, calls: TENSORS },
+  { base: ToolParser, world: "tool-parser-plugin", exported: "toolParser", functions: toolParser, calls: ["log"] },
 ];
 
 /** The kind of a class; nothing if it is of none. */

@@ -4,7 +4,8 @@
 let functions;
 
 /**
- * Sets what computes and writes from now on: `{ tensor, log }`, each with the functions of its interface.
+ * Sets what computes and writes from now on: `{ tensor, nn, log }`, each with the functions of its interface, as far as the
+ * plugin's kind has them.
  *
  * @param {any} imports
  */
@@ -15,7 +16,7 @@ export function install(imports) {
 /**
  * The functions of an interface.
  *
- * @param {"tensor" | "log"} name
+ * @param {"tensor" | "nn" | "log"} name
  * @returns {any}
  */
 export function host(name) {

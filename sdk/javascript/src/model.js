@@ -44,6 +44,7 @@ import { Tensor } from "./tensor.js";
  * @typedef {object} Head
  * @property {number} weight The weight `[vocab, hidden_size]`; the embedding's index if they are tied.
  * @property {number | null} [bias] A bias `[vocab]`.
+ * @property {number | null} [softCap] Each logit becomes `cap * tanh(logit / cap)`; above 0.
  */
 
 /**
@@ -62,6 +63,7 @@ import { Tensor } from "./tensor.js";
  * @property {number} cacheLayers Number of layers with a key-value cache.
  * @property {number} kvHeads Key-value heads of each.
  * @property {number} headDim Components of each head.
+ * @property {number[]} [untrained] Parameters, by their indices, that are never trained, for no gradient reaches them.
  */
 
 /**
@@ -190,8 +192,9 @@ export class Context {
 
   /**
    * `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one `[out,
-   * in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` `[rows]` are in ascending order,
-   * `tokens` `[rows]` the positions that the rows come from, ascending inside each group.
+   * in]` for each group, or a single `[groups, in, out]`; `biases` are none, one `[out]` for each group, or a single
+   * `[groups, out]`. `groups` `[rows]` are in ascending order, `tokens` `[rows]` the positions that the rows come from,
+   * ascending inside each group.
    *
    * @param {number[]} weights
    * @param {number[]} biases

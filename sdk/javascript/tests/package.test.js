@@ -9,8 +9,10 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import Focal from "../examples/focal.js";
+import { model } from "../src/exports-training.js";
 import { KINDS } from "../src/exports.js";
-import { Callback, PluginError, parameter, remembered } from "../src/index.js";
+import { install } from "../src/host.js";
+import { Batch, Callback, Context, Outputs, PluginError, Run, Tensor, parameter, remembered } from "../src/index.js";
 import { TARGET, generate } from "../tools/generate-operations.js";
 
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
@@ -40,6 +42,42 @@ test("plugins in TypeScript pass the type checker", () => {
 test("every kind of the contract is one of this package", () => {
   const worlds = readFileSync(join(PACKAGE, "../../wit/worlds.wit"), "utf8").matchAll(/^world (.*)-plugin \{/gm);
   assert.deepEqual(KINDS.map(({ world }) => world).sort(), [...worlds].map(([, kind]) => `${kind}-plugin`).sort());
+});
+
+const CONTRACT = readdirSync(join(PACKAGE, "../../wit"))
+  .map((file) => readFileSync(join(PACKAGE, "../../wit", file), "utf8"))
+  .join("\n");
+const camel = (name) => name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+/** The text between braces, which end at an indentation, and the functions at another. */
+const body = (head, indent) => CONTRACT.match(new RegExp(`^ *${head} \\{\n(.*?)^ {${indent}}\\}`, "ms"))[1];
+const functions = (text, indent) =>
+  [...text.matchAll(new RegExp(`^ {${indent}}%?([a-z0-9-]+): func`, "gm"))].map(([, name]) => camel(name));
+const IMPORTED = [...new Set([...CONTRACT.matchAll(/^ +import ([a-z-]+);/gm)].map(([, name]) => name))].sort();
+
+test("what plugins are lent has every function of the contract", () => {
+  const classes = { tensor: Tensor, batch: Batch, outputs: Outputs, run: Run, context: Context };
+  const found = IMPORTED.flatMap((name) => [...body(`interface ${name}`, 0).matchAll(/resource ([a-z-]+) \{/g)]);
+  assert.deepEqual(found.map(([, name]) => name).sort(), Object.keys(classes).sort());
+  for (const [name, ours] of Object.entries(classes)) {
+    const missing = functions(body(`resource ${name}`, 4), 8).filter((each) => !(each in ours.prototype));
+    assert.deepEqual(missing, [], name);
+  }
+});
+
+test("every function that is of no such thing is called by somebody", () => {
+  const called = [];
+  const recorder = new Proxy({}, { get: (_, name) => () => called.push(name) });
+  install({ nn: recorder });
+  const loaded = { hiddenSize: 1, vocabSize: 1, parameters: [], head: { weight: 0, softCap: 30 }, untrained: [0] };
+  model(() => ({ load: () => loaded })).load.call("{}");
+  install(undefined);
+  const sources = readdirSync(join(PACKAGE, "src")).map((file) => readFileSync(join(PACKAGE, "src", file), "utf8")).join("\n");
+  for (const name of IMPORTED) {
+    const free = functions(body(`interface ${name}`, 0), 4);
+    if (name === "nn") assert.deepEqual(called, free);
+    const unknown = free.filter((each) => !sources.includes(`.${each}(`) && !sources.includes(`"${each}"`));
+    assert.deepEqual(unknown, [], name);
+  }
 });
 
 test("hyper-parameters describe themselves as the user writes them", () => {

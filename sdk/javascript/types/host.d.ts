@@ -1,6 +1,7 @@
 /** The functions of the contract that the plugin's world imports. */
 /**
- * Sets what computes and writes from now on: `{ tensor, log }`, each with the functions of its interface.
+ * Sets what computes and writes from now on: `{ tensor, nn, log }`, each with the functions of its interface, as far as the
+ * plugin's kind has them.
  *
  * @param {any} imports
  */
@@ -8,7 +9,7 @@ export declare function install(imports: any): void;
 /**
  * The functions of an interface.
  *
- * @param {"tensor" | "log"} name
+ * @param {"tensor" | "nn" | "log"} name
  * @returns {any}
  */
-export declare function host(name: "tensor" | "log"): any;
+export declare function host(name: "tensor" | "nn" | "log"): any;

@@ -44,6 +44,10 @@ export type Head = {
      * A bias `[vocab]`.
      */
     bias?: number | null;
+    /**
+     * Each logit becomes `cap * tanh(logit / cap)`; above 0.
+     */
+    softCap?: number | null;
 };
 export type Architecture = {
     /**
@@ -91,6 +95,10 @@ export type Architecture = {
      * Components of each head.
      */
     headDim: number;
+    /**
+     * Parameters, by their indices, that are never trained, for no gradient reaches them.
+     */
+    untrained?: number[];
 };
 export type AttentionOptions = {
     /**
@@ -142,6 +150,7 @@ export type AttentionOptions = {
  * @typedef {object} Head
  * @property {number} weight The weight `[vocab, hidden_size]`; the embedding's index if they are tied.
  * @property {number | null} [bias] A bias `[vocab]`.
+ * @property {number | null} [softCap] Each logit becomes `cap * tanh(logit / cap)`; above 0.
  */
 /**
  * The whole model.
@@ -159,6 +168,7 @@ export type AttentionOptions = {
  * @property {number} cacheLayers Number of layers with a key-value cache.
  * @property {number} kvHeads Key-value heads of each.
  * @property {number} headDim Components of each head.
+ * @property {number[]} [untrained] Parameters, by their indices, that are never trained, for no gradient reaches them.
  */
 /**
  * Options of `attention`.
@@ -249,8 +259,9 @@ export declare class Context {
     attentionWithSinks(layer: number, q: Tensor, k: Tensor, v: Tensor, sinks: number, { scale, window, softCap }: AttentionOptions): Tensor;
     /**
      * `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one `[out,
-     * in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` `[rows]` are in ascending order,
-     * `tokens` `[rows]` the positions that the rows come from, ascending inside each group.
+     * in]` for each group, or a single `[groups, in, out]`; `biases` are none, one `[out]` for each group, or a single
+     * `[groups, out]`. `groups` `[rows]` are in ascending order, `tokens` `[rows]` the positions that the rows come from,
+     * ascending inside each group.
      *
      * @param {number[]} weights
      * @param {number[]} biases

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 import swift_plugin
 from swift_plugin import build
-from swift_plugin.testing import reference
+from swift_plugin._wasm import backend, training
+from swift_plugin.testing import batch, network, reference
 
 WIT = {path.stem: path.read_text() for path in build.WIT.glob("*.wit")}
 
@@ -62,7 +64,7 @@ def test_the_reference_backend_has_every_operation_and_function() -> None:
 )
 def test_a_record_has_the_contract_s_fields(ours: Any, file: str, name: str) -> None:
     # The contract's record is frozen: what came later is declared by a function, which the adapter calls.
-    declared = ["soft_cap"] if ours is swift_plugin.Head else []
+    declared = {"Head": ["soft_cap"], "Architecture": ["untrained"]}.get(ours.__name__, [])
     assert [field.name for field in dataclasses.fields(ours)] == block("record", name, file) + declared
 
 
@@ -83,12 +85,77 @@ def test_an_enum_has_the_contract_s_cases_in_its_order(ours: type[Enum], file: s
     assert [(case.name, case.value) for case in ours] == [(case.upper(), place) for place, case in enumerate(cases)]
 
 
-@pytest.mark.parametrize("view", ["Batch", "Outputs", "Run", "Context", "Generation"])
-def test_a_view_has_the_contract_s_methods(view: str) -> None:
-    file = {"Run": "callback", "Context": "model", "Generation": "sampler"}.get(view, "loss")
-    (body,) = re.findall(rf"resource {view.lower()} \{{(.*?)\n    \}}", WIT[file], re.DOTALL)
-    methods = [name.replace("-", "_") for name in re.findall(r"([a-z-]+): func", body)]
-    assert methods and all(hasattr(getattr(swift_plugin, view), method) for method in methods)
+RESOURCES: dict[str, list[type]] = {
+    "tensor": [swift_plugin.Tensor],
+    "batch": [swift_plugin.Batch, batch.BatchView],
+    "outputs": [swift_plugin.Outputs],
+    "run": [swift_plugin.Run],
+    "context": [swift_plugin.Context, network.NetworkContext],
+    "generation": [swift_plugin.Generation],
+}
+"""What plugins are lent, and what stands for it here and in unit tests."""
+
+
+def named(text: str, indent: int) -> list[str]:
+    """The functions that are declared at an indentation."""
+    return [name.replace("-", "_") for name in re.findall(rf"^ {{{indent}}}%?([a-z0-9-]+): func", text, re.MULTILINE)]
+
+
+def interface(name: str) -> str:
+    """An interface of the contract."""
+    (body,) = re.findall(rf"^interface {name} \{{(.*?)^\}}", "\n".join(WIT.values()), re.DOTALL | re.MULTILINE)
+    return str(body)
+
+
+IMPORTED = sorted(set(re.findall(r"^ +import ([a-z-]+);", WIT["worlds"], re.MULTILINE)))
+
+
+def test_every_resource_of_what_plugins_import_is_known() -> None:
+    assert IMPORTED == ["batch-view", "generation-view", "log", "nn", "run-view", "tensor"]
+    found = [re.findall(r"resource ([a-z-]+) \{", interface(name)) for name in IMPORTED]
+    assert {resource for resources in found for resource in resources} == set(RESOURCES)
+
+
+@pytest.mark.parametrize(
+    ("resource", "ours"), [(resource, each) for resource, kinds in RESOURCES.items() for each in kinds]
+)
+def test_a_resource_has_the_contract_s_functions(resource: str, ours: type) -> None:
+    everything = "\n".join(WIT.values())
+    (body,) = re.findall(rf"resource {resource} \{{(.*?)\n    \}}", everything, re.DOTALL)
+    functions = named(body, 8)
+    assert functions and [each for each in functions if not hasattr(ours, each)] == []
+
+
+class Recorder:
+    """Knows which functions were called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: self.called.append(name)
+
+
+def test_every_function_outside_of_a_resource_is_called_by_somebody() -> None:
+    nn = Recorder()
+    head = swift_plugin.Head(0, soft_cap=30.0)
+    architecture = swift_plugin.Architecture(
+        name="x",
+        hidden_size=1,
+        vocab_size=1,
+        stages=1,
+        parameters=[],
+        head=head,
+        cache_layers=0,
+        kv_heads=0,
+        head_dim=0,
+        untrained=[0],
+    )
+    training.declare(nn, architecture)
+    # Those of `tensor` are compared by another test, `Host` has those of `log`, and views have none.
+    functions = {name: named(interface(name), 4) for name in IMPORTED if name != "tensor"}
+    assert functions == {"batch-view": [], "generation-view": [], "run-view": [], "log": ["write", "panicked"], "nn": nn.called}
+    assert all(hasattr(backend.Host, each) for each in functions["log"])
 
 
 def test_every_world_has_a_kind_and_the_contract_s_version() -> None:

@@ -1,5 +1,6 @@
 //! Plugins from registries and web servers.
 
+mod encrypted;
 mod fetching;
 mod locked;
 mod publishing;
@@ -28,7 +29,15 @@ fn plugin(folder: &Path, words: &[&str], environment: &[(&str, &str)]) -> Outcom
         .env("SWIFT_HOST_CACHE", folder.join("cache"))
         .env("DOCKER_CONFIG", folder)
         .env("SOURCE_DATE_EPOCH", "0");
-    for variable in ["SWIFT_REGISTRY", "SWIFT_REGISTRY_USER", "SWIFT_REGISTRY_PASSWORD"] {
+    for variable in [
+        "SWIFT_REGISTRY",
+        "SWIFT_REGISTRY_USER",
+        "SWIFT_REGISTRY_PASSWORD",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ] {
         command.env_remove(variable);
     }
     command.arg("plugin").args(words).envs(environment.iter().copied()).output().unwrap().into()

@@ -1,4 +1,4 @@
-//! `cargo xtask c`: makes components of the examples in C, and checks what the host makes of them.
+//! `cargo xtask c`: makes components of plugins in C, and checks what the host makes of them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,13 @@ use swift_author::{Language, build};
 use crate::{sdk, workspace};
 
 /// Components that the tests of the host need, and where their sources are in `sdk/c`.
-const PLUGINS: [(&str, &str); 2] = [("focal", "examples/focal.c"), ("mistakes", "tests/mistakes.c")];
+const PLUGINS: [(&str, &str); 5] = [
+    ("focal", "examples/focal.c"),
+    ("mistakes", "tests/mistakes.c"),
+    ("counting", "tests/counting.c"),
+    ("solved", "tests/solved.c"),
+    ("falling", "tests/falling.c"),
+];
 
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sdk::without_arguments("c", arguments)?;

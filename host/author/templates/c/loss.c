@@ -1,6 +1,6 @@
 // Describe what your loss does, and name the paper that its formula is from.
 
-#include "swift_plugin.h"
+#include "swift_loss.h"
 
 static double scale = 1.0;
 

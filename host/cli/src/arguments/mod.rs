@@ -23,7 +23,7 @@ pub(crate) use data::{ColumnNames, DataArguments, Packing, Truncation, column_na
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;
-pub(crate) use rollout::{RolloutArguments, SHARED};
+pub(crate) use rollout::{ESTIMATORS, RolloutArguments, SCALES, SHARED};
 pub(crate) use training::{JsonObject, TrainingArguments, json_object};
 
 use crate::check::CheckArguments;

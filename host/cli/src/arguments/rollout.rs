@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use swift_train::{Baseline, Deviation, Estimator, Scale};
 
 /// How the model answers, and what is made of rewards. Only for losses that learn from answers of the model.
 #[derive(Debug, Clone, Args, serde::Serialize)]
@@ -33,12 +34,12 @@ pub(crate) struct RolloutArguments {
     /// What is taken from rewards: the mean of the group (`grpo`), that of the others in it (`rloo`), or the first with a
     /// deviation of its own (`reinforce_plus_plus`)
     #[arg(long, value_name = "NAME", default_value = "grpo",
-          value_parser = PossibleValuesParser::new(["grpo", "rloo", "reinforce_plus_plus"]))]
+          value_parser = PossibleValuesParser::new(ESTIMATORS.map(|(word, _)| word)))]
     pub(crate) advantage_estimator: String,
     /// What the difference is divided by: the deviation in the `group`, in the `batch`, `none`, or each reward by its own and
     /// their sum once more (`gdpo`)
     #[arg(long, value_name = "NAME", default_value = "group",
-          value_parser = PossibleValuesParser::new(["group", "batch", "none", "gdpo"]))]
+          value_parser = PossibleValuesParser::new(SCALES.map(|(word, _)| word)))]
     pub(crate) scale_rewards: String,
     /// The weight of each reward, in the order of the plugins [default: 1 for each]
     #[arg(long, value_name = "X", num_args = 1..)]
@@ -59,6 +60,17 @@ pub(crate) struct RolloutArguments {
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     pub(crate) log_completions: bool,
 }
+
+/// ms-swift's words for what is taken from rewards.
+pub(crate) const ESTIMATORS: [(&str, Estimator); 3] = [
+    ("grpo", Estimator { baseline: Baseline::Group, deviation: Deviation::Rewards }),
+    ("rloo", Estimator { baseline: Baseline::Others, deviation: Deviation::Rewards }),
+    ("reinforce_plus_plus", Estimator { baseline: Baseline::Group, deviation: Deviation::Differences }),
+];
+
+/// ms-swift's words for what the difference is divided by.
+pub(crate) const SCALES: [(&str, Scale); 4] =
+    [("group", Scale::Group), ("batch", Scale::Batch), ("none", Scale::None), ("gdpo", Scale::EachReward)];
 
 /// Flags whose value a plugin gets that has a parameter of the same name: they have no flag of their own then.
 pub(crate) const SHARED: [&str; 15] = [

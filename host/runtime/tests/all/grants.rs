@@ -257,6 +257,20 @@ fn who_fails_without_a_grant_is_told_which_after_what_is_said_of_every_failure()
 }
 
 #[test]
+fn an_interpreter_that_reads_the_environment_when_it_starts_wants_none_of_it() {
+    let starting = Guest::loss("unreachable")
+        .importing(wasi::PACKAGES, wasi::IMPORTS, wasi::CORE)
+        .configuring("(call $environment (i32.const 640))");
+    let limits = Limits::default().granting(&Grants::default());
+    let mut loss = load(&starting.encode()).unwrap().loss(&Map::new(), &limits).unwrap();
+    let hint = error(compute(&mut loss)).hint().unwrap();
+    assert_eq!(
+        hint,
+        "this is a mistake in the plugin; log lines of the level `debug` show where it came from"
+    );
+}
+
+#[test]
 fn what_a_plugin_wants_follows_from_its_imports() {
     let scalar = crate::support::SCALAR;
     assert_eq!(load(&Guest::loss(scalar).encode()).unwrap().wants(), []);

@@ -1,5 +1,5 @@
-//! What the host makes of a plugin written in C. `SWIFT_SDK_PLUGINS` names the folder of `mistakes.wasm`, which `cargo xtask c`
-//! makes of the file of that name in `sdk/c/tests`.
+//! What the host makes of plugins written in C. `SWIFT_SDK_PLUGINS` names the folder of components that `cargo xtask c` makes of
+//! the files in `sdk/c/tests`.
 
 #![allow(
     clippy::indexing_slicing,
@@ -13,9 +13,12 @@ mod plugins;
 #[path = "../views/mod.rs"]
 mod views;
 
-use plugins::{compute, loss, plugin, values};
+use std::sync::Arc;
+
+use plugins::{arguments, compute, loss, plugin, values};
 use serde_json::json;
-use swift_runtime::{Input, Requirements, TrainedParts};
+use swift_runtime::{Completion, Input, Limits, Requirements, TrainedParts};
+use views::{Batch, Outputs};
 
 #[test]
 fn a_loss_has_requirements_a_value_metrics_and_a_gradient() {
@@ -66,4 +69,63 @@ fn an_error_reaches_the_user_and_the_next_call_goes_on() {
         assert_eq!(compute(&mut loss).unwrap_err().to_string(), first);
         assert_eq!(loss.usage().left_handles, 0);
     }
+}
+
+#[test]
+fn a_metric_looks_at_all_batches_and_forgets_them() {
+    let start = |fails| {
+        plugin("counting").metric(&arguments(&json!({ "fails": fails })), &Limits::default()).unwrap()
+    };
+    let mut metric = start(false);
+    let observe = |metric: &mut swift_runtime::MetricPlugin| {
+        metric.observe(Arc::new(Batch::default()), Arc::new(Outputs::default()))
+    };
+    for batches in [2, 1] {
+        for _ in 0..batches {
+            observe(&mut metric).unwrap();
+        }
+        let batches = f64::from(batches);
+        let expected = [("seen".to_owned(), -6.0 * batches), ("batches".to_owned(), batches)];
+        assert_eq!(metric.finish().unwrap(), expected);
+    }
+    let error = metric.finish().unwrap_err().to_string();
+    assert!(error.contains("there are no batches"), "{error}");
+    let error = observe(&mut start(true)).unwrap_err().to_string();
+    assert!(error.contains("shape mismatch in `add`"), "{error}");
+}
+
+#[test]
+fn a_reward_judges_the_answers_that_it_applies_to() {
+    let completion = |text: &str, finished, solution: Option<&str>| Completion {
+        messages_json: "[]".into(),
+        text: text.into(),
+        token_ids: vec![1, 2],
+        finished,
+        columns: solution.map(|json| ("solution".to_owned(), json.to_owned())).into_iter().collect(),
+    };
+    let mut reward =
+        plugin("solved").reward(&arguments(&json!({ "worth": 0.5 })), &Limits::default()).unwrap();
+    let answers = [
+        completion("it is 42", true, Some("42")),
+        completion("it is 7", true, Some("\"42\"")),
+        completion("it is 42", false, Some("42")),
+        completion("say \"\u{e9}\u{1f600}\"\n", true, Some(r#""\"\u00e9\ud83d\ude00\"\n""#)),
+        completion("\u{e9}", true, Some("\"\u{e9}\"")),
+    ];
+    for _ in 0..2 {
+        assert_eq!(reward.score(&answers).unwrap(), [Some(0.5), Some(0.0), None, Some(0.5), Some(0.5)]);
+    }
+    let error = reward.score(&[completion("", true, None)]).unwrap_err().to_string();
+    assert!(error.contains("there is no solution"), "{error}");
+    assert_eq!(reward.score(&[]).unwrap(), []);
+}
+
+#[test]
+fn a_schedule_says_how_the_learning_rate_changes() {
+    let mut schedule = plugin("falling").schedule(&arguments(&json!({})), &Limits::default()).unwrap();
+    let mut factor = |step| schedule.factor(step, 4);
+    assert_eq!([0, 1, 4].map(|step| factor(step).unwrap()), [1.0, 0.75, 0.0]);
+    let error = factor(5).unwrap_err().to_string();
+    assert!(error.contains("the run is over"), "{error}");
+    assert_eq!(factor(2).unwrap(), 0.5);
 }

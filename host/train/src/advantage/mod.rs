@@ -1,47 +1,37 @@
 //! How much better an answer is than was to be expected: what losses of rollouts multiply their gradients with.
 //!
-//! Answers lie group by group, a group being the answers to one prompt. An estimator takes a baseline from the reward of
-//! each; a [`Scale`] divides the difference by a deviation. All numbers are `f64`; deviations are unbiased (divided by one
-//! less than the count) and 0 for a single number.
+//! Answers lie group by group, a group being the answers to one prompt. A [`Baseline`] is taken from the reward of each; a
+//! [`Scale`] divides the difference by a deviation. All numbers are `f64`; deviations are unbiased (divided by one less than
+//! the count) and 0 for a single number.
 
-mod gae;
-mod grpo;
-mod reinforce_plus_plus;
-mod rloo;
+mod baseline;
+mod by_token;
 mod scale;
 
-use std::str::FromStr;
-
-pub(crate) use gae::{ValueOptions, value_estimates};
+pub use baseline::Baseline;
+pub(crate) use by_token::{ValueOptions, value_estimates};
 pub use scale::Scale;
 
 /// Added to deviations, so that equal rewards divide by no zero, as TRL does it.
 const EPSILON: f64 = 1e-4;
 
-/// What is taken from a reward.
+/// Of what numbers the deviation is that differences are divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Estimator {
-    /// The mean of the group (Shao et al. 2024, "DeepSeekMath", section 4.1.2).
+pub enum Deviation {
+    /// Of the rewards.
     #[default]
-    Grpo,
-    /// The mean of the others of the group (Ahmadian et al. 2024, "Back to Basics", eq. 9).
-    Rloo,
-    /// The mean of the group, with a deviation that is that of the advantages (Hu et al. 2025, "REINFORCE++", the variant
-    /// with a baseline).
-    ReinforcePlusPlus,
+    Rewards,
+    /// Of the differences themselves (Hu et al. 2025, "REINFORCE++", the variant with a baseline).
+    Differences,
 }
 
-impl FromStr for Estimator {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "grpo" => Ok(Self::Grpo),
-            "rloo" => Ok(Self::Rloo),
-            "reinforce_plus_plus" => Ok(Self::ReinforcePlusPlus),
-            _ => Err("there are `grpo`, `rloo` and `reinforce_plus_plus`".into()),
-        }
-    }
+/// How advantages are estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimator {
+    /// What is taken from a reward.
+    pub baseline: Baseline,
+    /// What the deviation is taken of.
+    pub deviation: Deviation,
 }
 
 /// What is known of answers.
@@ -72,23 +62,17 @@ impl Rewarded<'_> {
 
     /// The advantage of each answer.
     pub(crate) fn advantages(&self, estimator: Estimator, scale: Scale) -> Vec<f64> {
-        if scale == Scale::Gdpo {
+        if scale == Scale::EachReward {
             return scale::reward_by_reward(self);
         }
-        let totals = self.totals();
-        let differences: Vec<f64> = totals
-            .chunks(self.group.max(1))
-            .flat_map(|group| match estimator {
-                Estimator::Grpo => grpo::differences(group),
-                Estimator::Rloo => rloo::differences(group),
-                Estimator::ReinforcePlusPlus => reinforce_plus_plus::differences(group),
-            })
-            .collect();
-        let scaled_by = match estimator {
-            Estimator::Grpo | Estimator::Rloo => &totals,
-            Estimator::ReinforcePlusPlus => &differences,
+        let (totals, group) = (self.totals(), self.group.max(1));
+        let groups = totals.chunks(group);
+        let differences: Vec<f64> = groups.flat_map(|group| estimator.baseline.differences(group)).collect();
+        let scaled_by = match estimator.deviation {
+            Deviation::Rewards => &totals,
+            Deviation::Differences => &differences,
         };
-        scale.apply(&differences, scaled_by, self.group.max(1))
+        scale.apply(&differences, scaled_by, group)
     }
 }
 
@@ -117,6 +101,27 @@ mod tests {
         value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
     }
 
+    /// The words of the file.
+    fn estimator(word: &str) -> Estimator {
+        let (group, of_rewards) = (Baseline::Group, Deviation::Rewards);
+        match word {
+            "grpo" => Estimator { baseline: group, deviation: of_rewards },
+            "rloo" => Estimator { baseline: Baseline::Others, deviation: of_rewards },
+            "reinforce_plus_plus" => Estimator { baseline: group, deviation: Deviation::Differences },
+            other => panic!("{other}"),
+        }
+    }
+
+    fn scale(word: &str) -> Scale {
+        match word {
+            "group" => Scale::Group,
+            "batch" => Scale::Batch,
+            "none" => Scale::None,
+            "gdpo" => Scale::EachReward,
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn advantages_agree_with_every_case() {
         let golden: Value = serde_json::from_str(GOLDEN).unwrap();
@@ -137,8 +142,8 @@ mod tests {
                 group: config["num_generations"].as_u64().unwrap() as usize,
             };
             let advantages = rewarded.advantages(
-                config["advantage_estimator"].as_str().unwrap().parse().unwrap(),
-                config["scale_rewards"].as_str().unwrap().parse().unwrap(),
+                estimator(config["advantage_estimator"].as_str().unwrap()),
+                scale(config["scale_rewards"].as_str().unwrap()),
             );
             for (name, actual) in [("advantages", advantages), ("rewards", rewarded.totals())] {
                 let expected = numbers(&case[name]);
@@ -155,7 +160,7 @@ mod tests {
     fn a_group_of_one_answer_has_no_advantage() {
         let rewards = [vec![Some(3.0)], vec![Some(1.0)]];
         let rewarded = Rewarded { rewards: &rewards, weights: &[1.0], penalties: None, group: 1 };
-        for estimator in [Estimator::Grpo, Estimator::Rloo, Estimator::ReinforcePlusPlus] {
+        for estimator in ["grpo", "rloo", "reinforce_plus_plus"].map(estimator) {
             for scale in [Scale::Group, Scale::Batch, Scale::None] {
                 assert_eq!(rewarded.advantages(estimator, scale), [0.0, 0.0]);
             }

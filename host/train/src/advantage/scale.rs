@@ -1,10 +1,8 @@
 //! What differences from the baseline are divided by.
 
-use std::str::FromStr;
-
 use super::{EPSILON, Rewarded, deviation, mean};
 
-/// Added to deviations by [`Scale::Gdpo`].
+/// Added to deviations by [`Scale::EachReward`].
 const SMALL: f64 = 1e-8;
 
 /// What differences from the baseline are divided by.
@@ -18,21 +16,7 @@ pub enum Scale {
     /// Nothing (Liu et al. 2025, "Understanding R1-Zero-Like Training").
     None,
     /// Each reward by its deviation in the group, then the weighed sum by its deviation among all (arXiv 2601.05242, "GDPO").
-    Gdpo,
-}
-
-impl FromStr for Scale {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "group" => Ok(Self::Group),
-            "batch" => Ok(Self::Batch),
-            "none" => Ok(Self::None),
-            "gdpo" => Ok(Self::Gdpo),
-            _ => Err("there are `group`, `batch`, `none` and `gdpo`".into()),
-        }
-    }
+    EachReward,
 }
 
 impl Scale {

@@ -18,10 +18,11 @@ export default class Tiny extends Model {
       stages: 3,
       parameters: [{ name: "embedding.weight", shape: [4, width], role: "embedding", stage: 0 }],
       rotaryTables: [{ inverseFrequencies: [1] }],
-      head: { weight: 0 },
+      head: { weight: 0, softCap: 30 },
       cacheLayers: 1,
       kvHeads: 1,
       headDim: width,
+      untrained: [0],
     };
   }
 

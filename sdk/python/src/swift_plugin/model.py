@@ -93,6 +93,8 @@ class Architecture:
     """Key-value heads of each."""
     head_dim: int
     """Components of each head."""
+    untrained: list[int] = field(default_factory=list[int])
+    """Parameters, by their indices, that are never trained, for no gradient reaches them."""
 
 
 @dataclass(kw_only=True)
@@ -163,8 +165,9 @@ class Context:
         self, weights: list[int], biases: list[int], x: Tensor, groups: Tensor, tokens: Tensor
     ) -> Tensor:
         """`x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one
-        `[out, in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` `[rows]` are in
-        ascending order, `tokens` `[rows]` the positions that the rows come from, ascending inside each group."""
+        `[out, in]` for each group, or a single `[groups, in, out]`; `biases` are none, one `[out]` for each group, or a single
+        `[groups, out]`. `groups` `[rows]` are in ascending order, `tokens` `[rows]` the positions that the rows come from,
+        ascending inside each group."""
         return Tensor(call(self.handle.grouped_linear, weights, biases, x.handle, groups.handle, tokens.handle))
 
     def swiglu(self, gate: Tensor, up: Tensor) -> Tensor:

@@ -112,10 +112,11 @@ class Everything(
             stages=2,
             parameters=[ModelParameter("embedding.weight", [4, width], Role.EMBEDDING, 0)],
             rotary_tables=[RotaryTable([1.0])],
-            head=Head(0),
+            head=Head(0, soft_cap=30.0),
             cache_layers=1,
             kv_heads=1,
             head_dim=width,
+            untrained=[0],
         )
 
     def forward(self, stage: int, input: Tensor | None, context: Context) -> Tensor:

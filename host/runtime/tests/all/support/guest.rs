@@ -25,6 +25,8 @@ pub(crate) struct Guest {
     /// Packages besides the contract, as WIT, and the lines that import from them.
     packages: &'static [&'static str],
     imports: &'static str,
+    /// Instructions.
+    configure: &'static str,
     /// Core imports and functions, as text.
     text: String,
 }
@@ -125,7 +127,7 @@ const TIDY_COMPUTE: &str = r#"
 impl Guest {
     /// A plugin of a world of the contract, with core imports and functions.
     pub(crate) fn new(world: &'static str, text: impl Into<String>) -> Self {
-        Self { world, packages: &[], imports: "", text: text.into() }
+        Self { world, packages: &[], imports: "", configure: "", text: text.into() }
     }
 
     /// A loss whose `compute` is this text. It has the parameters `$batch` and `$policy` and gives a pointer.
@@ -298,6 +300,12 @@ impl Guest {
         self.with(core)
     }
 
+    /// With instructions of `configure`, before it accepts the hyper-parameters.
+    pub(crate) fn configuring(mut self, instructions: &'static str) -> Self {
+        self.configure = instructions;
+        self
+    }
+
     /// With more text.
     pub(crate) fn with(mut self, text: &str) -> Self {
         self.text = format!("{}\n{text}", self.text);
@@ -351,11 +359,13 @@ impl Guest {
     (local.get $given))
   (func (export "swift:plugin/meta@0.1.0#describe") (result i32) (i32.const {INFO}))
   (func (export "swift:plugin/meta@0.1.0#configure") (param i32 i32) (result i32)
+    {configure}
     (i32.store (i32.const 320) (i32.const 0))
     (i32.const 320))
 {functions}
 )"#,
             imports = imports.join("\n"),
+            configure = self.configure,
             functions = functions.join("\n"),
             data = data.concat(),
         )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..batch import Batch, Outputs
 from ..callback import Event, Run, RunState
-from ..model import Context
+from ..model import Architecture, Context
 from ..optimizer import OptimizedParameter, Step
 from ..sampler import Generation
-from ..tensor import Tensor
+from ..tensor import Tensor, call
 from .backend import exported, imported
 from .convert import lift, lower
 from .failures import guarded
@@ -56,14 +56,21 @@ def loss(component: Component) -> Functions:
     }
 
 
+def declare(nn: Any, architecture: Architecture) -> None:
+    """Says by functions what the contract's record of an architecture, which is frozen, has no field for."""
+    if architecture.head.soft_cap is not None:
+        call(nn.head_soft_cap, architecture.head.soft_cap)
+    if architecture.untrained:
+        call(nn.untrained, architecture.untrained)
+
+
 def model(component: Component) -> Functions:
     def supports(architecture: str, model_type: str) -> bool:
         return bool(component.plugin.supports(architecture, model_type))
 
     def load(config: str) -> Any:
         architecture = component.plugin.load(json.loads(config))
-        if architecture.head.soft_cap is not None:
-            imported("nn").head_soft_cap(architecture.head.soft_cap)
+        declare(imported("nn"), architecture)
         return architecture
 
     def forward(stage: int, input: Any, context: Any) -> Any:

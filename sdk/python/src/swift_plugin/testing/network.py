@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidArgument
 from ..model import Architecture, AttentionOptions, Context, Model, ModelParameter, RotaryTable
 from ..tensor import Dtype, Tensor
 from .array import Array, Numbers, array
@@ -75,6 +76,14 @@ class NetworkContext:
         return array(_rotated(self._tables[table], self._positions, x.value), x.kind)
 
     def attention(self, layer: int, q: Array, k: Array, v: Array, options: AttentionOptions) -> Array:
+        return self._attended(q, k, v, None, options)
+
+    def attention_with_sinks(
+        self, layer: int, q: Array, k: Array, v: Array, sinks: int, options: AttentionOptions
+    ) -> Array:
+        return self._attended(q, k, v, self._parameters[sinks], options)
+
+    def _attended(self, q: Array, k: Array, v: Array, sinks: Numbers | None, options: AttentionOptions) -> Array:
         groups = q.value.shape[1] // k.value.shape[1]
         keys, values = (each.value.repeat(groups, axis=1) for each in (k, v))
         scores = np.einsum("qhd,khd->hqk", q.value, keys) * options.scale
@@ -86,9 +95,29 @@ class NetworkContext:
         if options.window is not None:
             seen &= distance < options.window
         scores = np.where(seen, scores, -math.inf)
-        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        shares /= shares.sum(axis=-1, keepdims=True)
+        # A sink takes part in the softmax alone, since its value is zero.
+        others = np.full_like(scores[..., :1], -math.inf) if sinks is None else sinks[:, None, None]
+        largest = np.maximum(scores.max(axis=-1, keepdims=True), others)
+        shares = np.exp(scores - largest)
+        shares /= shares.sum(axis=-1, keepdims=True) + np.exp(others - largest)
         return array(np.einsum("hqk,khd->qhd", shares, values), q.kind)
+
+    def parameter(self, parameter: int) -> Array:
+        return array(self._parameters[parameter], Dtype.FLOAT32)
+
+    def grouped_linear(
+        self, weights: list[int], biases: list[int], x: Array, groups: Array, tokens: Array
+    ) -> Array:
+        group = groups.value
+        if (np.diff(group) < 0).any():
+            raise InvalidArgument("invalid argument in `grouped-linear`: rows are not in the order of their groups")
+        first = self._parameters[weights[0]]
+        # All matrices in one parameter are `[groups, in, out]`, and one of each group `[out, in]`.
+        matrices = first if first.ndim == 3 else np.stack([self._parameters[each].T for each in weights])
+        y = np.einsum("ri,rio->ro", x.value, matrices[group])
+        if biases:
+            y += np.concatenate([np.atleast_2d(self._parameters[each]) for each in biases])[group]
+        return array(y, x.kind)
 
     def swiglu(self, gate: Array, up: Array) -> Array:
         silu: Array = gate.silu()
