@@ -46,7 +46,7 @@ pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: 
     let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
     let registry = Registry::new(swift_runtime::Engine::new(options_of_plugins).unwrap(), STANDARD);
     let definition = registry.resolve("llama").unwrap().model(&Limits::default()).unwrap();
-    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
+    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation: None };
     let loaded = Model::load(&folder(model), definition, &load).unwrap();
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
     let has_tokenizer = folder(model).join("tokenizer.json").exists();

@@ -86,13 +86,13 @@ struct Counts {
 }
 
 /// The server, ended when dropped.
-struct Server {
-    child: Child,
+pub(super) struct Server {
+    pub(super) child: Child,
     address: String,
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Result<Self> {
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn().context("can't start the server")?;
         let output = child.stdout.take().context("it has no output")?;
         let mut server = Self { child, address: String::new() };
@@ -184,7 +184,7 @@ impl Server {
         Ok(true)
     }
 
-    fn ask(&self, path: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(super) fn ask(&self, path: &str, body: Option<&Value>) -> Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let method = if body.is_empty() { "GET" } else { "POST" };
@@ -232,12 +232,12 @@ impl Drop for Server {
 }
 
 /// What a server sends.
-struct Answer {
+pub(super) struct Answer {
     stream: TcpStream,
 }
 
 impl Answer {
-    fn read_to_end(mut self) -> Result<Vec<u8>> {
+    pub(super) fn read_to_end(mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes)?;
         Ok(bytes)
