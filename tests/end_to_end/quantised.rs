@@ -55,5 +55,8 @@ fn quantised_weights_are_not_trained() {
     command.args("--dataset x.jsonl --tuner-type full --quant-bits 4".split_whitespace());
     let Outcome { code, stderr, .. } = command.output().unwrap().into();
     assert_ne!(code, Some(0));
-    assert!(stderr.contains("`--tuner-type full` trains all weights, but `--quant-bits` freezes them"), "{stderr}");
+    assert!(
+        stderr.contains("`--tuner-type full` trains all weights, but `--quant-bits` freezes them"),
+        "{stderr}"
+    );
 }

@@ -127,7 +127,10 @@ impl NnContext for Context {
 
     fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> swift_tensor::Result<Tensor> {
         let bias = bias.map(|bias| self.parameter(bias).cloned()).transpose()?;
-        fused::linear(x, &fused::Linear { weight: self.parameter(weight)?.clone().into(), bias, adapter: None })
+        fused::linear(
+            x,
+            &fused::Linear { weight: self.parameter(weight)?.clone().into(), bias, adapter: None },
+        )
     }
 
     fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> swift_tensor::Result<Tensor> {

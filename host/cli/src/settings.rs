@@ -70,8 +70,10 @@ pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
             .hint("leave one of them out"));
     }
     if arguments.adapter.tuner_type == Tuner::Full && arguments.model.quantisation.quantisation()?.is_some() {
-        return Err(UsageError::new("`--tuner-type full` trains all weights, but `--quant-bits` freezes them")
-            .hint("train an adapter beside them: `--tuner-type lora`"));
+        return Err(UsageError::new(
+            "`--tuner-type full` trains all weights, but `--quant-bits` freezes them",
+        )
+        .hint("train an adapter beside them: `--tuner-type lora`"));
     }
     let evaluates = arguments.output.eval_strategy.is_some_and(|strategy| strategy != Strategy::No);
     if evaluates && arguments.data.val_dataset.is_empty() {

@@ -9,8 +9,8 @@ use swift_tensor::fused::Weight;
 use swift_tensor::quantised::nf4::{self, NESTED, NESTED_BLOCK, NF4, Scales};
 use swift_tensor::quantised::{Matrix, int8};
 
+use crate::Result;
 use crate::weights::Stored;
-use crate::{Error, Result};
 
 /// Elements that share a magnitude, as in bitsandbytes.
 const BLOCK: usize = 64;

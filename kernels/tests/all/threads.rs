@@ -2,8 +2,8 @@
 
 use half::bf16;
 use swift_kernels::attention::{self, AttentionGradients, AttentionInputs, AttentionOptions, AttentionShape};
-use swift_kernels::token_logps::{self, TokenLogpsGradients, TokenLogpsInputs, TokenStatistics};
 use swift_kernels::quantised::{self, nf4};
+use swift_kernels::token_logps::{self, TokenLogpsGradients, TokenLogpsInputs, TokenStatistics};
 use swift_kernels::{Element, matmul, rms_norm};
 
 use crate::support::{narrow, numbers, on_threads, widen, zeros};

@@ -77,9 +77,8 @@ impl Adapter {
             let a = uniform(-limit, limit, &shape, dtype, seed)?.value().clone();
             let b = Value::zeros((module.outputs, options.rank), dtype, a.device())?;
             let weight = weights.get(module.index).filter(|_| options.dora);
-            let norms = weight.map(|weight| {
-                row_norms(weight.to_tensor(model_dtype)?.value(), None)?.cast(dtype)
-            });
+            let norms =
+                weight.map(|weight| row_norms(weight.to_tensor(model_dtype)?.value(), None)?.cast(dtype));
             let norms = norms.transpose()?;
             Ok(Matrices { a, b, magnitude: norms.map(|norms| norms.value().clone()) })
         })

@@ -85,7 +85,10 @@ fn dora_with_dropout_is_pefts_formula() {
     let difference = got.sub(&expected).unwrap().abs().unwrap().to_list().unwrap();
     assert!(difference.iter().all(|x| *x < 1e-12), "{difference:?}");
     assert!(
-        got.sub(&layer.forward(&x, weight.into(), Some(bias), true, None).unwrap()).unwrap().to_list().unwrap()[0]
+        got.sub(&layer.forward(&x, weight.into(), Some(bias), true, None).unwrap())
+            .unwrap()
+            .to_list()
+            .unwrap()[0]
             != 0.0
     );
 }

@@ -38,8 +38,7 @@ impl Definition for Weights {
     }
 
     fn load(&mut self, _config_json: &str) -> Result<Architecture> {
-        let parameter =
-            |(_, name)| Parameter { name, shape: SHAPE.to_vec(), role: Role::Column, stage: 0 };
+        let parameter = |(_, name)| Parameter { name, shape: SHAPE.to_vec(), role: Role::Column, stage: 0 };
         Ok(Architecture {
             name: "weights".into(),
             hidden_size: SHAPE[1],

@@ -129,7 +129,12 @@ fn linears(table: &mut Table) {
         table.add(
             "linear",
             vec![numbers(&shape, 1), numbers(&[3, 4], 2), numbers(&[3], 3)],
-            |x| linear(&x[0], &Linear { weight: x[1].clone().into(), bias: Some(x[2].clone()), adapter: None }),
+            |x| {
+                linear(
+                    &x[0],
+                    &Linear { weight: x[1].clone().into(), bias: Some(x[2].clone()), adapter: None },
+                )
+            },
             {
                 let shape = [lead, &[3]].concat();
                 move |x| Array::from_fn(&shape, |i| dense(x, i) + x[2].at(&i[i.len() - 1..]))
@@ -235,7 +240,10 @@ fn experts(table: &mut Table) {
         "grouped_linear",
         inputs,
         move |x| {
-            let layer = GroupedLinear { weights: x[1..4].iter().cloned().map(Into::into).collect(), biases: x[4..].to_vec() };
+            let layer = GroupedLinear {
+                weights: x[1..4].iter().cloned().map(Into::into).collect(),
+                biases: x[4..].to_vec(),
+            };
             grouped_linear(&x[0], &layer, &groups()?)
         },
         move |x| Array::from_fn(&[3, 2], |i| dense(x, i)),

@@ -3,8 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-use super::codes::NF4;
 use super::Matrix;
+use super::codes::NF4;
 
 /// For each of 8 numbers in 32 bits, how far it is from the low end: the first of two is in the high half of its byte.
 #[cfg(target_arch = "x86_64")]
@@ -47,7 +47,8 @@ impl Matrix {
         let (mut start, mut rest) = (first, into);
         std::iter::from_fn(move || {
             let count = (self.block - start % self.block).min(rest.len());
-            let (part, after) = std::mem::take(&mut rest).split_at_mut_checked(count).filter(|_| count > 0)?;
+            let (part, after) =
+                std::mem::take(&mut rest).split_at_mut_checked(count).filter(|_| count > 0)?;
             let bytes = self.packed.get(start / 2..).unwrap_or_default();
             let magnitude = magnitudes.of(start / self.block);
             (start, rest) = (start + count, after);

@@ -133,9 +133,5 @@ impl Matrix {
 }
 
 fn even(block: usize) -> Result<(), KernelError> {
-    check::rule(
-        OPERATION,
-        "a block of an even number of elements",
-        block > 0 && block.is_multiple_of(2),
-    )
+    check::rule(OPERATION, "a block of an even number of elements", block > 0 && block.is_multiple_of(2))
 }

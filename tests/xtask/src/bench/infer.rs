@@ -85,19 +85,27 @@ pub(super) fn run(options: &Options<'_>) -> Result<()> {
     for (precision, flags) in PRECISIONS {
         let mut command = Command::new(&swift_host);
         command.args(["deploy", "--port", "0", "--dtype", "bfloat16", "--enable-prefix-caching", "false"]);
-        command.args(["--max-num-seqs", "32", "--max-model-len", &(options.prompt + options.tokens).to_string()]);
+        command.args([
+            "--max-num-seqs",
+            "32",
+            "--max-model-len",
+            &(options.prompt + options.tokens).to_string(),
+        ]);
         command.args(["--threads", &threads, "--served-model-name", "m", "--model"]).arg(&model).args(flags);
         let mut sides = vec![Side::Ours(Server::start(&mut command)?, Random(1))];
         if let Some(peer) = options.peer {
             let mut command = Command::new(peer_python());
             command.args(["-c", PEER]).arg(&model).args([precision, peer, &threads]);
-            match Peer::start(&mut command).with_context(|| format!("`{PEER_PYTHON}` names the peer's Python"))? {
+            match Peer::start(&mut command)
+                .with_context(|| format!("`{PEER_PYTHON}` names the peer's Python"))?
+            {
                 Ok(started) => sides.push(Side::Theirs(started, peer)),
                 Err(missing) => println!("{precision:9}       {peer} has no `{missing}`"),
             }
         }
         for batch in BATCHES {
-            let figures = sides.iter_mut().map(|side| measure(side, batch, options)).collect::<Result<Vec<_>>>()?;
+            let figures =
+                sides.iter_mut().map(|side| measure(side, batch, options)).collect::<Result<Vec<_>>>()?;
             for (side, figures) in sides.iter().zip(&figures) {
                 let Figures { prefill, decode, first_token } = figures;
                 let (name, peak) = (side.name(), side.peak_gib());
