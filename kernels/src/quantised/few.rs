@@ -1,4 +1,4 @@
-//! Products of few rows: each row of the weight is decoded once, into the first cache.
+//! Products of few rows: each row of the weight is decoded once, into the first cache, or for one row not even there.
 
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use super::Matrix;
 use crate::element::load_into;
 use crate::sums::dot;
 use crate::vectorised::vectorised;
-use crate::{Element, Float};
+use crate::{Element, Float, Known};
 
 /// Rows of the left matrix, at most. With more of them a product by blocks pays.
 pub(super) const ROWS: usize = 8;
@@ -26,6 +26,12 @@ pub(super) fn forward<T: Element>(x: &[T], weight: &Matrix, tokens: usize, y: &m
         || vec![T::Compute::ZERO; columns],
         |row, (part, sums)| {
             for (index, sums) in sums.chunks_exact_mut(tokens).enumerate() {
+                if let (Known::F32(input), [sum]) = (T::Compute::known(&inputs), &mut *sums)
+                    && let Some(product) = weight.dot(part * task + index, input)
+                {
+                    *sum = T::Compute::of(product.into());
+                    continue;
+                }
                 weight.decode((part * task + index) * columns, row);
                 dots(row, &inputs, sums);
             }

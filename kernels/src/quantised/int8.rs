@@ -59,6 +59,12 @@ impl Matrix {
         self.codes.len() + size_of_val(self.scales.as_slice())
     }
 
+    /// The product of a row with `x`.
+    pub(super) fn dot(&self, row: usize, x: &[f32]) -> f32 {
+        let codes = self.codes.get(row * self.columns..(row + 1) * self.columns).unwrap_or_default();
+        dot(codes, x) * self.scales.get(row).copied().unwrap_or_default()
+    }
+
     /// Writes the elements from one on, row after row.
     pub(super) fn decode(&self, first: usize, into: &mut [f32]) {
         let (mut start, mut rest) = (first, into);
@@ -73,6 +79,22 @@ impl Matrix {
 }
 
 vectorised! {
+    fn dot<>(codes: &[i8], x: &[f32]) -> f32 {
+        /// Sums that run side by side.
+        const LANES: usize = 64;
+        let mut sums = [0f32; LANES];
+        let ((codes, codes_rest), (x, x_rest)) = (codes.as_chunks::<LANES>(), x.as_chunks::<LANES>());
+        for (codes, x) in codes.iter().zip(x) {
+            for ((sum, &code), x) in sums.iter_mut().zip(codes).zip(x) {
+                *sum += f32::from(code) * x;
+            }
+        }
+        for ((sum, &code), x) in sums.iter_mut().zip(codes_rest).zip(x_rest) {
+            *sum += f32::from(code) * x;
+        }
+        sums.iter().sum()
+    }
+
     fn decode<>(codes: &[i8], scale: f32, into: &mut [f32]) {
         for (into, &code) in into.iter_mut().zip(codes) {
             *into = f32::from(code) * scale;

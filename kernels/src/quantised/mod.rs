@@ -62,6 +62,17 @@ impl Matrix {
         Ok(())
     }
 
+    /// The product of a row with `x`, where it is better taken without decoding the row.
+    fn dot(&self, row: usize, x: &[f32]) -> Option<f32> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Nf4(matrix) => matrix.dot(row, x),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Nf4(_) => None,
+            Self::Int8(matrix) => Some(matrix.dot(row, x)),
+        }
+    }
+
     /// Writes the elements from one on, row after row, by all threads.
     fn decode_in_parallel<T: Element>(&self, first: usize, into: &mut [T]) {
         let parts = into.par_chunks_mut(CHUNK).enumerate();

@@ -119,8 +119,17 @@ fn quantised<T: Element>(original: &[T], rows: usize, columns: usize) -> [quanti
 /// A linear layer there and back is the product with the dequantised weight, added to what is there or not.
 /// Each addition rounds by a unit, and each store, that of a weight too: these errors have either sign.
 fn is_linear<T: Element>(unit_of_sums: f64, unit_of_store: f64) {
-    let sizes =
-        [(1, 33, 40), (5, 70, 96), (3, 3, 9), (8, 200, 1001), (9, 2200, 1030), (2, 2200, 1030), (0, 4, 4)];
+    let sizes = [
+        (1, 33, 40),
+        (1, 300, 1030),
+        (1, 7, 99),
+        (5, 70, 96),
+        (3, 3, 9),
+        (8, 200, 1001),
+        (9, 2200, 1030),
+        (2, 2200, 1030),
+        (0, 4, 4),
+    ];
     for (tokens, rows, columns) in sizes {
         let longest = rows.max(columns) as f64;
         let tolerance = longest * unit_of_sums + (2.0 + longest.sqrt()) * unit_of_store;

@@ -6,6 +6,10 @@
 
 mod codes;
 mod decode;
+#[cfg(target_arch = "x86_64")]
+mod dot;
+#[cfg(target_arch = "x86_64")]
+mod lookup;
 mod scales;
 
 use rayon::prelude::*;
