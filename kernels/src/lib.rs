@@ -20,7 +20,7 @@ pub mod grouped;
 pub mod low_rank;
 pub mod matmul;
 mod matrix;
-pub mod nf4;
+pub mod quantised;
 pub mod rms_norm;
 pub mod rope;
 pub mod segment;

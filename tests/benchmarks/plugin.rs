@@ -205,7 +205,7 @@ fn native_dpo(
 
 /// Compares the definitions on one model, and gives the times of the native one and the component.
 fn forward(registry: &Registry, folder: &Path, tokens: &Tokens) -> Result<[Duration; 2]> {
-    let options = LoadOptions { dtype: DType::F32, device: Device::Cpu };
+    let options = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation: None };
     let plugin = registry.resolve("llama")?.model(&Limits::default())?;
     let run = |model: &Model| -> Result<Tensor> {
         Ok(no_grad(|| {

@@ -17,6 +17,8 @@ mod models;
 #[cfg(test)]
 mod plugin_check;
 #[cfg(test)]
+mod quantised;
+#[cfg(test)]
 mod resume;
 #[cfg(test)]
 mod rollouts;

@@ -127,7 +127,10 @@ impl NnContext for Context {
 
     fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> swift_tensor::Result<Tensor> {
         let bias = bias.map(|bias| self.parameter(bias).cloned()).transpose()?;
-        fused::linear(x, &fused::Linear { weight: self.parameter(weight)?.clone(), bias, adapter: None })
+        fused::linear(
+            x,
+            &fused::Linear { weight: self.parameter(weight)?.clone().into(), bias, adapter: None },
+        )
     }
 
     fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> swift_tensor::Result<Tensor> {
@@ -199,7 +202,8 @@ impl NnContext for Context {
                 .map(|&index| Self::parameter(self, index).cloned())
                 .collect::<swift_tensor::Result<Vec<_>>>()
         };
-        let layer = fused::GroupedLinear { weights: parameters(weights)?, biases: parameters(biases)? };
+        let weights = parameters(weights)?.into_iter().map(Into::into).collect();
+        let layer = fused::GroupedLinear { weights, biases: parameters(biases)? };
         fused::grouped_linear(x, &layer, groups)
     }
 

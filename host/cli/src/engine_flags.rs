@@ -10,7 +10,7 @@ use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::{DType, Device};
 
-use crate::arguments::Dtype;
+use crate::arguments::{Dtype, QuantisationArguments};
 use crate::plugins::Plugins;
 use crate::registry::{DefaultTemplate, read_config};
 use crate::report::UsageError;
@@ -32,6 +32,8 @@ pub(crate) struct EngineArguments {
     /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     pub(crate) dtype: Option<Dtype>,
+    #[command(flatten)]
+    pub(crate) quantisation: QuantisationArguments,
     /// Chat template by its name [default: the model's own, or else the registry's]
     #[arg(long, value_name = "NAME")]
     pub(crate) template: Option<String>,
@@ -105,7 +107,11 @@ impl EngineArguments {
             chosen.iter().chain(others).filter(move |plugin| plugin.kinds().contains(&kind))
         };
         let template = self.template(&config, tokenizer.as_ref(), candidates(Kind::Template), said)?;
-        let options = LoadOptions { dtype: self.dtype(&config)?, device: Device::Cpu };
+        let options = LoadOptions {
+            dtype: self.dtype(&config)?,
+            device: Device::Cpu,
+            quantisation: self.quantisation.quantisation()?,
+        };
         let models = candidates(Kind::Model)
             .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&Limits::default())?)));
         let (_, definition) = find_model_plugin(&config, models)?;

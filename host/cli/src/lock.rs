@@ -51,6 +51,9 @@ pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<Run
     if settings.rollouts.is_some() {
         told.extend(object(&arguments.rollout)?.into_iter().filter(|(key, _)| key != "log_completions"));
     }
+    if settings.quantisation.is_some() {
+        told.extend(object(&arguments.model.quantisation)?);
+    }
     told.insert("torch_dtype".into(), json!(arguments.model.dtype));
     told.insert("num_labels".into(), json!(arguments.model.num_labels));
     let sets = [(Some(parts.dataset), false), (parts.validation, true)];

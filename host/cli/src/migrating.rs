@@ -18,6 +18,8 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("report-to", "logging.jsonl, TensorBoard events and curves are always written"),
     ("add-version", "a given folder is used as it is, a default one has a version"),
     ("ddp-timeout", "there is one process"),
+    ("bnb-4bit-compute-dtype", "everything is computed in `--torch-dtype`"),
+    ("bnb-4bit-quant-storage", "quantised weights are kept as bytes"),
 ];
 
 const METHODS: &str = "a method is a plugin: `--plugin NAME`; `swift-host plugin list` shows which there are";
@@ -39,8 +41,6 @@ const SAID_OTHERWISE: &[(&str, &str)] = &[
     ("split-dataset-ratio", "give the validation rows as a file of their own: `--val-dataset PATH`"),
     ("deepspeed", "this build computes on one device"),
     ("fsdp", "this build computes on one device"),
-    ("quant-method", "this build trains weights that are not quantised"),
-    ("quant-bits", "this build trains weights that are not quantised"),
     ("streaming", "files are mapped, not loaded, and their tokens cached on disk"),
 ];
 

@@ -130,6 +130,11 @@ pub(crate) fn run(
         &allowances,
     )?;
 
+    if settings.quantisation.is_some() {
+        let mebibytes = model.weight_bytes() as f64 / f64::from(1 << 20);
+        console.line(&format!("linear layers are quantised: weights take {mebibytes:.1} MiB"));
+    }
+
     let sources =
         [Some(&dataset), validation.as_ref()].into_iter().flatten().flat_map(|set| &set.report().sources);
     let mut used: BTreeSet<&str> = sources.map(|source| source.adapter.as_str()).collect();
@@ -280,7 +285,8 @@ fn models<'a>(
     plugins: impl Iterator<Item = &'a Plugin> + Clone,
     allowances: &Allowances<'_>,
 ) -> anyhow::Result<Models> {
-    let options = LoadOptions { dtype: settings.dtype, device: Device::Cpu };
+    let Settings { dtype, quantisation, .. } = *settings;
+    let options = LoadOptions { dtype, device: Device::Cpu, quantisation };
     let load = |config: &ModelConfig| {
         let candidates = plugins
             .clone()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use swift_data::{PackingStrategy, PlanOptions, TemplateOptions, TrainedParts};
 use swift_infer::SamplingOptions;
-use swift_model::{AdapterOptions, ModelConfig};
+use swift_model::{AdapterOptions, ModelConfig, Quantisation};
 use swift_runtime::{Input, Limits, Requirements};
 use swift_tensor::{AdamW, DType};
 use swift_train::{RolloutOptions, ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     /// The arguments with all defaults filled in, for `args.json`.
     pub(crate) arguments: RunArguments,
     pub(crate) dtype: DType,
+    pub(crate) quantisation: Option<Quantisation>,
     pub(crate) adapter: AdapterOptions,
     /// Outputs of the score head, if there is one.
     pub(crate) score_outputs: Option<u32>,
@@ -69,6 +70,12 @@ pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
     if arguments.adapter.tuner_type == Tuner::Full && arguments.adapter.adapters.is_some() {
         return Err(UsageError::new("`--tuner-type full` trains no adapter, but `--adapters` names one")
             .hint("leave one of them out"));
+    }
+    if arguments.adapter.tuner_type == Tuner::Full && arguments.model.quantisation.quantisation()?.is_some() {
+        return Err(UsageError::new(
+            "`--tuner-type full` trains all weights, but `--quant-bits` freezes them",
+        )
+        .hint("train an adapter beside them: `--tuner-type lora`"));
     }
     let evaluates = arguments.output.eval_strategy.is_some_and(|strategy| strategy != Strategy::No);
     if evaluates && arguments.data.val_dataset.is_empty() {
@@ -134,6 +141,7 @@ impl Settings {
             (Some(0), Some(labels)) => Some(labels.get()),
             (outputs, _) => outputs,
         };
+        let quantisation = arguments.model.quantisation.quantisation()?;
         let RunArguments { model, data, adapter, training, rollout, output, .. } = &mut arguments;
         let dtype = *model.dtype.get_or_insert(match config.dtype() {
             Some(DType::BF16) => Dtype::Bfloat16,
@@ -218,6 +226,7 @@ impl Settings {
                 Dtype::Float64 => DType::F64,
                 Dtype::Float32 | Dtype::Float16 => DType::F32,
             },
+            quantisation,
             adapter: AdapterOptions {
                 rank: adapter.lora_rank,
                 alpha: adapter.lora_alpha,

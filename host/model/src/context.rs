@@ -64,7 +64,7 @@ impl NnContext for Context {
 
     fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> Result<Tensor> {
         let bias = bias.map(|bias| self.parameter("linear", bias)).transpose()?;
-        let matrix = self.parameter("linear", weight)?;
+        let matrix = self.network.weight("linear", weight, Some(self.stage))?;
         if let Some(cached) = &self.batch.cached {
             return adapted_rows(x, weight as usize, matrix, bias, &cached.adapters);
         }
@@ -138,10 +138,12 @@ impl NnContext for Context {
         tokens: &Tensor,
     ) -> Result<Tensor> {
         const OP: &str = "grouped_linear";
-        let parameters = |indices: &[u32]| {
-            indices.iter().map(|&index| self.parameter(OP, index)).collect::<Result<Vec<_>>>()
+        let matrices = weights.iter().map(|&index| self.network.weight(OP, index, Some(self.stage)));
+        let biases = biases.iter().map(|&index| self.parameter(OP, index));
+        let layer = fused::GroupedLinear {
+            weights: matrices.collect::<Result<_>>()?,
+            biases: biases.collect::<Result<_>>()?,
         };
-        let layer = fused::GroupedLinear { weights: parameters(weights)?, biases: parameters(biases)? };
         let adapter = self.network.adapter.as_ref().filter(|_| self.adapters);
         let served = match &self.batch.cached {
             Some(cached) => Served::ByToken(&cached.adapters),

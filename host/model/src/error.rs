@@ -139,6 +139,9 @@ pub enum Error {
     /// The model cannot be set up for training in this way any more.
     #[error("The model already has {0}")]
     AlreadySet(&'static str),
+    /// All parameters shall be trained, or written, and some are quantised.
+    #[error("Quantised weights can't be trained or written")]
+    Frozen,
     /// A batch does not fit together or not the model.
     #[error("The batch {0}")]
     Batch(String),
@@ -229,6 +232,7 @@ impl Error {
             }
             Self::TensorType { .. } => "`F32`, `F16`, `BF16` and `F64` are supported".into(),
             Self::TargetUnknown { available, .. } => format!("`all-linear`, or some of {}", quoted(available)),
+            Self::Frozen => "train an adapter beside them".into(),
             Self::TargetHead(_) => "`all-linear` means every linear layer but the output projection".into(),
             Self::Tensor(error) => return error.hint(),
             Self::Plugin(error) => return error.hint(),

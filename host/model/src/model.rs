@@ -2,16 +2,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use swift_runtime::Architecture;
+use swift_tensor::fused::Weight;
 use swift_tensor::{DType, Device, ParameterId, Tensor};
 
-use crate::adapter::{Adapter, AdapterOptions, adapter_dtype};
+use crate::adapter::{Adapter, AdapterOptions, adapter_dtype, linear_sizes};
 use crate::batch::{Batch, Tokens};
 use crate::network::{Network, validate};
 use crate::parameter::TrainableParameter;
 use crate::score_head::{Place, ScoreHead};
 use crate::segment::Segment;
-use crate::weights::{Expected, read_tensors, weight_files};
-use crate::{Definition, Error, ModelConfig, Result};
+use crate::weights::{Expected, read_weights, weight_files};
+use crate::{Definition, Error, ModelConfig, Quantisation, Result};
 
 /// A definition that stages share, also when they are computed again.
 pub(crate) type SharedDefinition = Arc<Mutex<Box<dyn Definition>>>;
@@ -23,6 +24,8 @@ pub struct LoadOptions {
     pub dtype: DType,
     /// Where they lie.
     pub device: Device,
+    /// What the weights of linear layers become, all but the output projection's; they are then frozen.
+    pub quantisation: Option<Quantisation>,
 }
 
 /// How a batch is computed.
@@ -58,23 +61,24 @@ impl Model {
         let mut definition: Box<dyn Definition> = Box::new(definition);
         let architecture = definition.load(config.text())?;
         validate(&architecture)?;
-        let expected: Vec<_> = architecture
+        let LoadOptions { dtype, device, quantisation } = options.clone();
+        let expected = architecture
             .parameters
             .iter()
-            .map(|parameter| Expected {
-                name: parameter.name.clone(),
-                shape: parameter.shape.iter().map(|&size| size as usize).collect(),
+            .map(|parameter| {
+                let shape = parameter.shape.iter().map(|&size| size as usize).collect();
+                let expected = Expected { name: parameter.name.clone(), shape };
+                (expected, quantisation.filter(|_| linear_sizes(parameter).is_some()))
             })
             .collect();
-        let LoadOptions { dtype, device } = options.clone();
         // Whoever wants the head asks for it.
         let ignored: Vec<String> =
             architecture.ignored.iter().cloned().chain([Place::Model.name()]).collect();
-        let values =
-            read_tensors(folder, &weight_files(folder)?, &expected, &ignored, dtype, &device)?.into();
+        let weights =
+            read_weights(folder, &weight_files(folder)?, expected, &ignored, dtype, &device)?.into();
         let network = Network {
             architecture: Arc::new(architecture),
-            values,
+            weights,
             trainable: false,
             adapter: None,
             score_head: None,
@@ -121,14 +125,19 @@ impl Model {
         Ok(files)
     }
 
+    /// The memory that the weights take, in bytes, without adapters.
+    pub fn weight_bytes(&self) -> usize {
+        self.network.weights.iter().map(Weight::bytes).sum()
+    }
+
     /// Adds a new adapter, to be trained. It changes nothing yet.
     ///
     /// # Errors
     /// If there is an adapter, everything is trained, or an option or target is not possible.
     pub fn attach_adapter(&mut self, options: &AdapterOptions) -> Result<()> {
         self.must_be_plain()?;
-        let Network { architecture, values, dtype, .. } = &*self.network;
-        let adapter = Adapter::new(options, architecture, values, adapter_dtype(*dtype))?;
+        let Network { architecture, weights, dtype, .. } = &*self.network;
+        let adapter = Adapter::new(options, architecture, weights, *dtype)?;
         self.set_adapter(adapter);
         Ok(())
     }
@@ -148,9 +157,12 @@ impl Model {
     /// Makes all parameters trainable.
     ///
     /// # Errors
-    /// If there is an adapter.
+    /// If there is an adapter, or weights are quantised.
     pub fn train_all(&mut self) -> Result<()> {
         self.must_be_plain()?;
+        if self.network.weights.iter().any(|weight| weight.as_tensor().is_none()) {
+            return Err(Error::Frozen);
+        }
         Arc::make_mut(&mut self.network).trainable = true;
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use swift_runtime::{Architecture, Role};
-use swift_tensor::fused::{Linear, linear};
-use swift_tensor::{DType, ParameterId, Tensor, Value};
+use swift_tensor::fused::{Linear, Weight, linear};
+use swift_tensor::{DType, ParameterId, Tensor};
 
 use crate::adapter::Adapter;
 use crate::parameter::TrainableParameter;
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub(crate) struct Network {
     pub(crate) architecture: Arc<Architecture>,
     /// In the order of the architecture's parameters.
-    pub(crate) values: Arc<[Value]>,
+    pub(crate) weights: Arc<[Weight]>,
     /// Whether the values themselves are trained.
     pub(crate) trainable: bool,
     pub(crate) adapter: Option<Arc<Adapter>>,
@@ -26,7 +26,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// The parameter `index`, for an operation `op` of `stage` (of none for the output projection).
+    /// The parameter `index`, for an operation `op` of `stage` (of none for the output projection). One that is quantised is
+    /// made whole.
     ///
     /// # Errors
     /// If there is no such parameter, or it belongs to another stage.
@@ -36,9 +37,22 @@ impl Network {
         index: u32,
         stage: Option<u32>,
     ) -> swift_tensor::Result<Tensor> {
+        self.weight(op, index, stage)?.to_tensor(self.dtype)
+    }
+
+    /// The parameter `index` as it is kept, as [`Self::parameter`].
+    ///
+    /// # Errors
+    /// As [`Self::parameter`].
+    pub(crate) fn weight(
+        &self,
+        op: &'static str,
+        index: u32,
+        stage: Option<u32>,
+    ) -> swift_tensor::Result<Weight> {
         let parameters = &self.architecture.parameters;
-        let (Some(parameter), Some(value)) =
-            (parameters.get(index as usize), self.values.get(index as usize))
+        let (Some(parameter), Some(weight)) =
+            (parameters.get(index as usize), self.weights.get(index as usize))
         else {
             let message = format!("there is no parameter {index}, the architecture has {}", parameters.len());
             return Err(swift_tensor::Error::invalid(op, message));
@@ -50,9 +64,11 @@ impl Network {
             );
             return Err(swift_tensor::Error::invalid(op, message));
         }
-        Ok(match self.trainable && !self.architecture.untrained.contains(&index) {
-            true => Tensor::parameter(value.clone(), ParameterId(index)),
-            false => Tensor::constant(value.clone()),
+        Ok(match weight {
+            Weight::Dense(weight) if self.trainable && !self.architecture.untrained.contains(&index) => {
+                Tensor::parameter(weight.value().clone(), ParameterId(index)).into()
+            }
+            weight => weight.clone(),
         })
     }
 
@@ -72,7 +88,7 @@ impl Network {
     /// As [`Self::head`], and if the hidden states have another width.
     pub(crate) fn logits(&self, hidden: &Tensor) -> swift_tensor::Result<Tensor> {
         let (weight, bias) = self.head()?;
-        let logits = linear(hidden, &Linear { weight, bias, adapter: None })?;
+        let logits = linear(hidden, &Linear { weight: weight.into(), bias, adapter: None })?;
         match self.architecture.head.soft_cap {
             Some(cap) => logits.scale(cap.recip())?.tanh()?.scale(cap),
             None => Ok(logits),
@@ -89,14 +105,16 @@ impl Network {
 
     /// What an optimiser works on.
     pub(crate) fn trainable_parameters(&self) -> Vec<TrainableParameter> {
-        let own = self.architecture.parameters.iter().zip(self.values.iter()).zip(0..).map(
-            |((parameter, value), id)| TrainableParameter {
-                id: ParameterId(id),
-                name: parameter.name.clone(),
-                value: value.clone(),
-                role: parameter.role,
-                weight_decay: !matches!(parameter.role, Role::Bias | Role::Norm),
-                adapter_b: false,
+        let own = self.architecture.parameters.iter().zip(self.weights.iter()).zip(0..).filter_map(
+            |((parameter, weight), id)| {
+                Some(TrainableParameter {
+                    id: ParameterId(id),
+                    name: parameter.name.clone(),
+                    value: weight.as_tensor()?.value().clone(),
+                    role: parameter.role,
+                    weight_decay: !matches!(parameter.role, Role::Bias | Role::Norm),
+                    adapter_b: false,
+                })
             },
         );
         let adapter = self.adapter.iter().filter(|adapter| adapter.trainable());

@@ -53,8 +53,10 @@ impl Model {
     fn save_whole(&self, folder: &Path, shard_bytes: usize) -> Result<()> {
         let network = self.network();
         let names = network.architecture.parameters.iter().map(|parameter| parameter.name.clone());
+        let values = network.weights.iter().map(|weight| Some(weight.as_tensor()?.value().clone()));
+        let values = values.collect::<Option<Vec<_>>>().ok_or(Error::Frozen)?;
         let head = network.score_head.iter().map(|head| (Place::Model.name(), head.weight.clone()));
-        write_shards(folder, names.zip(network.values.iter().cloned()).chain(head), shard_bytes)?;
+        write_shards(folder, names.zip(values).chain(head), shard_bytes)?;
         let outputs = network.score_head.as_ref().map(ScoreHead::outputs);
         let config = self.config().text_for(Some(network.dtype), outputs);
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;

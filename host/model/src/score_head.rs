@@ -65,7 +65,7 @@ impl ScoreHead {
     /// Scores of the hidden states `[rows, hidden_size]`: `[rows, outputs]`.
     pub(crate) fn forward(&self, hidden: &Tensor) -> swift_tensor::Result<Tensor> {
         let weight = Tensor::parameter(self.weight.clone(), self.id);
-        linear(&hidden.cast(weight.dtype())?, &Linear { weight, bias: None, adapter: None })
+        linear(&hidden.cast(weight.dtype())?, &Linear { weight: weight.into(), bias: None, adapter: None })
     }
 }
 

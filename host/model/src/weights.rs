@@ -9,10 +9,12 @@ use memmap2::{Mmap, UncheckedAdvice};
 use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use swift_tensor::{DType, Device, Value};
+use swift_tensor::fused::Weight;
+use swift_tensor::{DType, Device, Tensor, Value};
 
 use crate::config::{read_object, require_folder};
 use crate::pattern::matches;
+use crate::quantised::{Quantisation, take_quantised};
 use crate::{Error, Result};
 
 /// The weights of a small model.
@@ -54,6 +56,45 @@ pub(crate) struct Expected {
     pub(crate) shape: Vec<usize>,
 }
 
+/// Reads weights as [`read_tensors`] does, except that each becomes what is said beside it. What bitsandbytes has quantised
+/// stays as it is.
+///
+/// # Errors
+/// As [`read_tensors`].
+pub(crate) fn read_weights(
+    root: &Path,
+    files: &[PathBuf],
+    expected: Vec<(Expected, Option<Quantisation>)>,
+    ignored: &[String],
+    dtype: DType,
+    device: &Device,
+) -> Result<Vec<Weight>> {
+    let maps = files.iter().map(|path| map_file(path)).collect::<Result<Vec<_>>>()?;
+    let mut found = find(files, &maps)?;
+    let (mut weights, mut places) = (Vec::with_capacity(expected.len()), Vec::new());
+    let (mut others, mut quantisations) = (Vec::new(), Vec::new());
+    for (place, (expected, quantisation)) in expected.into_iter().enumerate() {
+        let weight = take_quantised(&mut found, &expected.name, &expected.shape)?;
+        if weight.is_none() {
+            places.push(place);
+            others.push(expected);
+            quantisations.push(quantisation);
+        }
+        weights.push(weight);
+    }
+    let found = check(root, found, &others, ignored)?;
+    let read = found.par_iter().zip(quantisations).map(|(stored, quantisation)| match quantisation {
+        Some(quantisation) => quantisation.of(stored),
+        None => Ok(Tensor::constant(decode(stored, dtype, device)?).into()),
+    });
+    for (place, weight) in places.into_iter().zip(read.collect::<Result<Vec<_>>>()?) {
+        if let Some(missing) = weights.get_mut(place) {
+            *missing = Some(weight);
+        }
+    }
+    Ok(weights.into_iter().flatten().collect())
+}
+
 /// Reads the tensors `expected`, in their order, out of `files` as `dtype`. `root` is what messages call the files as a
 /// whole; `ignored` are patterns of names that may be there besides.
 ///
@@ -68,18 +109,17 @@ pub(crate) fn read_tensors(
     device: &Device,
 ) -> Result<Vec<Value>> {
     let maps = files.iter().map(|path| map_file(path)).collect::<Result<Vec<_>>>()?;
-    let mut found = BTreeMap::new();
-    for (path, map) in files.iter().zip(&maps) {
-        let corrupt = |error: safetensors::SafeTensorError| Error::Corrupt {
-            path: path.clone(),
-            message: error.to_string(),
-        };
-        let tensors = SafeTensors::deserialize(map).map_err(corrupt)?;
-        let stored = |view| Stored { path, map, view };
-        found.extend(tensors.tensors().into_iter().map(|(name, view)| (name, stored(view))));
-    }
-    let found = check(root, found, expected, ignored)?;
+    let found = check(root, find(files, &maps)?, expected, ignored)?;
     found.par_iter().map(|stored| decode(stored, dtype, device)).collect()
+}
+
+/// The tensors of all files.
+fn find<'a>(files: &'a [PathBuf], maps: &'a [Mmap]) -> Result<BTreeMap<String, Stored<'a>>> {
+    let mut found = BTreeMap::new();
+    for (path, map) in files.iter().zip(maps) {
+        found.extend(tensors_of(path, map)?);
+    }
+    Ok(found)
 }
 
 /// Whether a tensor of this name is in one of the files.
@@ -160,6 +200,46 @@ impl Stored<'_> {
             self.release(bytes);
         }
         Ok(())
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.view.data()
+    }
+
+    /// Its elements, if they are `float32`.
+    pub(crate) fn numbers(&self) -> Vec<f32> {
+        self.view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    }
+
+    /// The error that says what is wrong with it.
+    pub(crate) fn corrupt(&self, message: String) -> Error {
+        Error::Corrupt { path: self.path.into(), message }
+    }
+
+    /// Writes the elements from one on, and gives back the memory of what has been read.
+    pub(crate) fn fill(&self, first: usize, into: &mut [f32]) {
+        match self.view.dtype() {
+            Dtype::F64 => self.fill_by(first, into, |bytes| f64::from_le_bytes(bytes) as f32),
+            Dtype::F16 => self.fill_by(first, into, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            Dtype::BF16 => self.fill_by(first, into, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+            _ => self.fill_by(first, into, f32::from_le_bytes),
+        }
+    }
+
+    fn fill_by<const N: usize>(&self, first: usize, into: &mut [f32], element: impl Fn([u8; N]) -> f32) {
+        /// Bytes that are worth a call of the system.
+        const MANY: usize = 1 << 15;
+        let bytes = self.view.data().get(first * N..(first + into.len()) * N).unwrap_or_default();
+        into.iter_mut().zip(bytes.as_chunks().0).for_each(|(into, bytes)| *into = element(*bytes));
+        if bytes.len() >= MANY {
+            self.release(bytes);
+        }
+    }
+
+    /// Gives the memory of all of it back.
+    pub(crate) fn release_all(&self) {
+        self.release(self.view.data());
     }
 
     /// Gives the memory of `bytes`, a part of the tensor that has been read, back to the system: the file and its copy

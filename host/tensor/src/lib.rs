@@ -40,6 +40,7 @@ mod tensor;
 pub use candle_core::{DType, Device, Tensor as Value};
 
 pub use swift_kernels::elementwise::sum_of_squares;
+pub use swift_kernels::quantised;
 
 pub use checkpoint::{Segment, checkpoint};
 pub use checks::{DEFAULT_ELEMENT_LIMIT, with_element_limit};

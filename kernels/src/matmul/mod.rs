@@ -114,6 +114,15 @@ pub(crate) fn compute<T: Element, O: Element<Compute = T::Compute>>(
     portable::multiply(left, right, result, accumulate, workers);
 }
 
+/// Whether elements are multiplied as they are stored; else they are converted, the weight again for each product.
+pub(crate) fn is_native<T: Element>() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let crate::Known::Bf16(_) = T::known(&[]) {
+        return packed::Proof::<half::bf16>::find().is_some();
+    }
+    T::as_compute(&[]).is_some()
+}
+
 /// As [`compute`], if the types and the processor have kernels of their own; says whether they do.
 #[cfg(target_arch = "x86_64")]
 fn blocked<T: Element, O: Element<Compute = T::Compute>>(

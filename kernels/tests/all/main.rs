@@ -14,10 +14,10 @@ mod low_rank;
 #[cfg(test)]
 mod matmul;
 #[cfg(test)]
-mod nf4;
 #[cfg(test)]
 mod paged_attention;
 #[cfg(test)]
+mod quantised;
 mod rms_norm;
 #[cfg(test)]
 mod rope;

@@ -2,6 +2,7 @@
 
 use half::bf16;
 use swift_kernels::attention::{self, AttentionGradients, AttentionInputs, AttentionOptions, AttentionShape};
+use swift_kernels::quantised::{self, nf4};
 use swift_kernels::token_logps::{self, TokenLogpsGradients, TokenLogpsInputs, TokenStatistics};
 use swift_kernels::{Element, matmul, rms_norm};
 
@@ -38,6 +39,25 @@ fn matrix_products_do_not_depend_on_the_number_of_threads() {
     products::<f32>();
     products::<f64>();
     products::<bf16>();
+}
+
+#[test]
+fn products_with_quantised_weights_do_not_depend_on_the_number_of_threads() {
+    let (rows, columns) = (700, 2100);
+    let options = nf4::Options { block: 64, double: true };
+    let weight = nf4::Matrix::quantise(&numbers(1, rows * columns), rows, columns, options).unwrap();
+    let weight = quantised::Matrix::Nf4(weight);
+    for tokens in [1, 5, 40] {
+        let (x, dy) =
+            (narrow::<bf16>(&numbers(2, tokens * columns)), narrow::<bf16>(&numbers(3, tokens * rows)));
+        let there_and_back = || {
+            let (mut y, mut dx) = (zeros::<bf16>(tokens * rows), zeros::<bf16>(tokens * columns));
+            quantised::forward(&x, &weight, tokens, &mut y, false).unwrap();
+            quantised::input_gradient(&dy, &weight, tokens, &mut dx).unwrap();
+            vec![widen(&y), widen(&dx)]
+        };
+        assert_same_bits(there_and_back, &format!("{tokens} tokens"));
+    }
 }
 
 #[test]

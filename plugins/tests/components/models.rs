@@ -60,7 +60,7 @@ impl NnContext for Context {
         let parameter = |index: u32| self.parameters[index as usize].clone();
         fused::linear(
             x,
-            &fused::Linear { weight: parameter(weight), bias: bias.map(parameter), adapter: None },
+            &fused::Linear { weight: parameter(weight).into(), bias: bias.map(parameter), adapter: None },
         )
     }
     fn rms_norm(&self, weight: u32, x: &Tensor, epsilon: f64) -> Result<Tensor> {

@@ -9,6 +9,7 @@ mod data;
 mod model;
 mod output;
 mod plugin;
+mod quantisation;
 mod rollout;
 mod training;
 
@@ -23,6 +24,7 @@ pub(crate) use data::{ColumnNames, DataArguments, Packing, Truncation, column_na
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;
+pub(crate) use quantisation::QuantisationArguments;
 pub(crate) use rollout::{ESTIMATORS, RolloutArguments, SCALES, SHARED};
 pub(crate) use training::{JsonObject, TrainingArguments, json_object};
 

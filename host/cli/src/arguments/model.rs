@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::QuantisationArguments;
+
 /// What is trained.
 #[derive(Debug, Clone, Args, serde::Serialize)]
 #[command(next_help_heading = "Model")]
@@ -25,6 +27,9 @@ pub(crate) struct ModelArguments {
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     #[serde(rename = "torch_dtype")]
     pub(crate) dtype: Option<Dtype>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) quantisation: QuantisationArguments,
     /// Where to compute: `auto` or `cpu`; this build knows no other device
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,

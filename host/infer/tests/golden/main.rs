@@ -63,7 +63,7 @@ fn loaded(model: &str) -> Model {
         is_model.then(|| (name.to_string(), move || Ok(plugin.model(&Limits::default())?)))
     });
     let (_, definition) = find_model_plugin(&ModelConfig::read(&folder(model)).unwrap(), candidates).unwrap();
-    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
+    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation: None };
     Model::load(&folder(model), definition, &load).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, dropout, linear};
+use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, Weight, dropout, linear};
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use super::norms::{Addition, row_norms};
@@ -64,7 +64,7 @@ impl Layer {
     pub(crate) fn forward(
         &self,
         x: &Tensor,
-        weight: Tensor,
+        weight: Weight,
         bias: Option<Tensor>,
         trainable: bool,
         dropped: Option<Dropout>,
@@ -78,7 +78,7 @@ impl Layer {
         let Some(magnitude) = magnitude else {
             return linear(x, &Linear { weight, bias, adapter: Some(low_rank(dropped)) });
         };
-        let ratio = leaf(magnitude, 2).div(&self.norms(weight.value())?)?;
+        let ratio = leaf(magnitude, 2).div(&self.norms(&weight, x.dtype())?)?;
         let plain = Linear { weight: weight.clone(), bias: None, adapter: None };
         let adapted = Linear { weight, bias: None, adapter: Some(low_rank(None)) };
         let mut y = match dropped {
@@ -109,7 +109,7 @@ impl Layer {
     pub(crate) fn addition(&self, x: &Tensor) -> swift_tensor::Result<Option<Tensor>> {
         let Matrices { a, b, magnitude: None } = &self.matrices else { return Ok(None) };
         let product = |x: &Tensor, matrix: &Value| {
-            let weight = Tensor::constant(matrix.clone()).cast(x.dtype())?;
+            let weight = Tensor::constant(matrix.clone()).cast(x.dtype())?.into();
             linear(x, &Linear { weight, bias: None, adapter: None })
         };
         Ok(Some(product(&product(x, a)?, b)?.scale(self.scale)?))
@@ -133,14 +133,15 @@ impl Layer {
         Ok(merged.value().clone())
     }
 
-    /// The norms of the rows of `W + s B A`, `[out]`.
-    pub(crate) fn norms(&self, weight: &Value) -> swift_tensor::Result<Tensor> {
+    /// The norms of the rows of `W + s B A`, `[out]`, with `W` in `dtype` if it is quantised.
+    pub(crate) fn norms(&self, weight: &Weight, dtype: DType) -> swift_tensor::Result<Tensor> {
         let mut norms = self.norms.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(norms) = &*norms {
             return Ok(norms.clone());
         }
         let Matrices { a, b, .. } = &self.matrices;
-        let made = row_norms(weight, Some(&Addition { a, b, scale: self.scale }))?.cast(a.dtype())?;
+        let weight = weight.to_tensor(dtype)?;
+        let made = row_norms(weight.value(), Some(&Addition { a, b, scale: self.scale }))?.cast(a.dtype())?;
         Ok(norms.insert(made).clone())
     }
 

@@ -11,6 +11,7 @@ mod target;
 mod tests;
 
 use swift_runtime::{Architecture, Role};
+use swift_tensor::fused::Weight;
 use swift_tensor::{DType, Value, uniform};
 
 use crate::Result;
@@ -26,6 +27,7 @@ pub(crate) use groups::{Served, adapted_groups};
 pub(crate) use layer::adapter_dtype;
 pub(crate) use peft::{PREFIX, adapter_weights};
 pub(crate) use rows::adapted_rows;
+pub(crate) use target::linear_sizes;
 
 /// What a new adapter shall be.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,14 +59,16 @@ pub(crate) struct Adapter {
 
 impl Adapter {
     /// A new adapter that changes nothing yet, as PEFT initialises it: `A` uniform in `-1/sqrt(in) .. 1/sqrt(in)` (Kaiming
-    /// with `a = sqrt(5)`), `B` zero, magnitudes the norms of the rows of `W`. `weights` are the model's, in its order.
+    /// with `a = sqrt(5)`), `B` zero, magnitudes the norms of the rows of `W`. `weights` are the model's, in its
+    /// order, and `dtype` is what they are computed in.
     pub(crate) fn new(
         options: &AdapterOptions,
         architecture: &Architecture,
-        weights: &[Value],
+        weights: &[Weight],
         dtype: DType,
     ) -> Result<Self> {
         let config = AdapterConfig::new(options)?;
+        let (model_dtype, dtype) = (dtype, adapter_dtype(dtype));
         let modules = target::select(architecture, &config.target_modules)?;
         Self::assemble(config, true, architecture, modules, |module| {
             let limit = 1.0 / (module.inputs as f64).sqrt();
@@ -73,7 +77,9 @@ impl Adapter {
             let a = uniform(-limit, limit, &shape, dtype, seed)?.value().clone();
             let b = Value::zeros((module.outputs, options.rank), dtype, a.device())?;
             let weight = weights.get(module.index).filter(|_| options.dora);
-            let norms = weight.map(|weight| row_norms(weight, None)?.cast(dtype)).transpose()?;
+            let norms =
+                weight.map(|weight| row_norms(weight.to_tensor(model_dtype)?.value(), None)?.cast(dtype));
+            let norms = norms.transpose()?;
             Ok(Matrices { a, b, magnitude: norms.map(|norms| norms.value().clone()) })
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use swift_tensor::fused::{Linear, linear};
+use swift_tensor::fused::{Linear, Weight, linear};
 use swift_tensor::{Result, Tensor, cat};
 
 use super::Adapter;
@@ -12,7 +12,7 @@ use super::Adapter;
 pub(crate) fn adapted_rows(
     x: &Tensor,
     index: usize,
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
     parts: &[(usize, Option<Arc<Adapter>>)],
 ) -> Result<Tensor> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use swift_runtime::{Architecture, Role};
+use swift_runtime::{Architecture, Parameter, Role};
 
 use crate::{Error, Result};
 
@@ -70,14 +70,19 @@ pub(crate) fn names(target: &str, module: &str) -> bool {
 
 fn linear_modules(architecture: &Architecture) -> Vec<Module> {
     let linear = architecture.parameters.iter().enumerate().filter_map(|(index, parameter)| {
-        let (Role::Column | Role::Row, &[outputs, inputs]) = (parameter.role, parameter.shape.as_slice())
-        else {
-            return None;
-        };
+        let [outputs, inputs] = linear_sizes(parameter)?;
         let name = parameter.name.strip_suffix(".weight")?.to_owned();
-        Some(Module { index, name, inputs: inputs as usize, outputs: outputs as usize })
+        Some(Module { index, name, inputs, outputs })
     });
     linear.collect()
+}
+
+/// Outputs and inputs, if this is the weight of a linear layer other than the output projection.
+pub(crate) fn linear_sizes(parameter: &Parameter) -> Option<[usize; 2]> {
+    match (parameter.role, parameter.shape.as_slice()) {
+        (Role::Column | Role::Row, &[outputs, inputs]) => Some([outputs as usize, inputs as usize]),
+        _ => None,
+    }
 }
 
 fn last_parts<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {

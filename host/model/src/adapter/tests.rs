@@ -73,11 +73,11 @@ fn dora_with_dropout_is_pefts_formula() {
     let x = normal(0.0, 1.0, &[7, layer.module().inputs as u64], DType::F64, 1).unwrap();
     let bias = normal(0.0, 1.0, &[layer.module().outputs as u64], DType::F64, 2).unwrap();
     let drop = Dropout { rate: 0.4, seed: 3 };
-    let got = layer.forward(&x, weight.clone(), Some(bias.clone()), true, Some(drop)).unwrap();
+    let got = layer.forward(&x, weight.clone().into(), Some(bias.clone()), true, Some(drop)).unwrap();
 
     let times = |x: &Tensor, matrix: &Tensor| x.matmul(&matrix.transpose(0, 1).unwrap()).unwrap();
     let kept = dropout(&x, drop).unwrap();
-    let ratio = magnitude.div(&layer.norms(weight.value()).unwrap()).unwrap();
+    let ratio = magnitude.div(&layer.norms(&weight.clone().into(), DType::F64).unwrap()).unwrap();
     let base = times(&kept, &weight).mul(&ratio.add_scalar(-1.0).unwrap()).unwrap();
     let scale = 2.0;
     let low_rank = times(&times(&kept, &a), &b).mul(&ratio).unwrap().scale(scale).unwrap();
@@ -85,7 +85,10 @@ fn dora_with_dropout_is_pefts_formula() {
     let difference = got.sub(&expected).unwrap().abs().unwrap().to_list().unwrap();
     assert!(difference.iter().all(|x| *x < 1e-12), "{difference:?}");
     assert!(
-        got.sub(&layer.forward(&x, weight, Some(bias), true, None).unwrap()).unwrap().to_list().unwrap()[0]
+        got.sub(&layer.forward(&x, weight.into(), Some(bias), true, None).unwrap())
+            .unwrap()
+            .to_list()
+            .unwrap()[0]
             != 0.0
     );
 }

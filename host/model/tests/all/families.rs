@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value as Json, json};
-use swift_model::{Definition, ForwardOptions, LoadOptions, Model, Result};
+use swift_model::{Definition, ForwardOptions, LoadOptions, Model, Quantisation, Result};
 use swift_runtime::{Architecture, Engine, EngineOptions, Limits, ModelPlugin, NnContext, Registry, Role};
 use swift_standard_plugins::STANDARD;
 use swift_tensor::{DType, Device, Tensor, Value};
@@ -61,13 +61,31 @@ impl Definition for Watched {
 
 /// A model of `folder`, and where the output of its first layer will be found.
 fn load(folder: &Path, plugin: &str, dtype: DType) -> Result<(Model, Arc<Mutex<Option<Tensor>>>)> {
+    load_with(folder, plugin, &LoadOptions { dtype, device: Device::Cpu, quantisation: None })
+}
+
+/// A model of `folder` in `float32`, maybe quantised.
+pub(crate) fn load_quantised(
+    folder: &Path,
+    plugin: &str,
+    quantisation: Option<Quantisation>,
+) -> Result<Model> {
+    let options = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation };
+    Ok(load_with(folder, plugin, &options)?.0)
+}
+
+fn load_with(
+    folder: &Path,
+    plugin: &str,
+    options: &LoadOptions,
+) -> Result<(Model, Arc<Mutex<Option<Tensor>>>)> {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let engine = Engine::new(EngineOptions { cache_directory, ..Default::default() }).unwrap();
     let registry = Registry::new(engine, STANDARD);
     let plugin = registry.resolve(plugin).unwrap().model(&Limits::default()).unwrap();
     let first_layer = Arc::new(Mutex::new(None));
     let watched = Watched { plugin, first_layer: first_layer.clone() };
-    let model = Model::load(folder, watched, &LoadOptions { dtype, device: Device::Cpu })?;
+    let model = Model::load(folder, watched, options)?;
     Ok((model, first_layer))
 }
 

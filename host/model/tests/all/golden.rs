@@ -19,7 +19,11 @@ pub(crate) fn load(folder: &Path, dtype: DType) -> Model {
 }
 
 pub(crate) fn try_load(folder: &Path, dtype: DType) -> swift_model::Result<Model> {
-    Model::load(folder, NativeLlama::default(), &LoadOptions { dtype, device: Device::Cpu })
+    Model::load(
+        folder,
+        NativeLlama::default(),
+        &LoadOptions { dtype, device: Device::Cpu, quantisation: None },
+    )
 }
 
 /// The tensors of a safetensors file.

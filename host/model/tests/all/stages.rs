@@ -41,7 +41,7 @@ impl Definition for Spoiled {
 fn spoiled(change: fn(&mut Architecture), stage: Stage) -> (Result<Model>, Arc<Mutex<Vec<u32>>>) {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let definition = Spoiled { inner: NativeLlama::default(), change, stage, calls: calls.clone() };
-    let options = LoadOptions { dtype: DType::F32, device: Device::Cpu };
+    let options = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation: None };
     (Model::load(&path("models/llama"), definition, &options), calls)
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn serve_with(
     samplers: Vec<Sampler>,
 ) -> Running {
     let definition = registry().resolve("llama").unwrap().model(&Limits::default()).unwrap();
-    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu };
+    let load = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation: None };
     let loaded = Model::load(&folder(model), definition, &load).unwrap();
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
     let has_tokenizer = folder(model).join("tokenizer.json").exists();

@@ -1,6 +1,7 @@
 use candle_core::{CpuStorage, Storage, Tensor as Value};
 use swift_kernels::grouped::{self, GroupedShape};
 
+use super::{Linear, Weight, linear};
 use crate::storage::{Real, make, not_on_cpu, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
@@ -9,7 +10,7 @@ use crate::{Error, Result, Tensor, checks};
 #[derive(Clone, Debug)]
 pub struct GroupedLinear {
     /// A matrix `[out, in]` for each group, or a single `[groups, in, out]`.
-    pub weights: Vec<Tensor>,
+    pub weights: Vec<Weight>,
     /// None, `[out]` for each group, or a single `[groups, out]`.
     pub biases: Vec<Tensor>,
 }
@@ -18,16 +19,16 @@ const OP: &str = "grouped_linear";
 
 impl GroupedLinear {
     /// Groups, inputs, outputs, and whether matrices are `[in, out]`.
-    fn sizes(&self, x: &Tensor) -> Result<(usize, usize, usize, bool)> {
-        let Some(first) = self.weights.first() else {
+    fn sizes(&self, x: &Tensor, weights: &[&Tensor]) -> Result<(usize, usize, usize, bool)> {
+        let Some(first) = weights.first() else {
             return Err(Error::invalid(OP, "there are no weights, so no row belongs anywhere"));
         };
-        let (groups, inputs, outputs, stacked) = match (first.dims(), self.weights.len()) {
+        let (groups, inputs, outputs, stacked) = match (first.dims(), weights.len()) {
             (&[groups, inputs, outputs], 1) => (groups, inputs, outputs, true),
             (&[outputs, inputs], groups) => (groups, inputs, outputs, false),
             (dims, _) => return Err(Error::shapes(OP, x.dims(), dims)),
         };
-        if let Some(other) = self.weights.iter().find(|weight| weight.dims() != first.dims()) {
+        if let Some(other) = weights.iter().find(|weight| weight.dims() != first.dims()) {
             return Err(Error::shapes(OP, first.dims(), other.dims()));
         }
         if x.dims().len() != 2 || x.dims().last() != Some(&inputs) || groups.min(inputs).min(outputs) == 0 {
@@ -39,7 +40,7 @@ impl GroupedLinear {
         if let Some(bias) = self.biases.first().filter(|_| !one_each && !stacked_bias) {
             return Err(Error::shapes(OP, first.dims(), bias.dims()));
         }
-        for tensor in self.weights.iter().chain(&self.biases) {
+        for tensor in weights.iter().copied().chain(&self.biases) {
             checks::same_dtype(OP, x, tensor)?;
         }
         Ok((groups, inputs, outputs, stacked))
@@ -70,20 +71,23 @@ pub fn group_counts(groups_of_rows: &Tensor, groups: usize) -> Result<Vec<usize>
 /// # Errors
 /// If shapes don't fit, there are no weights, or groups are out of order.
 pub fn grouped_linear(x: &Tensor, layer: &GroupedLinear, groups: &Tensor) -> Result<Tensor> {
-    let (count, inputs, outputs, transposed) = layer.sizes(x)?;
+    let Some(dense) = layer.weights.iter().map(Weight::as_tensor).collect::<Option<Vec<_>>>() else {
+        return group_by_group(x, layer, groups);
+    };
+    let (count, inputs, outputs, transposed) = layer.sizes(x, &dense)?;
     let rows = x.dims().first().copied().unwrap_or_default();
     checks::same_shape(OP, groups.dims(), &[rows])?;
     checks::admit(OP, &[rows, outputs])?;
     let counts = group_counts(groups, count)?;
     let x_value = x.value().contiguous()?;
-    let values = |tensors: &[Tensor]| -> Result<Vec<Value>> {
+    let values = |tensors: &[&Tensor]| -> Result<Vec<Value>> {
         tensors.iter().map(|tensor| Ok(tensor.value().contiguous()?)).collect()
     };
-    let (weights, biases) = (values(&layer.weights)?, values(&layer.biases)?);
+    let (weights, biases) = (values(&dense)?, values(&layer.biases.iter().collect::<Vec<_>>())?);
     let index = groups.value().clone();
     let stacked_bias = biases.len() == 1 && count != 1 || biases.iter().any(|bias| bias.rank() == 2);
-    let operands: Vec<&Tensor> = [x].into_iter().chain(&layer.weights).chain(&layer.biases).collect();
-    let kept = layer.weights.iter().any(Tensor::requires_grad).then(|| x_value.clone());
+    let operands: Vec<&Tensor> = [x].into_iter().chain(dense.iter().copied()).chain(&layer.biases).collect();
+    let kept = dense.iter().any(|weight| weight.requires_grad()).then(|| x_value.clone());
     with_real!(OP, x.dtype(), T => {
         let shape = GroupedShape { counts: &counts, inputs, outputs, transposed };
         let mut y = zeros::<T>(rows * outputs);
@@ -124,6 +128,20 @@ pub fn grouped_linear(x: &Tensor, layer: &GroupedLinear, groups: &Tensor) -> Res
             Ok(results)
         })
     })
+}
+
+/// The same by one linear layer after the other, for weights that are not all tensors.
+fn group_by_group(x: &Tensor, layer: &GroupedLinear, groups: &Tensor) -> Result<Tensor> {
+    let rows = x.dims().first().copied().unwrap_or_default();
+    checks::same_shape(OP, groups.dims(), &[rows])?;
+    let counts = group_counts(groups, layer.weights.len())?;
+    let (mut start, mut pieces) = (0, Vec::with_capacity(counts.len()));
+    for (group, (weight, count)) in layer.weights.iter().zip(counts).enumerate() {
+        let layer = Linear { weight: weight.clone(), bias: layer.biases.get(group).cloned(), adapter: None };
+        pieces.push(linear(&x.narrow(0, start, count as u64)?, &layer)?);
+        start += count as u64;
+    }
+    crate::cat(&pieces.iter().collect::<Vec<_>>(), 0)
 }
 
 fn weight_gradients<T: Real>(

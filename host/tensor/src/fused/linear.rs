@@ -1,6 +1,7 @@
 use candle_core::{DType, Tensor as Value, WithDType};
-use swift_kernels::{elementwise, low_rank, matmul};
+use swift_kernels::{elementwise, low_rank, matmul, quantised};
 
+use super::Weight;
 use crate::ops::product;
 use crate::storage::{Real, make, read, with_real, zeros};
 use crate::tape::record;
@@ -33,7 +34,7 @@ pub struct LowRank {
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// `[out, in]`.
-    pub weight: Tensor,
+    pub weight: Weight,
     /// `[out]`.
     pub bias: Option<Tensor>,
     /// An adapter. Its matrices may be of another floating-point type than the weight.
@@ -42,39 +43,40 @@ pub struct Linear {
 
 /// `x W^T + b + scale * (dropout(x) A^T) B^T`: `[.., in]` to `[.., out]`.
 ///
-/// Frozen parts (constants) take no part in the way back: with `W` frozen the gradient is
+/// Frozen parts (constants, quantised weights) take no part in the way back: with `W` frozen the gradient is
 /// `dx = dy W + scale * (dy B) A`, and no `dW` is formed.
 ///
 /// # Errors
 /// If shapes don't fit.
 pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
     const OP: &str = "linear";
-    let wrong = || Error::shapes(OP, x.dims(), layer.weight.dims());
+    let wrong = || Error::shapes(OP, x.dims(), &layer.weight.dims());
     let (&width, lead) = x.dims().split_last().ok_or_else(wrong)?;
-    let &[outputs, inputs] = layer.weight.dims() else { return Err(wrong()) };
+    let &[outputs, inputs] = layer.weight.dims().as_slice() else { return Err(wrong()) };
     if width != inputs {
         return Err(wrong());
     }
-    checks::same_dtype(OP, x, &layer.weight)?;
+    layer.weight.as_tensor().map_or(Ok(()), |weight| checks::same_dtype(OP, x, weight))?;
     let rows: usize = lead.iter().product();
     checks::admit(OP, &[rows, outputs])?;
     let flat = x.value().reshape((rows, inputs))?;
     if let Some(bias) = layer.bias.as_ref().filter(|bias| bias.dims() != [outputs]) {
-        return Err(Error::shapes(OP, layer.weight.dims(), bias.dims()));
+        return Err(Error::shapes(OP, &layer.weight.dims(), bias.dims()));
     }
     layer.bias.as_ref().map_or(Ok(()), |bias| checks::same_dtype(OP, x, bias))?;
     let bias = layer.bias.as_ref().map(Tensor::value);
-    let weight = layer.weight.value().clone();
+    let weight = layer.weight.clone();
     let shape_y = [lead, &[outputs]].concat();
     let shape_x = x.dims().to_vec();
-    let mut operands = vec![x, &layer.weight];
+    let mut operands = vec![x];
+    operands.extend(layer.weight.as_tensor());
     operands.extend(&layer.bias);
     operands.extend(layer.adapter.iter().flat_map(|adapter| [&adapter.a, &adapter.b]));
     let has_bias = layer.bias.is_some();
     // The input is only kept for what needs it: the gradients of trained matrices.
     let kept = layer.weight.requires_grad().then(|| flat.clone());
     with_real!(OP, x.dtype(), T => {
-        let mut y = base::<T>(&flat, layer.weight.value(), bias)?;
+        let mut y = base::<T>(&flat, &layer.weight, outputs, bias)?;
         let branch = layer.adapter.as_ref().map(|adapter| Branch::<T>::new(&flat, adapter, outputs)).transpose()?;
         if let Some(branch) = &branch {
             low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), &mut y)?;
@@ -83,13 +85,14 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
             let dy = gradient.reshape((rows, outputs))?;
             let mut wanted = wanted.iter().copied();
             let mut want = || wanted.next().unwrap_or(false);
-            let (want_x, want_weight) = (want(), want());
-            let mut dx = if want_x { Some(input_gradient::<T>(&dy, &weight)?) } else { None };
-            let dweight = match (&kept, want_weight) {
-                (Some(x), true) => Some(product(&dy, true, x, false)?),
-                _ => None,
-            };
+            let want_x = want();
+            let want_weight = weight.as_tensor().map(|_| want());
+            let mut dx = if want_x { Some(input_gradient::<T>(&dy, &weight, inputs)?) } else { None };
             let mut results = Vec::with_capacity(5);
+            results.extend(want_weight.map(|want| match &kept {
+                Some(x) if want => product(&dy, true, x, false).map(Some),
+                _ => Ok(None),
+            }).transpose()?);
             if has_bias {
                 results.push(if want() { Some(column_sums(&dy, T::DTYPE)?) } else { None });
             }
@@ -97,34 +100,37 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
                 results.extend(branch.backward(&dy, dx.as_deref_mut(), want(), want())?);
             }
             let dx = dx.map(|dx| make(dx, &shape_x)).transpose()?;
-            Ok([vec![dx, dweight], results].concat())
+            Ok([vec![dx], results].concat())
         })
     })
 }
 
 /// `x W^T + b`.
-fn base<T: Real>(x: &Value, weight: &Value, bias: Option<&Value>) -> Result<Vec<T>> {
-    let ((rows, inputs), outputs) = (x.dims2()?, weight.dim(0)?);
+fn base<T: Real>(x: &Value, weight: &Weight, outputs: usize, bias: Option<&Value>) -> Result<Vec<T>> {
+    let (rows, inputs) = x.dims2()?;
     let mut y = zeros::<T>(rows * outputs);
     if let Some(bias) = bias.filter(|_| outputs > 0) {
         read::<T, _>(bias, |bias| Ok(elementwise::repeat_row(bias, &mut y)?))?;
     }
-    read::<T, _>(x, |x| {
-        read::<T, _>(weight, |weight| {
-            Ok(matmul::product(x, weight, &mut y, rows, inputs, outputs, false, true, bias.is_some())?)
-        })
+    let add = bias.is_some();
+    read::<T, _>(x, |x| match weight {
+        Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
+            Ok(matmul::product(x, weight, &mut y, rows, inputs, outputs, false, true, add)?)
+        }),
+        Weight::Quantised(weight) => Ok(quantised::forward(x, weight, rows, &mut y, add)?),
     })?;
     Ok(y)
 }
 
 /// `dy W`.
-fn input_gradient<T: Real>(dy: &Value, weight: &Value) -> Result<Vec<T>> {
-    let ((rows, outputs), inputs) = (dy.dims2()?, weight.dim(1)?);
+fn input_gradient<T: Real>(dy: &Value, weight: &Weight, inputs: usize) -> Result<Vec<T>> {
+    let (rows, outputs) = dy.dims2()?;
     let mut dx = zeros::<T>(rows * inputs);
-    read::<T, _>(dy, |dy| {
-        read::<T, _>(weight, |weight| {
+    read::<T, _>(dy, |dy| match weight {
+        Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
             Ok(matmul::product(dy, weight, &mut dx, rows, outputs, inputs, false, false, false)?)
-        })
+        }),
+        Weight::Quantised(weight) => Ok(quantised::input_gradient(dy, weight, rows, &mut dx)?),
     })?;
     Ok(dx)
 }

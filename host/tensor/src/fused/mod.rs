@@ -11,6 +11,7 @@ mod rms_norm;
 mod rope;
 mod swiglu;
 mod token_statistics;
+mod weight;
 
 pub use attention::{AttentionOptions, attention, attention_with_sinks};
 pub use embedding::embedding;
@@ -23,3 +24,4 @@ pub use rms_norm::{rms_norm, rms_norm_offset};
 pub use rope::{RotaryTable, rope};
 pub use swiglu::swiglu;
 pub use token_statistics::{TokenStatistics, token_statistics};
+pub use weight::Weight;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, GroupedLinear, Linear, LowRank, LowRankRows, RotaryTable, attention,
+    AttentionOptions, Dropout, GroupedLinear, Linear, LowRank, LowRankRows, RotaryTable, Weight, attention,
     attention_with_sinks, dropout, embedding, grouped_linear, layer_norm, linear, low_rank_rows, rms_norm,
     rms_norm_offset, rope, swiglu, token_statistics,
 };
+use swift_tensor::quantised::{Matrix, int8};
 use swift_tensor::{DType, from_list};
 
 use crate::cases::{Table, numbers, positive};
@@ -103,6 +104,15 @@ fn norms_and_gates(table: &mut Table) {
     }
 }
 
+/// A weight in 8 bits, and what these stand for.
+fn in_eight_bits(x: &Array) -> (Weight, Array) {
+    let &[rows, columns] = x.shape.as_slice() else { panic!("{:?}", x.shape) };
+    let matrix = Matrix::Int8(int8::Matrix::quantise(&x.values, rows, columns).unwrap());
+    let mut values = vec![0.0; rows * columns];
+    matrix.dequantise(&mut values).unwrap();
+    (Weight::Quantised(Arc::new(matrix)), Array::new(&x.shape, values))
+}
+
 fn linears(table: &mut Table) {
     table.add(
         "embedding",
@@ -119,10 +129,30 @@ fn linears(table: &mut Table) {
         table.add(
             "linear",
             vec![numbers(&shape, 1), numbers(&[3, 4], 2), numbers(&[3], 3)],
-            |x| linear(&x[0], &Linear { weight: x[1].clone(), bias: Some(x[2].clone()), adapter: None }),
+            |x| {
+                linear(
+                    &x[0],
+                    &Linear { weight: x[1].clone().into(), bias: Some(x[2].clone()), adapter: None },
+                )
+            },
             {
                 let shape = [lead, &[3]].concat();
                 move |x| Array::from_fn(&shape, |i| dense(x, i) + x[2].at(&i[i.len() - 1..]))
+            },
+        );
+        let (weight, whole) = in_eight_bits(&numbers(&[3, 4], 2));
+        table.add(
+            "linear with a quantised weight",
+            vec![numbers(&shape, 1), numbers(&[3], 3)],
+            move |x| {
+                linear(&x[0], &Linear { weight: weight.clone(), bias: Some(x[1].clone()), adapter: None })
+            },
+            {
+                let shape = [lead, &[3]].concat();
+                move |x| {
+                    let operands = [x[0].clone(), whole.clone()];
+                    Array::from_fn(&shape, |i| dense(&operands, i) + x[1].at(&i[i.len() - 1..]))
+                }
             },
         );
         table.add(
@@ -130,7 +160,7 @@ fn linears(table: &mut Table) {
             vec![numbers(&shape, 1), numbers(&[3, 4], 2), numbers(&[2, 4], 4), numbers(&[3, 2], 5)],
             |x| {
                 let adapter = LowRank { a: x[2].clone(), b: x[3].clone(), scale: 1.5, dropout: None };
-                linear(&x[0], &Linear { weight: x[1].clone(), bias: None, adapter: Some(adapter) })
+                linear(&x[0], &Linear { weight: x[1].clone().into(), bias: None, adapter: Some(adapter) })
             },
             {
                 let shape = [lead, &[3]].concat();
@@ -210,16 +240,33 @@ fn experts(table: &mut Table) {
         "grouped_linear",
         inputs,
         move |x| {
-            let layer = GroupedLinear { weights: x[1..4].to_vec(), biases: x[4..].to_vec() };
+            let layer = GroupedLinear {
+                weights: x[1..4].iter().cloned().map(Into::into).collect(),
+                biases: x[4..].to_vec(),
+            };
             grouped_linear(&x[0], &layer, &groups()?)
         },
         move |x| Array::from_fn(&[3, 2], |i| dense(x, i)),
+    );
+    let (weights, wholes): (Vec<_>, Vec<_>) =
+        [2, 3, 4].map(|seed| in_eight_bits(&numbers(&[2, 4], seed))).into_iter().unzip();
+    table.add(
+        "grouped_linear with quantised weights",
+        [1, 5, 6, 7].map(|seed| if seed == 1 { numbers(&[3, 4], 1) } else { numbers(&[2], seed) }).to_vec(),
+        move |x| {
+            let layer = GroupedLinear { weights: weights.clone(), biases: x[1..].to_vec() };
+            grouped_linear(&x[0], &layer, &groups()?)
+        },
+        move |x| {
+            let operands = [&x[..1], &wholes[..], &x[1..]].concat();
+            Array::from_fn(&[3, 2], |i| dense(&operands, i))
+        },
     );
     table.add(
         "grouped_linear with a stack",
         vec![numbers(&[3, 4], 1), numbers(&[3, 4, 2], 2), numbers(&[3, 2], 3)],
         move |x| {
-            let layer = GroupedLinear { weights: vec![x[1].clone()], biases: vec![x[2].clone()] };
+            let layer = GroupedLinear { weights: vec![x[1].clone().into()], biases: vec![x[2].clone()] };
             grouped_linear(&x[0], &layer, &groups()?)
         },
         move |x| {

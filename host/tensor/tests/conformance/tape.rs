@@ -41,7 +41,8 @@ fn a_chain_of_a_hundred_thousand_operations_neither_overflows_the_stack_nor_is_l
 #[test]
 fn a_segment_is_computed_again_and_gives_the_same_gradients() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let layer = Linear { weight: parameter(&[0.5, -1.0, 2.0, 0.25], &[2, 2], 1), bias: None, adapter: None };
+    let layer =
+        Linear { weight: parameter(&[0.5, -1.0, 2.0, 0.25], &[2, 2], 1).into(), bias: None, adapter: None };
     let x = parameter(&[1.0, -2.0], &[1, 2], 0);
     let segment = {
         let calls = calls.clone();

@@ -204,7 +204,7 @@ impl Setup {
     fn frozen_model(&self) -> Model {
         let folder = self.root.join("model");
         write_model(&folder, self.idle_parameter);
-        let options = swift_model::LoadOptions { dtype: self.dtype, device: Device::Cpu };
+        let options = swift_model::LoadOptions { dtype: self.dtype, device: Device::Cpu, quantisation: None };
         Model::load(&folder, Tiny { idle_parameter: self.idle_parameter }, &options).unwrap()
     }
 

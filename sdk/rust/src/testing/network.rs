@@ -86,7 +86,7 @@ impl NetworkContext {
 
     pub(crate) fn linear(&self, weight: u32, bias: Option<u32>, x: &Handle) -> Raw {
         let bias = bias.map(|bias| self.parameter(bias)).transpose()?;
-        fused::linear(x, &fused::Linear { weight: self.parameter(weight)?, bias, adapter: None })
+        fused::linear(x, &fused::Linear { weight: self.parameter(weight)?.into(), bias, adapter: None })
     }
 
     pub(crate) fn rms_norm(&self, weight: u32, x: &Handle, epsilon: f64) -> Raw {
@@ -138,8 +138,9 @@ impl NetworkContext {
         groups: &Handle,
         _: &Handle,
     ) -> Raw {
-        let parameters = |numbers: &[u32]| numbers.iter().map(|&number| self.parameter(number)).collect();
-        let (weights, biases): (Result<_, _>, Result<_, _>) = (parameters(weights), parameters(biases));
+        let weights = weights.iter().map(|&number| self.parameter(number).map(Into::into));
+        let biases = biases.iter().map(|&number| self.parameter(number));
+        let (weights, biases): (Result<_, _>, Result<_, _>) = (weights.collect(), biases.collect());
         fused::grouped_linear(x, &fused::GroupedLinear { weights: weights?, biases: biases? }, groups)
     }
 

@@ -35,13 +35,13 @@ pub(super) fn run(seconds: u64) -> Result<()> {
     // Many clients are worth what they share: the weights, which are read once for all of them. So the comparison takes a model
     // whose weights are far larger than any cache, and the load one that answers quickly.
     let (alone, together) = {
-        let server = Server::start(&swift_host, &large_model()?, &["--torch-dtype", "bfloat16"])?;
+        let server = server(&swift_host, &large_model()?, &["--torch-dtype", "bfloat16"])?;
         server.throughput(1, 1, TOKENS)?;
         (server.throughput(1, ALONE, TOKENS)?, server.throughput(CONCURRENT, CONCURRENT * 2, TOKENS)?)
     };
     let model = folder()?.join("small shape");
     write_model(&model, &Shape::DEMO, 1)?;
-    let server = Server::start(&swift_host, &model, &["--num-blocks", BLOCKS])?;
+    let server = server(&swift_host, &model, &["--num-blocks", BLOCKS])?;
     let first = server.load(seconds.div_ceil(2), 1)?;
     let middle = server.resident_mib()?;
     let second = server.load(seconds / 2, 2)?;
@@ -75,6 +75,12 @@ pub(super) fn run(seconds: u64) -> Result<()> {
     Ok(())
 }
 
+fn server(swift_host: &Path, model: &Path, options: &[&str]) -> Result<Server> {
+    let mut command = Command::new(swift_host);
+    command.args("deploy --port 0 --max-model-len 512 --served-model-name m --model".split(' '));
+    Server::start(command.arg(model).args(options))
+}
+
 /// What became of requests.
 #[derive(Default)]
 struct Counts {
@@ -87,25 +93,13 @@ struct Counts {
 }
 
 /// The server, ended when dropped.
-struct Server {
-    child: Child,
+pub(super) struct Server {
+    pub(super) child: Child,
     address: String,
 }
 
 impl Server {
-    fn start(swift_host: &Path, model: &Path, options: &[&str]) -> Result<Self> {
-        let mut command = Command::new(swift_host);
-        command.args([
-            "deploy",
-            "--port",
-            "0",
-            "--max-model-len",
-            "512",
-            "--served-model-name",
-            "m",
-            "--model",
-        ]);
-        command.arg(model).args(options);
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn().context("can't start the server")?;
         let output = child.stdout.take().context("it has no output")?;
         let mut server = Self { child, address: String::new() };
@@ -197,7 +191,7 @@ impl Server {
         Ok(true)
     }
 
-    fn ask(&self, path: &str, body: Option<&Value>) -> Result<Answer> {
+    pub(super) fn ask(&self, path: &str, body: Option<&Value>) -> Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let method = if body.is_empty() { "GET" } else { "POST" };
@@ -245,12 +239,12 @@ impl Drop for Server {
 }
 
 /// What a server sends.
-struct Answer {
+pub(super) struct Answer {
     stream: TcpStream,
 }
 
 impl Answer {
-    fn read_to_end(mut self) -> Result<Vec<u8>> {
+    pub(super) fn read_to_end(mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes)?;
         Ok(bytes)

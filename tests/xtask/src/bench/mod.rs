@@ -2,6 +2,7 @@
 
 mod attention;
 mod gemm;
+mod infer;
 mod load;
 mod plugin;
 mod startup;
@@ -35,11 +36,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["gemm"] => gemm::run(false, None),
         ["gemm", "--peer", "torch"] => gemm::run(true, None),
         ["gemm", "--peer", "torch", "--threads", threads] => gemm::run(true, Some(threads.parse()?)),
+        ["infer", rest @ ..] => infer::run(&infer::Options::read(rest)?),
         ["load"] => load::run(120),
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
             "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] | attention [--peer torch] | \
-             gemm [--peer torch [--threads N]] | load [--seconds N]"
+             gemm [--peer torch [--threads N]] | infer [--peer transformers|llama.cpp] [--prompt N] [--tokens N] \
+             [--rounds N] | load [--seconds N]"
         ),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::vectorised::vectorised;
+
 /// The values of NF4: quantiles of the normal distribution, with an exact zero (appendix E of the QLoRA paper).
 #[expect(clippy::excessive_precision, reason = "the digits of the paper")]
 pub const NF4: [f32; 16] = [
@@ -38,6 +40,46 @@ pub static NESTED: LazyLock<[f32; 256]> = LazyLock::new(|| {
     values.sort_by(f32::total_cmp);
     values
 });
+
+/// Between each of the values of [`NF4`] and the next.
+const MIDDLES: [f32; 15] = {
+    let mut middles = [0.0; 15];
+    let mut number = 0;
+    while number < 15 {
+        #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+        {
+            middles[number] = (NF4[number] + NF4[number + 1]) / 2.0;
+        }
+        number += 1;
+    }
+    middles
+};
+
+vectorised! {
+    /// Quantises whole blocks, of which the last may be shorter: their greatest magnitudes, and the numbers of the values that
+    /// are nearest, the smaller of two.
+    pub(super) fn encode<>(x: &[f32], block: usize, packed: &mut [u8], magnitudes: &mut [f32]) {
+        /// Elements whose numbers are found at a time.
+        const STEP: usize = 32;
+        let blocks = x.chunks(block).zip(packed.chunks_mut(block / 2)).zip(magnitudes);
+        for ((x, packed), magnitude) in blocks {
+            *magnitude = x.iter().fold(0f32, |greatest, x| greatest.max(x.abs()));
+            let inverse = if *magnitude > 0.0 { 1.0 / *magnitude } else { 0.0 };
+            for (x, packed) in x.chunks(STEP).zip(packed.chunks_mut(STEP / 2)) {
+                // Of a number that there is not, the code is 0.
+                let (mut scaled, mut numbers) = ([f32::NEG_INFINITY; STEP], [0u32; STEP]);
+                scaled.iter_mut().zip(x).for_each(|(scaled, x)| *scaled = x * inverse);
+                for middle in MIDDLES {
+                    let above = numbers.iter_mut().zip(&scaled);
+                    above.for_each(|(number, scaled)| *number += u32::from(*scaled > middle));
+                }
+                for (byte, [high, low]) in packed.iter_mut().zip(numbers.as_chunks::<2>().0) {
+                    *byte = (high << 4 | low) as u8;
+                }
+            }
+        }
+    }
+}
 
 /// The number of the nearest of the values, which must rise; the smaller of two.
 pub(super) fn nearest(values: &[f32], x: f32) -> u8 {

@@ -1,11 +1,13 @@
-//! NF4 beside bitsandbytes: `tests/golden/nf4/golden.safetensors` holds what its `quantize_4bit` made on a processor.
+//! Weights of few bits. NF4 is compared with bitsandbytes: `tests/golden/nf4/golden.safetensors` holds what its
+//! `quantize_4bit` made on a processor.
 
 use half::bf16;
 use safetensors::SafeTensors;
-use swift_kernels::nf4::{self, Matrix, NESTED, NF4, Options, Scales};
+use swift_kernels::quantised::nf4::{Matrix, NESTED, NF4, Options, Scales};
+use swift_kernels::quantised::{self, int8};
 use swift_kernels::{Element, matmul};
 
-use crate::support::{assert_close, narrow, numbers, widen};
+use crate::support::{assert_close, narrow, numbers, widen, zeros};
 
 /// Names with their rows, columns and block sizes.
 const MATRICES: [(&str, usize, usize, usize); 7] = [
@@ -42,6 +44,7 @@ fn bytes(golden: &SafeTensors<'_>, name: &str) -> Vec<u8> {
 
 /// Elements within `1e-6` of the greatest magnitude, and those of `bf16` within a unit in the last place.
 fn dequantises(matrix: &Matrix, golden: &SafeTensors<'_>, name: &str) {
+    let matrix = quantised::Matrix::Nf4(matrix.clone());
     let mut got = vec![0f32; matrix.rows() * matrix.columns()];
     matrix.dequantise(&mut got).unwrap();
     let want = f32s(golden, &format!("{name}.dequant_f32"));
@@ -103,26 +106,61 @@ fn matrices_are_quantised_and_dequantised_as_by_bitsandbytes() {
     }
 }
 
-/// A linear layer there and back is the product with the dequantised weight.
-/// Each addition and each store rounds by a unit.
+/// The weights that `original` becomes, one for each way to keep them.
+fn quantised<T: Element>(original: &[T], rows: usize, columns: usize) -> [quantised::Matrix; 3] {
+    let nf4 = |double| Matrix::quantise(original, rows, columns, Options { block: 64, double }).unwrap();
+    [
+        quantised::Matrix::Nf4(nf4(true)),
+        quantised::Matrix::Nf4(nf4(false)),
+        quantised::Matrix::Int8(int8::Matrix::quantise(original, rows, columns).unwrap()),
+    ]
+}
+
+/// A linear layer there and back is the product with the dequantised weight, added to what is there or not.
+/// Each addition rounds by a unit, and each store, that of a weight too: these errors have either sign.
 fn is_linear<T: Element>(unit_of_sums: f64, unit_of_store: f64) {
-    for (tokens, rows, columns) in [(1, 33, 40), (5, 70, 96), (3, 3, 9), (2, 2200, 1030), (0, 4, 4)] {
-        let tolerance = rows.max(columns) as f64 * unit_of_sums + 2.0 * unit_of_store;
-        let weight = narrow::<T>(&numbers(1, rows * columns));
-        let options = Options { block: 64, double: true };
-        let matrix = Matrix::quantise(&weight, rows, columns, options).unwrap();
-        let mut weight = weight;
-        matrix.dequantise(&mut weight).unwrap();
+    let sizes = [
+        (1, 33, 40),
+        (1, 300, 1030),
+        (1, 7, 99),
+        (5, 70, 96),
+        (3, 3, 9),
+        (8, 200, 1001),
+        (9, 2200, 1030),
+        (2, 2200, 1030),
+        (0, 4, 4),
+    ];
+    for (tokens, rows, columns) in sizes {
+        let longest = rows.max(columns) as f64;
+        let tolerance = longest * unit_of_sums + (2.0 + longest.sqrt()) * unit_of_store;
         let (x, dy) = (narrow::<T>(&numbers(2, tokens * columns)), narrow::<T>(&numbers(3, tokens * rows)));
-        let zero = narrow::<T>(&[0.0])[0];
-        let (mut y, mut dx) = (vec![zero; tokens * rows], vec![zero; tokens * columns]);
-        let (mut want_y, mut want_dx) = (y.clone(), dx.clone());
-        nf4::forward(&x, &matrix, tokens, &mut y).unwrap();
-        nf4::input_gradient(&dy, &matrix, tokens, &mut dx).unwrap();
-        matmul::product(&x, &weight, &mut want_y, tokens, columns, rows, false, true, false).unwrap();
-        matmul::product(&dy, &weight, &mut want_dx, tokens, rows, columns, false, false, false).unwrap();
-        assert_close(&widen(&y), &widen(&want_y), tolerance, "y");
-        assert_close(&widen(&dx), &widen(&want_dx), tolerance, "dx");
+        for matrix in quantised(&narrow::<T>(&numbers(1, rows * columns)), rows, columns) {
+            let mut weight = vec![0f64; rows * columns];
+            matrix.dequantise(&mut weight).unwrap();
+            for accumulate in [true, false] {
+                let mut y = narrow::<T>(&numbers(4, tokens * rows));
+                let mut want = widen(&y);
+                matmul::product(
+                    &widen(&x),
+                    &weight,
+                    &mut want,
+                    tokens,
+                    columns,
+                    rows,
+                    false,
+                    true,
+                    accumulate,
+                )
+                .unwrap();
+                quantised::forward(&x, &matrix, tokens, &mut y, accumulate).unwrap();
+                assert_close(&widen(&y), &want, tolerance, "y");
+            }
+            let (mut dx, mut want) = (zeros::<T>(tokens * columns), vec![0.0; tokens * columns]);
+            quantised::input_gradient(&dy, &matrix, tokens, &mut dx).unwrap();
+            matmul::product(&widen(&dy), &weight, &mut want, tokens, rows, columns, false, false, false)
+                .unwrap();
+            assert_close(&widen(&dx), &want, tolerance, "dx");
+        }
     }
 }
 
@@ -130,7 +168,26 @@ fn is_linear<T: Element>(unit_of_sums: f64, unit_of_store: f64) {
 fn a_linear_layer_multiplies_with_the_dequantised_weight_there_and_back() {
     is_linear::<f64>(2f64.powi(-53), 0.0);
     is_linear::<f32>(2f64.powi(-24), 0.0);
-    is_linear::<bf16>(2f64.powi(-24), 2f64.powi(-8));
+    is_linear::<bf16>(2f64.powi(-24), 2f64.powi(-9));
+}
+
+#[test]
+fn eight_bits_are_the_nearest_of_255_multiples_for_each_row() {
+    let x = [[1.0f32, -127.0, 0.5, 63.4], [0.0; 4], [-0.254, 0.1, 0.002, 0.0031]].concat();
+    let matrix = quantised::Matrix::Int8(int8::Matrix::quantise(&x, 3, 4).unwrap());
+    let mut got = vec![0f32; 12];
+    matrix.dequantise(&mut got).unwrap();
+    let want = [[1.0, -127.0, 0.0, 63.0], [0.0; 4], [-0.254, 0.1, 0.002, 0.004]].concat();
+    assert!(got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-6), "{got:?}");
+    assert_eq!(matrix.bytes(), 12 + 3 * 4);
+}
+
+#[test]
+fn a_matrix_takes_half_a_byte_an_element_and_little_more() {
+    let x = vec![1f32; 64 * 512];
+    let bytes = |double| Matrix::quantise(&x, 64, 512, Options { block: 64, double }).unwrap().bytes() as f64;
+    assert_eq!(bytes(false) * 8.0 / x.len() as f64, 4.5);
+    assert_eq!(bytes(true) * 8.0 / x.len() as f64, 4.0 + 8.0 / 64.0 + 32.0 / (64.0 * 256.0));
 }
 
 #[test]
@@ -143,6 +200,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let error = Matrix::new(vec![0; 3], Scales::Plain(vec![1.0; 2]), 2, 3, 64).unwrap_err();
     assert_eq!(error.to_string(), "Slice `scales` of `nf4` has 2 elements, not 1");
     let matrix = Matrix::quantise(&[0f32; 6], 2, 3, options).unwrap();
-    let error = nf4::forward(&[0f32; 4], &matrix, 1, &mut [0.0; 2]).unwrap_err();
-    assert_eq!(error.to_string(), "Slice `x` of `nf4` has 4 elements, not 3");
+    let matrix = quantised::Matrix::Nf4(matrix);
+    let error = quantised::forward(&[0f32; 4], &matrix, 1, &mut [0.0; 2], false).unwrap_err();
+    assert_eq!(error.to_string(), "Slice `x` of `quantised` has 4 elements, not 3");
 }

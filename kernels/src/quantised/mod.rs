@@ -1,0 +1,102 @@
+//! Weights of few bits, and products with them: as frozen weights of a model are kept in memory.
+//!
+//! A quantised weight is never there as a whole in the type that it is computed in. For few rows each row of the weight is
+//! decoded into the first cache and multiplied at once ([`few`]); for many, a part of the weight at a time is decoded and
+//! multiplied as any other matrix is ([`linear`]).
+
+mod few;
+pub mod int8;
+mod linear;
+pub mod nf4;
+
+use rayon::prelude::*;
+
+pub use linear::{forward, input_gradient};
+
+use crate::element::KnownMut;
+use crate::{CHUNK, Element, Float, KernelError, check};
+
+/// A weight of few bits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matrix {
+    /// 4 bits an element.
+    Nf4(nf4::Matrix),
+    /// 8 bits an element.
+    Int8(int8::Matrix),
+}
+
+const OPERATION: &str = "quantised";
+
+impl Matrix {
+    /// Rows, the outputs of a linear layer.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Nf4(matrix) => matrix.rows(),
+            Self::Int8(matrix) => matrix.rows(),
+        }
+    }
+
+    /// Columns, the inputs of a linear layer.
+    pub fn columns(&self) -> usize {
+        match self {
+            Self::Nf4(matrix) => matrix.columns(),
+            Self::Int8(matrix) => matrix.columns(),
+        }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Nf4(matrix) => matrix.bytes(),
+            Self::Int8(matrix) => matrix.bytes(),
+        }
+    }
+
+    /// Writes the matrix `[rows, columns]`, rounded to `T`.
+    ///
+    /// # Errors
+    /// [`KernelError::Length`] if `into` doesn't fit.
+    pub fn dequantise<T: Element>(&self, into: &mut [T]) -> Result<(), KernelError> {
+        check::length(OPERATION, "into", into, &[self.rows(), self.columns()])?;
+        self.decode_in_parallel(0, into);
+        Ok(())
+    }
+
+    /// The product of a row with `x`, where it is better taken without decoding the row.
+    fn dot(&self, row: usize, x: &[f32]) -> Option<f32> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Nf4(matrix) => matrix.dot(row, x),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Nf4(_) => None,
+            Self::Int8(matrix) => Some(matrix.dot(row, x)),
+        }
+    }
+
+    /// Writes the elements from one on, row after row, by all threads.
+    fn decode_in_parallel<T: Element>(&self, first: usize, into: &mut [T]) {
+        let parts = into.par_chunks_mut(CHUNK).enumerate();
+        parts.for_each(|(part, into)| self.decode(first + part * CHUNK, into));
+    }
+
+    /// Writes the elements from one on, row after row.
+    fn decode<T: Element>(&self, first: usize, into: &mut [T]) {
+        /// Elements that are rounded at a time.
+        const STEP: usize = 256;
+        let decode = |first, into: &mut [f32]| match self {
+            Self::Nf4(matrix) => matrix.decode(first, into),
+            Self::Int8(matrix) => matrix.decode(first, into),
+        };
+        if let KnownMut::F32(into) = T::known_mut(into) {
+            return decode(first, into);
+        }
+        let mut buffer = [0f32; STEP];
+        for (step, into) in into.chunks_mut(STEP).enumerate() {
+            let buffer = buffer.get_mut(..into.len()).unwrap_or_default();
+            decode(first + step * STEP, buffer);
+            for (into, &value) in into.iter_mut().zip(&*buffer) {
+                *into = T::store(T::Compute::of(f64::from(value)));
+            }
+        }
+    }
+}
