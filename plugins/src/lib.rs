@@ -26,6 +26,7 @@ mod tests {
                 "gemma",
                 "gkd",
                 "glm4",
+                "glm4_moe",
                 "gpt_oss",
                 "grpo",
                 "kto",

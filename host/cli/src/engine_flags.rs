@@ -117,11 +117,13 @@ impl EngineArguments {
         let (_, definition) = find_model_plugin(&config, models)?;
         let model = Model::load(config.folder(), definition, &options)?;
         let context = self.max_model_len.map(NonZeroUsize::get).or(generation.context_length);
+        let context = context.unwrap_or(EngineOptions::default().context_length);
+        let longest = model.architecture().longest_sequence.and_then(|longest| usize::try_from(longest).ok());
         let options = EngineOptions {
             max_batch_tokens: self.max_num_batched_tokens.get(),
             max_sequences: self.max_num_seqs.get(),
             max_waiting: self.max_num_waiting.get(),
-            context_length: context.unwrap_or(EngineOptions::default().context_length),
+            context_length: longest.map_or(context, |longest| context.min(longest)),
             prefix_caching: self.enable_prefix_caching,
         };
         let blocks = self.blocks(&model, options.context_length)?;

@@ -39,7 +39,8 @@ pub(crate) struct Cached {
 
 impl Batch {
     /// # Errors
-    /// If the batch is empty, its parts don't fit together, or a token is not in the vocabulary.
+    /// If the batch is empty, its parts don't fit together, a token is not in the vocabulary, or a sequence is longer than
+    /// the rotary tables are for.
     pub(crate) fn new(
         tokens: &Tokens,
         architecture: &Architecture,
@@ -61,6 +62,10 @@ impl Batch {
                 "has the token id {id}, but the model's vocabulary has {} tokens",
                 architecture.vocab_size
             )));
+        }
+        let longest = u64::from(position_ids.iter().copied().max().unwrap_or_default()) + 1;
+        if let Some(limit) = architecture.longest_sequence.filter(|limit| longest > *limit) {
+            return Err(Error::TooLong { longest, limit });
         }
         let rotary = architecture.rotary_tables.iter().map(|table| {
             RotaryTable::new(&table.inverse_frequencies, position_ids, table.scale, table.interleaved, dtype)

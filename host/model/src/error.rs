@@ -112,9 +112,25 @@ pub enum Error {
         /// Its element type.
         dtype: String,
     },
+    /// A sequence is longer than the model's rotary tables are for.
+    #[error("A sequence has {longest} tokens, and the model's rotary positions are for at most {limit}")]
+    TooLong {
+        /// The tokens of the longest sequence.
+        longest: u64,
+        /// The most that there may be.
+        limit: u64,
+    },
     /// A target module of an adapter is no linear layer of the model.
     #[error("The target module `{name}` is no linear layer of the model")]
     TargetUnknown {
+        /// As the user wrote it.
+        name: String,
+        /// What could be written instead.
+        available: Vec<String>,
+    },
+    /// A target parameter of an adapter is no weight of a linear layer of the model.
+    #[error("The target parameter `{name}` is no weight of a linear layer of the model")]
+    TargetParameterUnknown {
         /// As the user wrote it.
         name: String,
         /// What could be written instead.
@@ -233,6 +249,11 @@ impl Error {
             Self::TensorType { .. } => "`F32`, `F16`, `BF16` and `F64` are supported".into(),
             Self::TargetUnknown { available, .. } => format!("`all-linear`, or some of {}", quoted(available)),
             Self::Frozen => "train an adapter beside them".into(),
+            Self::TooLong { limit, .. } => format!(
+                "`--max-length {limit}` for training and `--max-model-len {limit}` for answers keep to that; how positions beyond \
+                 are rotated (`longrope`, `dynamic`) depends on the length, which is not supported"
+            ),
+            Self::TargetParameterUnknown { available, .. } => format!("some of {}", quoted(available)),
             Self::TargetHead(_) => "`all-linear` means every linear layer but the output projection".into(),
             Self::Tensor(error) => return error.hint(),
             Self::Plugin(error) => return error.hint(),

@@ -83,6 +83,7 @@ impl Model {
             adapter: None,
             score_head: None,
             dtype,
+            normalised_head: Arc::default(),
         };
         Ok(Self { config, definition: Arc::new(Mutex::new(definition)), network: Arc::new(network), device })
     }
@@ -209,6 +210,7 @@ impl Model {
 
     /// To be called when parameters have been changed in place: forgets what was derived from them.
     pub fn parameters_changed(&self) {
+        self.network.parameters_changed();
         if let Some(adapter) = &self.network.adapter {
             adapter.parameters_changed();
         }

@@ -1,7 +1,7 @@
 //! The parameters of a model, as its stages see them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use swift_runtime::{Architecture, Role};
 use swift_tensor::fused::{Linear, Weight, linear};
@@ -23,7 +23,12 @@ pub(crate) struct Network {
     pub(crate) adapter: Option<Arc<Adapter>>,
     pub(crate) score_head: Option<ScoreHead>,
     pub(crate) dtype: DType,
+    /// A frozen head whose rows were divided by their lengths.
+    pub(crate) normalised_head: Arc<Mutex<Option<Tensor>>>,
 }
+
+/// The shortest length that a row of a head is divided by, as in `torch.nn.functional.normalize`.
+const SHORTEST: f64 = 1e-12;
 
 impl Network {
     /// The parameter `index`, for an operation `op` of `stage` (of none for the output projection). One that is quantised is
@@ -79,7 +84,21 @@ impl Network {
     pub(crate) fn head(&self) -> swift_tensor::Result<(Tensor, Option<Tensor>)> {
         let head = &self.architecture.head;
         let bias = head.bias.map(|bias| self.parameter("linear", bias, None)).transpose()?;
-        Ok((self.parameter("linear", head.weight, None)?, bias))
+        let weight = self.parameter("linear", head.weight, None)?;
+        Ok((if head.normalised { self.normalised(&weight)? } else { weight }, bias))
+    }
+
+    /// The head's weight with rows of the length 1. It is kept where it stays the same.
+    fn normalised(&self, weight: &Tensor) -> swift_tensor::Result<Tensor> {
+        let mut kept = self.normalised_head.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.as_ref().filter(|_| !self.trainable) {
+            return Ok(kept.clone());
+        }
+        let wide = if weight.dtype() == DType::F64 { weight.clone() } else { weight.cast(DType::F32)? };
+        let lengths = wide.mul(&wide)?.sum(&[-1], true)?.sqrt()?.clamp(SHORTEST, f64::INFINITY)?;
+        let made = wide.div(&lengths)?.cast(weight.dtype())?;
+        *kept = (!self.trainable).then(|| made.clone());
+        Ok(made)
     }
 
     /// Logits `[rows, vocab]` of hidden states `[rows, hidden_size]`.
@@ -93,6 +112,11 @@ impl Network {
             Some(cap) => logits.scale(cap.recip())?.tanh()?.scale(cap),
             None => Ok(logits),
         }
+    }
+
+    /// Forgets what was derived from the parameters.
+    pub(crate) fn parameters_changed(&self) {
+        *self.normalised_head.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Whether `stage` uses a parameter that is trained.

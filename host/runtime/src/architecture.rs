@@ -50,6 +50,8 @@ pub struct Head {
     pub bias: Option<u32>,
     /// Each logit becomes `cap * tanh(logit / cap)`; above 0.
     pub soft_cap: Option<f64>,
+    /// Whether each row of the weight is divided by its length.
+    pub normalised: bool,
 }
 
 /// A whole model.
@@ -79,6 +81,8 @@ pub struct Architecture {
     pub head_dim: u32,
     /// Parameters that are never trained.
     pub untrained: Vec<u32>,
+    /// The most tokens of a sequence that the rotary tables are for, if there is a limit.
+    pub longest_sequence: Option<u64>,
 }
 
 impl Architecture {
@@ -127,11 +131,12 @@ mod tests {
             parameters: vec![parameter("embed", Role::Embedding, 0), parameter("layer", Role::Column, 1)],
             ignored: vec![],
             rotary_tables: vec![],
-            head: Head { weight: 0, bias: None, soft_cap: None },
+            head: Head { weight: 0, bias: None, soft_cap: None, normalised: false },
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 2,
             untrained: vec![],
+            longest_sequence: None,
         }
     }
 

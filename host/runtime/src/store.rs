@@ -47,6 +47,8 @@ pub struct Usage {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) head_soft_cap: Option<f64>,
+    pub(crate) normalised_head: bool,
+    pub(crate) longest_sequence: Option<u64>,
     pub(crate) untrained: Vec<u32>,
 }
 

@@ -2,7 +2,8 @@
 
 use std::panic::Location;
 
-use crate::{Parameters, Result, Tensor, backend};
+use crate::decoder::longest_sequence;
+use crate::{Parameters, Result, Settings, Tensor, backend};
 
 pub use crate::bindings::host::nn::AttentionOptions;
 pub use crate::bindings::model::{Architecture, Head, Parameter as ModelParameter, Role, RotaryTable};
@@ -28,6 +29,22 @@ pub trait Model: Parameters {
     /// [`load`](Self::load).
     fn head_soft_cap(&self, _network: &Self::Network) -> Option<f64> {
         None
+    }
+
+    /// Declares that the host, wherever it applies the head, divides each row of its weight by its length. Asked once, after
+    /// [`load`](Self::load).
+    fn normalised_head(&self, _network: &Self::Network) -> bool {
+        false
+    }
+
+    /// Declares the most tokens of a sequence that the rotary tables are for, given the `config.json`. Asked once, after
+    /// [`load`](Self::load). Unless a definition says otherwise, its tables are those of
+    /// [`rotary_table`](crate::decoder::rotary_table).
+    ///
+    /// # Errors
+    /// If the rotary parameters make no sense.
+    fn longest_sequence(&self, config: &str) -> Result<Option<u64>> {
+        longest_sequence(&Settings::parse(config)?)
     }
 
     /// Declares parameters, by their numbers, that are never trained, for no gradient reaches them. Asked once, after
@@ -97,6 +114,23 @@ impl ParameterTable {
     /// The parameters, in the order of their numbers.
     pub fn into_parameters(self) -> Vec<ModelParameter> {
         self.parameters
+    }
+}
+
+impl Architecture {
+    /// Gives the head a bias `[vocab]`, called `name` in the checkpoint. Numbers of parameters stay as they are.
+    pub fn add_head_bias(&mut self, name: &str) {
+        self.head.bias = Some(self.parameters.len() as u32);
+        let (shape, stage) = (vec![self.vocab_size], self.stages.saturating_sub(1));
+        self.parameters.push(ModelParameter { name: name.to_owned(), shape, role: Role::Bias, stage });
+    }
+
+    /// Puts `name` in the place of `usual` in the names of all parameters and of those that are ignored.
+    pub fn rename(&mut self, usual: &str, name: &str) {
+        let names = self.parameters.iter_mut().map(|parameter| &mut parameter.name);
+        for text in names.chain(&mut self.ignored) {
+            *text = text.replace(usual, name);
+        }
     }
 }
 

@@ -32,11 +32,12 @@ fn architecture(weights: &BTreeMap<String, Value>) -> Architecture {
         parameters: parameters.collect(),
         ignored: Vec::new(),
         rotary_tables: Vec::new(),
-        head: Head { weight: 0, bias: None, soft_cap: None },
+        head: Head { weight: 0, bias: None, soft_cap: None, normalised: false },
         cache_layers: 0,
         kv_heads: 0,
         head_dim: 0,
         untrained: Vec::new(),
+        longest_sequence: None,
     }
 }
 

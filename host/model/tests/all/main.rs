@@ -8,6 +8,7 @@
 )]
 
 mod adapters;
+mod bad_config;
 mod families;
 mod generation;
 mod golden;

@@ -118,11 +118,12 @@ impl Definition for NativeLlama {
                 scale: 1.0,
                 interleaved: false,
             }],
-            head: Head { weight: head, bias: None, soft_cap: None },
+            head: Head { weight: head, bias: None, soft_cap: None, normalised: false },
             cache_layers: self.layers.len() as u32,
             kv_heads: self.kv_heads as u32,
             head_dim: self.head_dim as u32,
             untrained: Vec::new(),
+            longest_sequence: None,
         })
     }
 

@@ -28,6 +28,25 @@ impl Host for State {
         Ok(())
     }
 
+    fn normalised_head(&mut self) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`normalised-head` can only be called in `load`".into()));
+        }
+        self.declared.normalised_head = true;
+        Ok(())
+    }
+
+    fn longest_sequence(&mut self, tokens: u64) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`longest-sequence` can only be called in `load`".into()));
+        }
+        if tokens == 0 {
+            return Err(Failure::InvalidArgument("the longest sequence has 0 tokens".into()));
+        }
+        self.declared.longest_sequence = Some(tokens);
+        Ok(())
+    }
+
     fn untrained(&mut self, parameters: Vec<u32>) -> Result<()> {
         if self.function != "load" {
             return Err(Failure::InvalidArgument("`untrained` can only be called in `load`".into()));

@@ -59,6 +59,8 @@ impl ModelPlugin {
             |architecture, state| {
                 let mut architecture = Architecture::from(architecture?);
                 architecture.head.soft_cap = state.declared.head_soft_cap;
+                architecture.head.normalised = state.declared.normalised_head;
+                architecture.longest_sequence = state.declared.longest_sequence;
                 architecture.untrained.clone_from(&state.declared.untrained);
                 match architecture.mistake() {
                     Some(mistake) => Err(Rejection::Wrong(mistake)),
@@ -124,11 +126,17 @@ impl From<contract::Architecture> for Architecture {
             parameters: given.parameters.into_iter().map(Parameter::from).collect(),
             ignored: given.ignored,
             rotary_tables: rotary_tables.collect(),
-            head: Head { weight: given.head.weight, bias: given.head.bias, soft_cap: None },
+            head: Head {
+                weight: given.head.weight,
+                bias: given.head.bias,
+                soft_cap: None,
+                normalised: false,
+            },
             cache_layers: given.cache_layers,
             kv_heads: given.kv_heads,
             head_dim: given.head_dim,
             untrained: Vec::new(),
+            longest_sequence: None,
         }
     }
 }

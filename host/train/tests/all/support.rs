@@ -56,11 +56,12 @@ impl Definition for Tiny {
             parameters,
             ignored: Vec::new(),
             rotary_tables: Vec::new(),
-            head: Head { weight: 0, bias: None, soft_cap: None },
+            head: Head { weight: 0, bias: None, soft_cap: None, normalised: false },
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 1,
             untrained: Vec::new(),
+            longest_sequence: None,
         })
     }
 

@@ -5,14 +5,12 @@ use swift_plugin::decoder::{
     Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless,
     rotary_table,
 };
-use swift_plugin::mixture::{ExpertSizes, Experts, refuse_activation};
+use swift_plugin::mixture::{ExpertSizes, Experts, Router, RouterRules, refuse_activation};
 use swift_plugin::prelude::*;
 
 mod attention;
-mod router;
 
 use attention::{Attention, Latent};
-use router::{Router, Rules};
 
 parameters! {
     /// Decoders of DeepSeek V2 and V3.
@@ -26,7 +24,7 @@ const FAMILIES: [(&str, &str); 2] =
 /// A decoder that was loaded.
 pub struct Network {
     latent: Latent,
-    rules: Rules,
+    rules: RouterRules,
     /// Parameters that steer the choice of experts, which no gradient reaches.
     untrained: Vec<u32>,
     decoder: Decoder<Layer>,
@@ -62,7 +60,7 @@ impl Model for DeepSeek {
         let latent = Latent::read(&config, &sizes)?;
         (sizes.kv_heads, sizes.head_dim) = (sizes.heads, latent.key_dim());
         let experts = ExpertSizes::read(&config, &["n_routed_experts", "num_local_experts"])?;
-        let rules = Rules::read(&config, experts, third)?;
+        let rules = RouterRules::read(&config, experts, third)?;
         let norm = NormStyle::rms(&config, 1e-6)?;
         let mut rotary = rotary_table(&config, latent.rotated)?;
         rotary.interleaved = config.flag_or("rope_interleave", true)?;
@@ -77,6 +75,7 @@ impl Model for DeepSeek {
             (config.size("intermediate_size")?, config.size("moe_intermediate_size")?);
         let shared = config.integer("n_shared_experts")?.filter(|&count| count > 0);
         let dense = config.integer("first_k_dense_replace")?.unwrap_or(0);
+        let mut untrained = Vec::new();
         let (mut architecture, decoder) = outline.declare(|table, index| {
             let (stage, hidden) = (index + 1, sizes.hidden);
             let name = |part: &str| format!("model.layers.{index}.{part}");
@@ -84,6 +83,7 @@ impl Model for DeepSeek {
                 Feed::Dense(FeedForward::declare(table, &name("mlp"), [inner, hidden], stage))
             } else {
                 let router = Router::declare(table, &name("mlp.gate"), &rules, hidden, stage);
+                untrained.extend(router.untrained());
                 let parts = ["gate_proj", "up_proj", "down_proj"];
                 let shape = [expert_inner, hidden];
                 let many = Experts::declare(table, &name("mlp.experts"), parts, experts.count, shape, stage);
@@ -109,9 +109,6 @@ impl Model for DeepSeek {
         architecture
             .ignored
             .extend((0..further).map(|layer| format!("model.layers.{}.*", u64::from(sizes.layers) + layer)));
-        let bias = |parameter: &ModelParameter| parameter.name.ends_with(router::CORRECTION);
-        let indexed = (0..).zip(&architecture.parameters);
-        let untrained = indexed.filter(|(_, parameter)| bias(parameter)).map(|(index, _)| index).collect();
         Ok((architecture, Network { latent, rules, untrained, decoder }))
     }
 

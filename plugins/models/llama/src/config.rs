@@ -2,12 +2,12 @@
 //! implemented is an error that names it.
 
 use swift_plugin::decoder::{
-    Activation, NormStyle, Sizes, all_but_each, layer_types, read_config, refuse_unless, rotary_table,
+    Activation, NormStyle, Sizes, all_but_each, layer_types, read_config, refuse_unless, rotary_share,
     sliding_window,
 };
 use swift_plugin::prelude::*;
 
-use crate::families::{Bias, FAMILIES, Family, Multipliers, Normalisation, Sliding};
+use crate::families::{Bias, FAMILIES, Family, HeadStyle, Joined, Multipliers, Normalisation, Sliding};
 
 /// The norms of each head's queries and keys: their names, and whether they come after the rotation.
 pub(crate) type HeadNorms = Option<([&'static str; 2], bool)>;
@@ -20,6 +20,10 @@ pub(crate) struct Config {
     pub(crate) norm: NormStyle,
     pub(crate) activation: Activation,
     pub(crate) gated: bool,
+    pub(crate) parallel: bool,
+    pub(crate) joined: Joined,
+    pub(crate) names: &'static [(&'static str, &'static str)],
+    pub(crate) head: HeadStyle,
     pub(crate) tied: bool,
     pub(crate) qkv_bias: bool,
     pub(crate) o_bias: bool,
@@ -71,13 +75,17 @@ impl Config {
             norm,
             activation: Activation::read(&config, "hidden_act", activation)?,
             gated: family.gated,
+            parallel: has(family.parallel)?,
+            joined: family.joined,
+            names: family.names,
+            head: family.head,
             tied: config.flag_or("tie_word_embeddings", family.tied)?,
             qkv_bias: has(family.qkv_bias)?,
             o_bias: has(family.o_bias)?,
             mlp_bias: has(family.mlp_bias)?,
             head_norms: family.head_norms,
             factors: factors(&config, family, &sizes)?,
-            rotary: rotary_table(&config, sizes.head_dim)?,
+            rotary: rotary_share(&config, sizes.head_dim, family.partial_rotary.unwrap_or(1.0))?,
             layers: layers(&config, family, sizes.layers)?,
         })
     }
@@ -160,7 +168,10 @@ fn rotated(config: &Settings, family: &Family, count: u32) -> Result<Vec<bool>> 
 
 fn refuse_unsupported(config: &Settings, family: &Family) -> Result<()> {
     refuse_unless(config, &[("attn_logit_softcapping", None), ("final_logit_softcapping", None)])?;
-    if !family.partial_rotary {
+    if let Some(name) = family.alibi_without.filter(|name| !config.mentions(name)) {
+        bail!("`{name}` is missing, so that positions are biases on scores (ALiBi), which are not supported");
+    }
+    if family.partial_rotary.is_none() {
         refuse_unless(config, &[("partial_rotary_factor", Some(1.0))])?;
     }
     for name in family.dropouts {

@@ -22,23 +22,33 @@ pub(crate) struct Family {
     pub(crate) head_dim: Option<u64>,
     /// How hidden states are normalised.
     pub(crate) norm: Normalisation,
-    /// Whether the feed-forward part has a gate; else it is `c_proj(f(c_fc(x)))`.
+    /// Whether the feed-forward part has a gate; else it is `down(f(up(x)))`.
     pub(crate) gated: bool,
+    /// Whether the feed-forward part gets what attention gets, and stands beside it.
+    pub(crate) parallel: Bias,
+    /// Whether queries, keys and values come from one matrix.
+    pub(crate) joined: Joined,
+    /// Parts of the usual names of parameters that are others here.
+    pub(crate) names: &'static [(&'static str, &'static str)],
+    /// The head's own ways.
+    pub(crate) head: HeadStyle,
     /// Whether the head is the embedding if the configuration says nothing.
     pub(crate) tied: bool,
     /// Where factors on hidden states and scores come from.
     pub(crate) multipliers: Multipliers,
     /// Whether some layers don't rotate queries and keys.
     pub(crate) skips_rotation: bool,
-    /// Whether a share of each head may be rotated.
-    pub(crate) partial_rotary: bool,
+    /// The share of each head that is rotated if the configuration says nothing; none if all of it always is.
+    pub(crate) partial_rotary: Option<f64>,
+    /// The setting without which positions are biases on scores (Press et al. 2021, "ALiBi"), which are not supported.
+    pub(crate) alibi_without: Option<&'static str>,
     /// Rates of dropout that released files have above zero, and that are passed over with a warning.
     pub(crate) dropouts: &'static [&'static str],
     /// Settings that turn on what is not implemented.
     pub(crate) refused: &'static [&'static str],
 }
 
-/// Whether linear layers have a bias.
+/// Whether something is so, such as that linear layers have a bias.
 #[derive(Clone, Copy)]
 pub(crate) enum Bias {
     Always,
@@ -47,6 +57,26 @@ pub(crate) enum Bias {
     If(&'static str),
     /// If this setting is true or missing.
     Unless(&'static str),
+}
+
+/// Whether queries, keys and values come from one matrix, which is called `qkv_proj` here.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Joined {
+    No,
+    /// First all queries, then all keys, then all values.
+    Parts,
+    /// For each key-value head its queries, its key and its value.
+    Heads,
+}
+
+/// What is special about the output projection.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum HeadStyle {
+    Plain,
+    /// It has a bias.
+    Bias,
+    /// Rows of its weight are divided by their lengths.
+    Normalised,
 }
 
 /// Which layers look back only `sliding_window` positions.
@@ -91,10 +121,15 @@ const LLAMA: Family = Family {
     head_dim: None,
     norm: Normalisation::Rms,
     gated: true,
+    parallel: Bias::Never,
+    joined: Joined::No,
+    names: &[],
+    head: HeadStyle::Plain,
     tied: false,
     multipliers: Multipliers::None,
     skips_rotation: false,
-    partial_rotary: false,
+    partial_rotary: None,
+    alibi_without: None,
     dropouts: &[],
     refused: &[],
 };
@@ -102,8 +137,18 @@ const LLAMA: Family = Family {
 /// Without any bias.
 const PLAIN: Family = Family { qkv_bias: Bias::Never, o_bias: Bias::Never, mlp_bias: Bias::Never, ..LLAMA };
 
+/// The first Baichuan. Those of 13 billion parameters have no `max_position_embeddings`.
+const BAICHUAN: Family = Family {
+    architecture: "BaiChuanForCausalLM",
+    model_type: "baichuan",
+    joined: Joined::Parts,
+    names: &[("self_attn.qkv_proj", "self_attn.W_pack")],
+    alibi_without: Some("max_position_embeddings"),
+    ..PLAIN
+};
+
 /// The supported architectures.
-pub(crate) const FAMILIES: [Family; 12] = [
+pub(crate) const FAMILIES: [Family; 16] = [
     LLAMA,
     Family {
         architecture: "MistralForCausalLM",
@@ -184,6 +229,7 @@ pub(crate) const FAMILIES: [Family; 12] = [
         sliding: Sliding::All { default: None },
         norm: Normalisation::Layer("norm_epsilon"),
         gated: false,
+        names: &[("mlp.up_proj", "mlp.c_fc"), ("mlp.down_proj", "mlp.c_proj")],
         tied: true,
         dropouts: &["attention_dropout", "residual_dropout", "embedding_dropout"],
         ..LLAMA
@@ -193,9 +239,54 @@ pub(crate) const FAMILIES: [Family; 12] = [
         model_type: "stablelm",
         qkv_bias: Bias::If("use_qkv_bias"),
         norm: Normalisation::Layer("layer_norm_eps"),
-        partial_rotary: true,
-        refused: &["use_parallel_residual", "qk_layernorm"],
+        parallel: Bias::If("use_parallel_residual"),
+        partial_rotary: Some(0.25),
+        refused: &["qk_layernorm"],
         ..PLAIN
+    },
+    Family {
+        architecture: "PhiForCausalLM",
+        model_type: "phi",
+        qkv_bias: Bias::Always,
+        o_bias: Bias::Always,
+        mlp_bias: Bias::Always,
+        norm: Normalisation::Layer("layer_norm_eps"),
+        gated: false,
+        parallel: Bias::Always,
+        names: &[
+            ("self_attn.o_proj", "self_attn.dense"),
+            ("mlp.up_proj", "mlp.fc1"),
+            ("mlp.down_proj", "mlp.fc2"),
+            ("model.norm", "model.final_layernorm"),
+        ],
+        head: HeadStyle::Bias,
+        partial_rotary: Some(0.5),
+        dropouts: &["attention_dropout", "resid_pdrop", "embd_pdrop"],
+        refused: &["qk_layernorm"],
+        ..LLAMA
+    },
+    Family { architecture: "BaichuanForCausalLM", head: HeadStyle::Normalised, ..BAICHUAN },
+    BAICHUAN,
+    Family {
+        architecture: "InternLM2ForCausalLM",
+        model_type: "internlm2",
+        qkv_bias: Bias::If("bias"),
+        o_bias: Bias::If("bias"),
+        mlp_bias: Bias::Never,
+        joined: Joined::Heads,
+        names: &[
+            ("model.embed_tokens", "model.tok_embeddings"),
+            ("lm_head", "output"),
+            ("input_layernorm", "attention_norm"),
+            ("post_attention_layernorm", "ffn_norm"),
+            ("self_attn.qkv_proj", "attention.wqkv"),
+            ("self_attn.o_proj", "attention.wo"),
+            ("mlp.gate_proj", "feed_forward.w1"),
+            ("mlp.up_proj", "feed_forward.w3"),
+            ("mlp.down_proj", "feed_forward.w2"),
+            ("self_attn.rotary_emb", "attention.rotary_emb"),
+        ],
+        ..LLAMA
     },
 ];
 

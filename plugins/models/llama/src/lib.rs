@@ -1,14 +1,16 @@
 //! Decoders of the llama family: a norm before each part, rotary positions, grouped-query attention, a feed-forward part that
 //! is usually gated. What sets its members apart is in one table, in `families.rs`.
 
+mod attention;
 mod config;
 mod families;
 
-use swift_plugin::decoder::{Decoder, Norm, NormStyle, Outline, Projections, family};
+use swift_plugin::decoder::{Decoder, Norm, Outline, family};
 use swift_plugin::prelude::*;
 
+use attention::Attention;
 use config::Config;
-use families::FAMILIES;
+use families::{FAMILIES, HeadStyle};
 
 parameters! {
     /// Decoders of the llama family: Llama, Mistral, Qwen2, Qwen3, and others that are wired alike.
@@ -24,10 +26,9 @@ pub struct Network {
 /// One layer.
 struct Layer {
     attention_norm: Norm,
-    projections: Projections,
-    /// Norms of each head's queries and keys.
-    head_norms: Option<[Norm; 2]>,
-    mlp_norm: Norm,
+    attention: Attention,
+    /// None where the feed-forward part gets what attention gets.
+    mlp_norm: Option<Norm>,
     gate: Option<Linear>,
     up: Linear,
     down: Linear,
@@ -50,8 +51,19 @@ impl Model for Llama {
             tied: config.tied,
             rotary_tables: vec![config.rotary.clone()],
         };
-        let (architecture, decoder) = outline.declare(|table, index| Layer::declare(table, &config, index));
+        let (mut architecture, decoder) =
+            outline.declare(|table, index| Layer::declare(table, &config, index));
+        if config.head == HeadStyle::Bias {
+            architecture.add_head_bias("lm_head.bias");
+        }
+        for (usual, name) in config.names {
+            architecture.rename(usual, name);
+        }
         Ok((architecture, Network { config, decoder }))
+    }
+
+    fn normalised_head(&self, network: &Network) -> bool {
+        network.config.head == HeadStyle::Normalised
     }
 
     fn forward(
@@ -64,9 +76,13 @@ impl Model for Llama {
         let Network { config, decoder } = network;
         let factors = &config.factors;
         let output = decoder.forward(stage, input, context, |index, layer, hidden| {
-            let x = layer.attention_norm.apply(hidden, context);
-            let hidden = hidden + scaled(layer.attention(index, &x, config, context), factors.residual);
-            let x = layer.mlp_norm.apply(&hidden, context);
+            let normed = layer.attention_norm.apply(hidden, context);
+            let mixed = scaled(layer.attention.apply(index, &normed, config, context), factors.residual);
+            let hidden = hidden + mixed;
+            let x = match layer.mlp_norm {
+                Some(norm) => norm.apply(&hidden, context),
+                None => normed,
+            };
             let up = context.linear(layer.up, &x);
             let active = match layer.gate {
                 Some(gate) => config.activation.gate(&context.linear(gate, &x), &up, context),
@@ -92,44 +108,16 @@ impl Layer {
         let (hidden, inner) = (config.sizes.hidden, config.intermediate_size);
         let stage = index + 1;
         let name = |part: &str| format!("model.layers.{index}.{part}");
-        let projections = Projections::declare(table, &config.sizes, [config.qkv_bias, config.o_bias], index);
+        let attention = Attention::declare(table, config, index);
         let mut linear =
             |part: &str, shape, role| table.add_linear(&name(part), shape, config.mlp_bias, role, stage);
-        let [up, down] = match config.gated {
-            true => ["mlp.up_proj", "mlp.down_proj"],
-            false => ["mlp.c_fc", "mlp.c_proj"],
-        };
         let gate = config.gated.then(|| linear("mlp.gate_proj", [inner, hidden], Role::Column));
-        let up = linear(up, [inner, hidden], Role::Column);
-        let down = linear(down, [hidden, inner], Role::Row);
-        let (NormStyle::Rms { epsilon, .. } | NormStyle::Layer { epsilon, .. }) = config.norm;
-        let head_norms = config.head_norms.map(|(names, _)| {
-            let style = NormStyle::Rms { epsilon, offset: 0.0 };
-            let head_dim = config.sizes.head_dim.into();
-            names.map(|part| style.declare(table, &name(&format!("self_attn.{part}")), head_dim, stage))
-        });
+        let up = linear("mlp.up_proj", [inner, hidden], Role::Column);
+        let down = linear("mlp.down_proj", [hidden, inner], Role::Row);
         let mut norm = |part: &str| config.norm.declare(table, &name(part), hidden, stage);
         let attention_norm = norm("input_layernorm");
-        let mlp_norm = norm("post_attention_layernorm");
-        Self { attention_norm, projections, head_norms, mlp_norm, gate, up, down }
-    }
-
-    fn attention(&self, index: u32, x: &Tensor, config: &Config, context: &Context) -> Tensor {
-        let sizes = &config.sizes;
-        let [mut q, mut k, v] = self.projections.split(x, sizes, context);
-        let normed_last = config.head_norms.is_some_and(|(_, last)| last);
-        let normed = |q: Tensor, k: Tensor, now: bool| match self.head_norms.filter(|_| now) {
-            Some([q_norm, k_norm]) => (q_norm.apply(&q, context), k_norm.apply(&k, context)),
-            None => (q, k),
-        };
-        (q, k) = normed(q, k, !normed_last);
-        let (window, rotated) = config.layer(index);
-        if rotated {
-            (q, k) = (context.rope(0, &q), context.rope(0, &k));
-        }
-        (q, k) = normed(q, k, normed_last);
-        let options = AttentionOptions { scale: config.factors.scores, window, soft_cap: None };
-        context.linear(self.projections.o, &sizes.attend(index, [&q, &k, &v], options, context))
+        let mlp_norm = (!config.parallel).then(|| norm("post_attention_layernorm"));
+        Self { attention_norm, attention, mlp_norm, gate, up, down }
     }
 }
 

@@ -115,8 +115,12 @@ fn what_is_not_implemented_is_named() {
         Llama {}.load(&config).err().unwrap().message().to_owned()
     };
     assert_eq!(
-        member("StableLmForCausalLM", r#", "use_parallel_residual": true"#),
-        "`use_parallel_residual` is set, which is not supported"
+        member("StableLmForCausalLM", r#", "qk_layernorm": true"#),
+        "`qk_layernorm` is set, which is not supported"
+    );
+    assert_eq!(
+        member("BaichuanForCausalLM", ""),
+        "`max_position_embeddings` is missing, so that positions are biases on scores (ALiBi), which are not supported"
     );
     assert_eq!(
         member("MiniCPMForCausalLM", r#", "sparse_config": {"topk": 64}"#),
@@ -151,6 +155,33 @@ fn layers_without_a_rotation_are_those_with_a_zero_or_each_fourth() {
     assert_eq!(rotated(""), [true, true, true, false]);
     assert_eq!(rotated(r#", "no_rope_layer_interval": 2"#), [true, false, true, false]);
     assert_eq!(rotated(r#", "no_rope_layers": [0, 1, 1, 0, 1]"#), [false, true, true, false]);
+}
+
+#[test]
+fn parameters_have_the_names_that_the_members_files_have() {
+    let load = |architecture: &str, members: &str| {
+        let config = config(members).replace("LlamaForCausalLM", architecture);
+        Llama {}.load(&config).unwrap()
+    };
+    let shape = |architecture: &Architecture, name: &str| {
+        parameter(architecture, name).map(|parameter| parameter.shape.clone())
+    };
+    let (internlm2, _) = load("InternLM2ForCausalLM", "");
+    assert_eq!(shape(&internlm2, "model.layers.1.attention.wqkv.weight"), Some(vec![16, 8]));
+    assert_eq!(shape(&internlm2, "model.layers.1.feed_forward.w3.weight"), Some(vec![12, 8]));
+    assert_eq!(shape(&internlm2, "output.weight"), Some(vec![10, 8]));
+    let (phi, _) = load("PhiForCausalLM", "");
+    assert_eq!(shape(&phi, "model.layers.0.mlp.fc2.bias"), Some(vec![8]));
+    assert_eq!(shape(&phi, "model.final_layernorm.bias"), Some(vec![8]));
+    assert_eq!(shape(&phi, "model.layers.0.post_attention_layernorm.weight"), None);
+    let bias = phi.head.bias.unwrap() as usize;
+    assert_eq!(phi.parameters[bias].name, "lm_head.bias");
+    let (baichuan, network) = load("BaichuanForCausalLM", r#", "max_position_embeddings": 64"#);
+    assert_eq!(shape(&baichuan, "model.layers.0.self_attn.W_pack.weight"), Some(vec![16, 8]));
+    assert!(Llama {}.normalised_head(&network));
+    let (first, network) = load("BaiChuanForCausalLM", r#", "max_position_embeddings": 64"#);
+    assert_eq!(first.parameters.len(), baichuan.parameters.len());
+    assert!(!Llama {}.normalised_head(&network));
 }
 
 #[test]

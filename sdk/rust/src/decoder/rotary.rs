@@ -7,12 +7,20 @@ use crate::{Result, RotaryTable, Settings, Value, bail};
 /// The table of a model whose layers have one: `rope_theta` and `rope_scaling` of transformers 4, or `rope_parameters` of
 /// transformers 5. A `partial_rotary_factor` rotates only that share of a head. Pairs are `(i, i + half)`.
 ///
-/// `dynamic` stretches nothing up to `max_position_embeddings`, and is not stretched further beyond; `longrope` uses the factors
-/// of sequences up to `original_max_position_embeddings`.
+/// `dynamic` stretches nothing up to `max_position_embeddings`, and `longrope` uses the factors of sequences up to
+/// `original_max_position_embeddings`. Beyond, angles depend on the length: see [`longest_sequence`].
 ///
 /// # Errors
 /// If the scheme is unknown, or a number that it needs is missing or makes no sense.
 pub fn rotary_table(config: &Settings, head_dim: u32) -> Result<RotaryTable> {
+    rotary_share(config, head_dim, 1.0)
+}
+
+/// As [`rotary_table`], of a model that rotates `share` of a head where its configuration has no `partial_rotary_factor`.
+///
+/// # Errors
+/// As [`rotary_table`].
+pub fn rotary_share(config: &Settings, head_dim: u32, share: f64) -> Result<RotaryTable> {
     let section = config.section("rope_parameters")?;
     let theta = match (&section, config.number("rope_theta")?) {
         (Some(new), older) => match new.number("rope_theta")?.or(older) {
@@ -22,7 +30,26 @@ pub fn rotary_table(config: &Settings, head_dim: u32) -> Result<RotaryTable> {
         (None, theta) => theta.unwrap_or(10_000.0),
     };
     let scaling = section.or(config.section("rope_scaling")?).unwrap_or_default();
-    rotary_scaled(config, &scaling, theta, head_dim)
+    scaled(config, &scaling, theta, head_dim, share)
+}
+
+/// The most tokens of a sequence that [`rotary_table`] is for: those of the training where the scheme has other angles beyond
+/// (`longrope`, and `dynamic` without a fixed `alpha`), and no limit else.
+///
+/// # Errors
+/// If a number is something else.
+pub fn longest_sequence(config: &Settings) -> Result<Option<u64>> {
+    let section = config.section("rope_parameters")?.or(config.section("rope_scaling")?);
+    let Some(scaling) = section else { return Ok(None) };
+    let original = "original_max_position_embeddings";
+    match scheme_name(&scaling)? {
+        "longrope" | "su" => match scaling.integer(original)?.or(config.integer(original)?) {
+            Some(original) => Ok(Some(original)),
+            None => config.integer("max_position_embeddings"),
+        },
+        "dynamic" if fixed_alpha(&scaling)?.is_none() => config.integer("max_position_embeddings"),
+        _ => Ok(None),
+    }
 }
 
 /// The table of the layers of one kind, as `full_attention`, where `rope_parameters` has a part for each; none where it hasn't.
@@ -48,9 +75,19 @@ pub fn rotary_scaled(
     theta: f64,
     head_dim: u32,
 ) -> Result<RotaryTable> {
+    scaled(config, scaling, theta, head_dim, 1.0)
+}
+
+fn scaled(
+    config: &Settings,
+    scaling: &Settings,
+    theta: f64,
+    head_dim: u32,
+    share: f64,
+) -> Result<RotaryTable> {
     let partial = match scaling.number("partial_rotary_factor")? {
         Some(partial) => partial,
-        None => config.number("partial_rotary_factor")?.unwrap_or(1.0),
+        None => config.number("partial_rotary_factor")?.unwrap_or(share),
     };
     if !(partial > 0.0 && partial <= 1.0) {
         bail!("`partial_rotary_factor` is {partial}, not above 0 and at most 1");
@@ -63,9 +100,7 @@ pub fn rotary_scaled(
         bail!("{dim} components of each head would be rotated, which is not an even number above 0");
     }
     let scheme = Scheme { config, scaling, theta, dim };
-    // Older files say `type`.
-    let name = scaling.text("rope_type")?.or(scaling.text("type")?).unwrap_or("default");
-    let (inverse_frequencies, scale) = match name {
+    let (inverse_frequencies, scale) = match scheme_name(scaling)? {
         "default" => (scheme.plain(theta), 1.0),
         "linear" => {
             let factor = scheme.number("factor")?;
@@ -80,6 +115,16 @@ pub fn rotary_scaled(
         ),
     };
     Ok(RotaryTable { inverse_frequencies, scale, interleaved: false })
+}
+
+/// The name of the scheme; older files say `type`.
+fn scheme_name(scaling: &Settings) -> Result<&str> {
+    Ok(scaling.text("rope_type")?.or(scaling.text("type")?).unwrap_or("default"))
+}
+
+/// Hunyuan's `alpha` of the scheme `dynamic`, by which the base is raised whatever the length.
+fn fixed_alpha(scaling: &Settings) -> Result<Option<f64>> {
+    Ok(scaling.number("alpha")?.filter(|&alpha| alpha > 0.0))
 }
 
 struct Scheme<'a> {
@@ -111,7 +156,7 @@ impl Scheme<'_> {
 
     /// Hunyuan's fixed `alpha`; else the base of sequences that are not longer than those of the training.
     fn dynamic_theta(&self) -> Result<f64> {
-        match self.scaling.number("alpha")?.filter(|&alpha| alpha > 0.0) {
+        match fixed_alpha(self.scaling)? {
             Some(alpha) => Ok(self.theta * alpha.powf(self.width() / (self.width() - 2.0))),
             None => self.number("factor").map(|_| self.theta),
         }

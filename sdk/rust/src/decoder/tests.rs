@@ -82,6 +82,20 @@ fn longrope_divides_each_pair_by_its_short_factor() {
 }
 
 #[test]
+fn sequences_are_limited_where_angles_depend_on_their_length() {
+    let longest = |members: &str| longest_sequence(&settings(members)).unwrap();
+    assert_eq!(longest(r#", "max_position_embeddings": 64"#), None);
+    let longrope = r#", "max_position_embeddings": 64, "rope_scaling": {"type": "longrope""#;
+    assert_eq!(longest(&format!("{longrope}, \"original_max_position_embeddings\": 16}}")), Some(16));
+    assert_eq!(longest(&format!("{longrope}}}, \"original_max_position_embeddings\": 32")), Some(32));
+    let dynamic =
+        r#", "max_position_embeddings": 64, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0"#;
+    assert_eq!(longest(&format!("{dynamic}}}")), Some(64));
+    assert_eq!(longest(&format!("{dynamic}, \"alpha\": 10.0}}")), None);
+    assert_eq!(longest(r#", "max_position_embeddings": 64, "rope_scaling": {"type": "yarn"}"#), None);
+}
+
+#[test]
 fn rotary_parameters_that_make_no_sense_are_named() {
     let error = |members: &str| error(rotary_table(&settings(members), 4));
     assert_eq!(

@@ -117,6 +117,10 @@ impl<P: Model + Identity> model::Guest for Exported<P> {
         with::<P, _>(|plugin| {
             let (architecture, network) = plugin.load(&config)?;
             plugin.head_soft_cap(&network).map_or(Ok(()), nn::head_soft_cap)?;
+            if plugin.normalised_head(&network) {
+                nn::normalised_head()?;
+            }
+            plugin.longest_sequence(&config)?.map_or(Ok(()), nn::longest_sequence)?;
             let untrained = plugin.untrained(&network);
             if !untrained.is_empty() {
                 nn::untrained(&untrained)?;

@@ -2,10 +2,12 @@
 
 mod attention;
 mod experts;
+mod router;
 mod routing;
 
 pub use attention::{Attention, AttentionStyle};
 pub use experts::{ExpertSizes, Experts, refuse_activation};
+pub use router::{Router, RouterRules};
 pub use routing::{Routing, Rows, top_k};
 
 #[cfg(test)]

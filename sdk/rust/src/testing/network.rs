@@ -39,7 +39,12 @@ pub fn forward<M: Model>(
     }
     let Some(hidden) = hidden else { bail!("the architecture has no stages") };
     let logits = context.linear(architecture.head.weight, architecture.head.bias, hidden.handle()?);
-    let logits = Tensor::new(logits?);
+    let mut logits = Tensor::new(logits?);
+    if model.normalised_head(&network) {
+        let weight = Tensor::new(context.parameter(architecture.head.weight)?);
+        let lengths = (&weight * &weight).sum(&[-1], false).sqrt();
+        logits = logits / lengths.reshape(&[1, -1]);
+    }
     match model.head_soft_cap(&network) {
         Some(cap) => (&logits / cap).tanh().check().map(|bent| bent * cap),
         None => Ok(logits),

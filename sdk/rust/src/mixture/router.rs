@@ -1,26 +1,31 @@
 //! The choice of experts: first of groups, then inside of them.
 
-use swift_plugin::mixture::{ExpertSizes, Routing, top_k};
-use swift_plugin::prelude::*;
+use super::{ExpertSizes, Routing, top_k};
+use crate::{Context, Linear, ParameterTable, Result, Role, Settings, Tensor, bail};
 
 /// The end of the name of what is added to scores for the choice alone.
-pub(crate) const CORRECTION: &str = ".e_score_correction_bias";
+const CORRECTION: &str = ".e_score_correction_bias";
 
 /// How experts are chosen and weighted.
-#[derive(Clone, Copy)]
-pub(crate) struct Rules {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RouterRules {
     experts: ExpertSizes,
     /// Groups, and how many of them a token's experts may be in.
     groups: Option<(u64, u64)>,
-    /// V3: scores by a sigmoid, corrected for the choice, where a group counts as its best two.
-    third: bool,
+    /// Scores by a sigmoid, corrected for the choice, where a group counts as its best two.
+    corrected: bool,
     renormalised: bool,
     scaling: f64,
 }
 
-impl Rules {
-    pub(crate) fn read(config: &Settings, experts: ExpertSizes, third: bool) -> Result<Self> {
-        let grouped = third || config.text("topk_method")? == Some("group_limited_greedy");
+impl RouterRules {
+    /// Reads them by the names of DeepSeek's configurations. If `corrected`, scores are those of a sigmoid, and a bias is
+    /// added to them for the choice alone (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2); else those of a softmax.
+    ///
+    /// # Errors
+    /// If numbers of experts and groups don't fit together.
+    pub fn read(config: &Settings, experts: ExpertSizes, corrected: bool) -> Result<Self> {
+        let grouped = corrected || config.text("topk_method")? == Some("group_limited_greedy");
         let groups = config.integer("n_group")?.unwrap_or(1);
         let chosen = config.integer("topk_group")?.unwrap_or(groups);
         if experts.count.checked_rem(groups) != Some(0) {
@@ -33,44 +38,54 @@ impl Rules {
         if experts.chosen > chosen * size {
             bail!("`num_experts_per_tok` is {}, more than {chosen} groups have", experts.chosen);
         }
-        if grouped && third && size < 2 && groups > 1 {
+        if corrected && size < 2 && groups > 1 {
             bail!("`n_group` is {groups}, and a group would have less than 2 experts");
         }
         Ok(Self {
             experts,
             groups: (grouped && chosen < groups).then_some((groups, chosen)),
-            third,
-            renormalised: config.flag("norm_topk_prob")?,
+            corrected,
+            renormalised: config.flag_or("norm_topk_prob", corrected)?,
             scaling: config.number("routed_scaling_factor")?.unwrap_or(1.0),
         })
     }
 }
 
 /// A router, by the numbers of its parameters.
-pub(crate) struct Router {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Router {
     weight: Linear,
     correction: Option<u32>,
 }
 
 impl Router {
-    pub(crate) fn declare(
+    /// Adds its matrix, and the bias for the choice if the rules have one.
+    pub fn declare(
         table: &mut ParameterTable,
         name: &str,
-        rules: &Rules,
+        rules: &RouterRules,
         hidden: u64,
         stage: u32,
     ) -> Self {
         let count = rules.experts.count;
         let weight = table.add_linear(name, [count, hidden], false, Role::Column, stage);
         let correction =
-            rules.third.then(|| table.add(format!("{name}{CORRECTION}"), &[count], Role::Bias, stage));
+            rules.corrected.then(|| table.add(format!("{name}{CORRECTION}"), &[count], Role::Bias, stage));
         Self { weight, correction }
     }
 
+    /// The parameter that steers the choice alone, which no gradient reaches.
+    pub fn untrained(&self) -> Option<u32> {
+        self.correction
+    }
+
     /// The experts of each token, and their weights.
-    pub(crate) fn choose(&self, x: &Tensor, rules: &Rules, context: &Context) -> Result<Routing> {
+    ///
+    /// # Errors
+    /// If shapes don't fit.
+    pub fn choose(&self, x: &Tensor, rules: &RouterRules, context: &Context) -> Result<Routing> {
         let logits = context.linear(self.weight, x).at_least_float32();
-        let scores = if rules.third { logits.sigmoid() } else { logits.softmax(-1) };
+        let scores = if rules.corrected { logits.sigmoid() } else { logits.softmax(-1) };
         let mut choice = scores.detach();
         if let Some(correction) = self.correction {
             choice = &choice + context.parameter(correction).cast(choice.dtype()?);
@@ -88,10 +103,10 @@ impl Router {
 }
 
 /// Scores far below all others for experts of groups that are not chosen (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2).
-fn within_groups(choice: &Tensor, (groups, chosen): (u64, u64), rules: &Rules) -> Result<Tensor> {
+fn within_groups(choice: &Tensor, (groups, chosen): (u64, u64), rules: &RouterRules) -> Result<Tensor> {
     let size = rules.experts.count / groups;
     let grouped = choice.reshape(&[-1, groups as i64, size as i64]);
-    let best = top_k(&grouped, if rules.third { 2 } else { 1 }).0.sum(&[-1], false);
+    let best = top_k(&grouped, if rules.corrected { 2 } else { 1 }).0.sum(&[-1], false);
     let (_, indices) = top_k(&best, chosen);
     let numbers = Tensor::arange(groups).reshape(&[1, 1, -1]);
     let member = indices.reshape(&[-1, chosen as i64, 1]).eq(&numbers);
