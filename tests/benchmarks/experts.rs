@@ -60,7 +60,11 @@ impl Layer {
         let mut weight = |shape: [u64; 2]| -> Result<Tensor> {
             id += 1;
             let value = normal(0.0, 0.02, &shape, dtype, id)?.value().clone();
-            Ok(if trained { Tensor::parameter(value, ParameterId(id as u32)) } else { Tensor::constant(value) })
+            Ok(if trained {
+                Tensor::parameter(value, ParameterId(id as u32))
+            } else {
+                Tensor::constant(value)
+            })
         };
         let router = if experts == 1 { None } else { Some(weight([experts, HIDDEN])?) };
         let mut of_each = |shape| (0..experts).map(|_| weight(shape)).collect::<Result<Vec<_>>>();
@@ -104,8 +108,7 @@ impl Layer {
         let weights = weights.div(&weights.sum(&[-1], true)?)?;
         let experts = chosen.reshape(&[-1])?;
         let order = experts.argsort(false)?;
-        let places =
-            arange(tokens)?.reshape(&[-1, 1])?.broadcast_to(&[tokens, CHOSEN])?.reshape(&[-1])?;
+        let places = arange(tokens)?.reshape(&[-1, 1])?.broadcast_to(&[tokens, CHOSEN])?.reshape(&[-1])?;
         let (groups, places) = (experts.index_select(0, &order)?, places.index_select(0, &order)?);
         let through = |x: &Tensor, weights: &[Tensor]| {
             grouped_linear(x, &GroupedLinear { weights: weights.to_vec(), biases: vec![] }, &groups)

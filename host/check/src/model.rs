@@ -69,11 +69,7 @@ fn names(config: &str) -> (String, String) {
 }
 
 /// The last hidden states.
-fn run(
-    model: &mut ModelPlugin,
-    architecture: &Architecture,
-    context: &Arc<Context>,
-) -> Result<Vec<f64>> {
+fn run(model: &mut ModelPlugin, architecture: &Architecture, context: &Arc<Context>) -> Result<Vec<f64>> {
     context.begin();
     let mut hidden: Option<Tensor> = None;
     for stage in 0..architecture.stages {

@@ -43,7 +43,10 @@ impl Sizes {
         };
         sizes.filter(|sizes| sizes.value.min(sizes.narrow) > 0).ok_or_else(|| {
             let shapes = [q, x, shared, weight].map(|tensor| format!("{:?}", tensor.dims())).join(", ");
-            Error::invalid(OP, format!("queries, vectors, shared parts and weight don't fit together: {shapes}"))
+            Error::invalid(
+                OP,
+                format!("queries, vectors, shared parts and weight don't fit together: {shapes}"),
+            )
         })
     }
 }
@@ -78,9 +81,8 @@ fn absorbed(
     options: &AttentionOptions,
 ) -> Result<Tensor> {
     let Sizes { tokens, narrow, key: [plain, rest], value, .. } = sizes;
-    let by_head = |x: &Tensor, rows, way| {
-        adapted_heads(x, index as usize, weight, rows, way, &cached.adapters)
-    };
+    let by_head =
+        |x: &Tensor, rows, way| adapted_heads(x, index as usize, weight, rows, way, &cached.adapters);
     let own = by_head(&q.narrow(2, 0, plain as u64)?, 0..plain, Way::Back)?;
     let q = cat(&[&own, &q.narrow(2, plain as u64, rest as u64)?], 2)?;
     let k = cat(&[x, shared], 1)?.reshape(&[tokens as i64, 1, (narrow + rest) as i64])?;

@@ -109,7 +109,10 @@ impl Architecture {
             return Some(format!("it does not train parameter {index}, and there are {count}"));
         }
         if let Some(components) = self.cached_values.filter(|&components| components > self.head_dim) {
-            return Some(format!("its cache has {components} components of values, and {} of keys", self.head_dim));
+            return Some(format!(
+                "its cache has {components} components of values, and {} of keys",
+                self.head_dim
+            ));
         }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])

@@ -41,7 +41,10 @@ pub fn checkpoint(inputs: &[&Tensor], trains: bool, segment: Segment) -> Result<
         let outputs = recording(|| segment(&inputs))?;
         let seeds = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
         if outputs.len() != seeds.len() {
-            return Err(Error::invalid(OP, "a segment gave another number of outputs when it was computed again"));
+            return Err(Error::invalid(
+                OP,
+                "a segment gave another number of outputs when it was computed again",
+            ));
         }
         let roots = outputs.iter().zip(seeds).filter_map(|(output, seed)| Some((output, seed?)));
         let mut found = vec![None; wanted.len()];

@@ -243,7 +243,12 @@ impl Tile<'_> {
         let end = self.position + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {
             let range = first_key..end.min(first_key + KEYS);
-            let place = |head_dim| Place { block_size: shape.block_size, kv_heads: shape.kv_heads, kv_head, head_dim };
+            let place = |head_dim| Place {
+                block_size: shape.block_size,
+                kv_heads: shape.kv_heads,
+                kv_head,
+                head_dim,
+            };
             self.gather(inputs.keys, range.clone(), place(head_dim), head_dim, &mut keys);
             match inputs.values {
                 Some(cache) => self.gather(cache, range, place(value_dim), value_dim, &mut values),

@@ -48,7 +48,10 @@ struct Problem {
 }
 
 impl Problem {
-    fn new(&(sequences, heads, kv_heads, head_dim, block_size, window, soft_cap): &Case, values: Values) -> Self {
+    fn new(
+        &(sequences, heads, kv_heads, head_dim, block_size, window, soft_cap): &Case,
+        values: Values,
+    ) -> Self {
         let tokens: usize = sequences.iter().map(|(length, _)| length).sum();
         let of = |seed, heads| numbers(seed, tokens * heads * head_dim);
         let value_dim = if values == Values::Whole { head_dim } else { head_dim.div_ceil(2) };
@@ -107,8 +110,8 @@ impl Problem {
         let mut free: Vec<u32> = (0..total as u32).collect();
         free.reverse();
         free.swap(0, needed / 2);
-        let [mut keys, mut values] =
-            [head_dim, value_dim].map(|dim| narrow::<T>(&vec![f64::NAN; total * block_size * kv_heads * dim]));
+        let [mut keys, mut values] = [head_dim, value_dim]
+            .map(|dim| narrow::<T>(&vec![f64::NAN; total * block_size * kv_heads * dim]));
         let (mut tables, mut start) = (Vec::new(), 0);
         for &(length, _) in &self.sequences {
             let table: Vec<u32> = (0..length.div_ceil(block_size)).map(|_| free.pop().unwrap()).collect();

@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use swift_tensor::fused::{
-    Dropout, Linear, LowRank, LowRankRows, Way, dropout, head_linear, linear,
-};
+use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, Way, dropout, head_linear, linear};
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use super::norms::{Addition, row_norms};

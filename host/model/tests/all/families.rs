@@ -60,11 +60,7 @@ impl Definition for Watched {
 }
 
 /// A model of `folder`, and where the output of its first layer will be found.
-pub(crate) fn load(
-    folder: &Path,
-    plugin: &str,
-    dtype: DType,
-) -> Result<(Model, Arc<Mutex<Option<Tensor>>>)> {
+pub(crate) fn load(folder: &Path, plugin: &str, dtype: DType) -> Result<(Model, Arc<Mutex<Option<Tensor>>>)> {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let engine = Engine::new(EngineOptions { cache_directory, ..Default::default() }).unwrap();
     let registry = Registry::new(engine, STANDARD);

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use swift_model::{AdapterOptions, Continuation, Model, ServedAdapter, Tokens};
-use swift_tensor::{DType, uniform};
 use swift_tensor::fused::{PagedBatch, PagedTokens};
+use swift_tensor::{DType, uniform};
 
 use crate::adapters;
 use crate::families::{self, folder};
@@ -178,10 +178,15 @@ fn adapters_work_on_what_the_cache_does_not_hold() {
     };
     let models = [Some(adapters::options(false)), None, Some(adapters::options(true))].map(trained);
     let served = models.each_ref().map(Model::own_adapter);
-    let sequences: Vec<_> =
-        served.iter().zip(1..).map(|(adapter, seed)| Sequence { ids: ids(seed, 9), adapter: adapter.as_ref() }).collect();
+    let sequences: Vec<_> = served
+        .iter()
+        .zip(1..)
+        .map(|(adapter, seed)| Sequence { ids: ids(seed, 9), adapter: adapter.as_ref() })
+        .collect();
     for most in [1, 64] {
-        for ((got, sequence), model) in in_steps(&models[1], &sequences, most).iter().zip(&sequences).zip(&models) {
+        for ((got, sequence), model) in
+            in_steps(&models[1], &sequences, most).iter().zip(&sequences).zip(&models)
+        {
             assert!(worst(got, &whole(model, &sequence.ids)) < 1e-9, "{most}");
         }
     }

@@ -45,7 +45,8 @@ fn the_loss_of_the_router_and_its_gradients_match_transformers() {
             assert!(difference < 1e-6, "{name} is off by {difference:e}");
             let gradients = golden::gradients(&model, &loss.value);
             let mut compared = 0;
-            for (parameter, expected) in expected.iter().filter_map(|(name, x)| Some((name.strip_prefix("grad.")?, x)))
+            for (parameter, expected) in
+                expected.iter().filter_map(|(name, x)| Some((name.strip_prefix("grad.")?, x)))
             {
                 let expected = flat(expected);
                 let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
@@ -79,7 +80,12 @@ fn the_gradient_of_the_routers_loss_is_that_of_finite_differences() {
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             moved(0.0);
             let difference = (slope - gradient[place]).abs();
-            assert!(difference < 1e-6 * (1.0 + slope.abs()), "{}: {slope} and {}", parameter.name, gradient[place]);
+            assert!(
+                difference < 1e-6 * (1.0 + slope.abs()),
+                "{}: {slope} and {}",
+                parameter.name,
+                gradient[place]
+            );
         }
     }
 }

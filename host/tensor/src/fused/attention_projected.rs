@@ -21,7 +21,8 @@ pub fn attention_projected(
         return Err(wrong());
     };
     let plain = key.checked_sub(rest).ok_or_else(wrong)? as u64;
-    let of_head = width.checked_div(heads).filter(|of_head| of_head * heads == width).ok_or_else(wrong)? as u64;
+    let of_head =
+        width.checked_div(heads).filter(|of_head| of_head * heads == width).ok_or_else(wrong)? as u64;
     let value = of_head.checked_sub(plain).ok_or_else(wrong)?;
     let made = made.reshape(&[tokens as i64, heads as i64, of_head as i64])?;
     let shared = shared.reshape(&[tokens as i64, 1, rest as i64])?;

@@ -73,7 +73,8 @@ fn what_a_model_adds_to_the_loss_counts_once_for_a_window_and_is_logged() {
         (setup.own_loss, setup.batch_size, setup.accumulation) = (own_loss, 4 / accumulation, accumulation);
         setup.options.recompute = recompute;
         let history = setup.run().history;
-        ["loss", "own_loss", "grad_norm"].map(|name| column(&history, name).first().copied().unwrap_or(f64::NAN))
+        ["loss", "own_loss", "grad_norm"]
+            .map(|name| column(&history, name).first().copied().unwrap_or(f64::NAN))
     };
     let [plain, none, _] = run(&mut setup, "plain", None, 1, true);
     assert!(none.is_nan());

@@ -224,7 +224,12 @@ impl NetworkContext {
         Ok(before.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect())
     }
 
-    pub(crate) fn add_loss(&self, name: &str, value: &Handle, weight: f64) -> Result<(), swift_tensor::Error> {
+    pub(crate) fn add_loss(
+        &self,
+        name: &str,
+        value: &Handle,
+        weight: f64,
+    ) -> Result<(), swift_tensor::Error> {
         let value = Tensor::new(value.clone());
         self.losses.borrow_mut().push(AddedLoss { name: name.to_owned(), value, weight });
         Ok(())

@@ -17,7 +17,9 @@ const ROUNDS: usize = 5;
 pub(super) fn run() -> Result<()> {
     build::cargo(&["build", "--locked", "--workspace", "--bin", "bench-experts"])?;
     let executable = workspace::target().join("debug/bench-experts");
-    println!("64 experts of 768 in 2048, 8 for each token, beside one of 6144: seconds there and back, and the ratio");
+    println!(
+        "64 experts of 768 in 2048, 8 for each token, beside one of 6144: seconds there and back, and the ratio"
+    );
     let mut rows = Vec::new();
     for trained in ["input", "all"] {
         for dtype in ["float32", "bfloat16"] {
