@@ -50,6 +50,7 @@ pub(crate) struct Declared {
     pub(crate) normalised_head: bool,
     pub(crate) longest_sequence: Option<u64>,
     pub(crate) untrained: Vec<u32>,
+    pub(crate) cached_values: Option<u32>,
 }
 
 /// What a call wrote to the log.

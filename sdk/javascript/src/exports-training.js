@@ -113,9 +113,12 @@ const architecture = ({ hiddenSize, vocabSize, parameters, ignored = [], rotaryT
 });
 
 /** Says by functions what the contract's record of an architecture, which is frozen, has no field for. */
-function declare({ head: { softCap }, untrained }) {
+function declare({ head: { softCap, normalised }, longestSequence, untrained, cachedValues }) {
   if (softCap != null) call(() => host("nn").headSoftCap(softCap));
+  if (normalised) call(() => host("nn").normalisedHead());
+  if (longestSequence != null) call(() => host("nn").longestSequence(BigInt(longestSequence)));
   if (untrained?.length) call(() => host("nn").untrained(Uint32Array.from(untrained)));
+  if (cachedValues != null) call(() => host("nn").cachedValues(cachedValues));
 }
 
 export const model = (plugin) => ({

@@ -45,6 +45,7 @@ import { Tensor } from "./tensor.js";
  * @property {number} weight The weight `[vocab, hidden_size]`; the embedding's index if they are tied.
  * @property {number | null} [bias] A bias `[vocab]`.
  * @property {number | null} [softCap] Each logit becomes `cap * tanh(logit / cap)`; above 0.
+ * @property {boolean} [normalised] Whether each row of the weight is divided by its length, so that logits depend on directions only.
  */
 
 /**
@@ -64,6 +65,10 @@ import { Tensor } from "./tensor.js";
  * @property {number} kvHeads Key-value heads of each.
  * @property {number} headDim Components of each head.
  * @property {number[]} [untrained] Parameters, by their indices, that are never trained, for no gradient reaches them.
+ * @property {number | null} [cachedValues] Components of each head's values in the cache, if they are not as many as those of its keys; 0
+ *   if `attentionProjected` is all that is used.
+ * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
+ *   refused.
  */
 
 /**
@@ -212,6 +217,57 @@ export class Context {
   /** `silu(gate) * up`. @param {Tensor} gate @param {Tensor} up */
   swiglu(gate, up) {
     return new Tensor(call(() => this.handle.swiglu(gate.handle, up.handle)));
+  }
+
+  /**
+   * As `attention`, with keys and values that the layer `weight` `[heads * (plain + value), in]` makes of `x` `[tokens, in]`: for
+   * each head `plain` components of its key, and its value. `shared` `[tokens, rest]` is the rest of every head's key. `q` is
+   * `[tokens, heads, plain + rest]`, the result `[tokens, heads, value]`. The cache holds `x` and `shared`, as one head.
+   *
+   * @param {number} layer
+   * @param {Tensor} q
+   * @param {Tensor} x
+   * @param {Tensor} shared
+   * @param {number} weight
+   * @param {AttentionOptions} options
+   */
+  attentionProjected(layer, q, x, shared, weight, { scale, window, softCap }) {
+    const options = { scale, window: window ?? undefined, softCap: softCap ?? undefined };
+    return new Tensor(
+      call(() => this.handle.attentionProjected(layer, q.handle, x.handle, shared.handle, weight, options)),
+    );
+  }
+
+  /** Whether the batch is learned from, so that `addLoss` has an effect. @returns {boolean} */
+  training() {
+    return this.handle.training();
+  }
+
+  /**
+   * Gives a tensor to later stages, which find it with `handedOver`. Gradients flow back through it.
+   *
+   * @param {string} name
+   * @param {Tensor} value
+   */
+  handOver(name, value) {
+    call(() => this.handle.handOver(name, value.handle));
+  }
+
+  /** What earlier stages handed over under a name, in their order. @param {string} name @returns {Tensor[]} */
+  handedOver(name) {
+    return Array.from(call(() => this.handle.handedOver(name)), (/** @type {any} */ handle) => new Tensor(handle));
+  }
+
+  /**
+   * Adds `weight * value` to what is learned by, and has the scalar `value` logged as the metric `name`. It counts as much as
+   * the batch's share of the labels in the accumulation window.
+   *
+   * @param {string} name
+   * @param {Tensor} value
+   * @param {number} weight
+   */
+  addLoss(name, value, weight) {
+    call(() => this.handle.addLoss(name, value.handle, weight));
   }
 }
 

@@ -64,7 +64,10 @@ def test_the_reference_backend_has_every_operation_and_function() -> None:
 )
 def test_a_record_has_the_contract_s_fields(ours: Any, file: str, name: str) -> None:
     # The contract's record is frozen: what came later is declared by a function, which the adapter calls.
-    declared = {"Head": ["soft_cap"], "Architecture": ["untrained"]}.get(ours.__name__, [])
+    declared = {
+        "Head": ["soft_cap", "normalised"],
+        "Architecture": ["untrained", "cached_values", "longest_sequence"],
+    }.get(ours.__name__, [])
     assert [field.name for field in dataclasses.fields(ours)] == block("record", name, file) + declared
 
 
@@ -138,7 +141,7 @@ class Recorder:
 
 def test_every_function_outside_of_a_resource_is_called_by_somebody() -> None:
     nn = Recorder()
-    head = swift_plugin.Head(0, soft_cap=30.0)
+    head = swift_plugin.Head(0, soft_cap=30.0, normalised=True)
     architecture = swift_plugin.Architecture(
         name="x",
         hidden_size=1,
@@ -150,6 +153,8 @@ def test_every_function_outside_of_a_resource_is_called_by_somebody() -> None:
         kv_heads=0,
         head_dim=0,
         untrained=[0],
+        cached_values=0,
+        longest_sequence=1,
     )
     training.declare(nn, architecture)
     # Those of `tensor` are compared by another test, `Host` has those of `log`, and views have none.

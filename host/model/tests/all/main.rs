@@ -16,6 +16,7 @@ mod gradients;
 mod merging;
 mod native;
 mod quantised;
+mod router;
 mod saving;
 mod score_head;
 mod stages;

@@ -62,6 +62,7 @@ impl ModelPlugin {
                 architecture.head.normalised = state.declared.normalised_head;
                 architecture.longest_sequence = state.declared.longest_sequence;
                 architecture.untrained.clone_from(&state.declared.untrained);
+                architecture.cached_values = state.declared.cached_values;
                 match architecture.mistake() {
                     Some(mistake) => Err(Rejection::Wrong(mistake)),
                     None => Ok(architecture),
@@ -135,6 +136,7 @@ impl From<contract::Architecture> for Architecture {
             cache_layers: given.cache_layers,
             kv_heads: given.kv_heads,
             head_dim: given.head_dim,
+            cached_values: None,
             untrained: Vec::new(),
             longest_sequence: None,
         }

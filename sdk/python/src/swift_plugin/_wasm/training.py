@@ -60,8 +60,14 @@ def declare(nn: Any, architecture: Architecture) -> None:
     """Says by functions what the contract's record of an architecture, which is frozen, has no field for."""
     if architecture.head.soft_cap is not None:
         call(nn.head_soft_cap, architecture.head.soft_cap)
+    if architecture.head.normalised:
+        call(nn.normalised_head)
+    if architecture.longest_sequence is not None:
+        call(nn.longest_sequence, architecture.longest_sequence)
     if architecture.untrained:
         call(nn.untrained, architecture.untrained)
+    if architecture.cached_values is not None:
+        call(nn.cached_values, architecture.cached_values)
 
 
 def model(component: Component) -> Functions:
