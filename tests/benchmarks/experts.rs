@@ -34,7 +34,7 @@ fn main() -> Result<()> {
         // Weights stay for the next line, if it asks for the same.
         let key = format!("{kind} {dtype:?} {trained}");
         if layer.as_ref().is_none_or(|(last, _)| *last != key) {
-            layer = None;
+            drop(layer.take());
             let experts = if kind == "experts" { EXPERTS } else { 1 };
             layer = Some((key, Layer::new(experts, dtype, trained == "all")?));
         }
@@ -93,7 +93,7 @@ impl Layer {
     fn dense(&self, x: &Tensor) -> Result<Tensor> {
         let through = |x: &Tensor, weight: &[Tensor]| -> Result<Tensor> {
             let [weight] = weight else { bail!("a dense layer has one matrix") };
-            Ok(linear(x, &Linear { weight: weight.clone(), bias: None, adapter: None })?)
+            Ok(linear(x, &Linear { weight: weight.clone().into(), bias: None, adapter: None })?)
         };
         through(&swiglu(&through(x, &self.gate)?, &through(x, &self.up)?)?, &self.down)
     }
@@ -101,7 +101,7 @@ impl Layer {
     /// As `mixture` in the SDK routes.
     fn experts(&self, x: &Tensor, router: &Tensor) -> Result<Tensor> {
         let tokens = x.dims().first().copied().unwrap_or_default() as u64;
-        let scores = linear(x, &Linear { weight: router.clone(), bias: None, adapter: None })?;
+        let scores = linear(x, &Linear { weight: router.clone().into(), bias: None, adapter: None })?;
         let scores = scores.cast(DType::F32)?.softmax(-1)?;
         let chosen = scores.detach().argsort(true)?.narrow(-1, 0, CHOSEN)?;
         let weights = scores.gather(-1, &chosen)?;
@@ -111,7 +111,11 @@ impl Layer {
         let places = arange(tokens)?.reshape(&[-1, 1])?.broadcast_to(&[tokens, CHOSEN])?.reshape(&[-1])?;
         let (groups, places) = (experts.index_select(0, &order)?, places.index_select(0, &order)?);
         let through = |x: &Tensor, weights: &[Tensor]| {
-            grouped_linear(x, &GroupedLinear { weights: weights.to_vec(), biases: vec![] }, &groups)
+            grouped_linear(
+                x,
+                &GroupedLinear { weights: weights.iter().cloned().map(Into::into).collect(), biases: vec![] },
+                &groups,
+            )
         };
         let rows = x.index_select(0, &places)?;
         let given = through(&swiglu(&through(&rows, &self.gate)?, &through(&rows, &self.up)?)?, &self.down)?;

@@ -14,10 +14,10 @@ mod low_rank;
 #[cfg(test)]
 mod matmul;
 #[cfg(test)]
-#[cfg(test)]
 mod paged_attention;
 #[cfg(test)]
 mod quantised;
+#[cfg(test)]
 mod rms_norm;
 #[cfg(test)]
 mod rope;

@@ -12,7 +12,18 @@ import Focal from "../examples/focal.js";
 import { model } from "../src/exports-training.js";
 import { KINDS } from "../src/exports.js";
 import { install } from "../src/host.js";
-import { Batch, Callback, Context, Outputs, PluginError, Run, Tensor, parameter, remembered } from "../src/index.js";
+import {
+  Batch,
+  Callback,
+  Context,
+  Generation,
+  Outputs,
+  PluginError,
+  Run,
+  Tensor,
+  parameter,
+  remembered,
+} from "../src/index.js";
 import { TARGET, generate } from "../tools/generate-operations.js";
 
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
@@ -55,7 +66,7 @@ const functions = (text, indent) =>
 const IMPORTED = [...new Set([...CONTRACT.matchAll(/^ +import ([a-z-]+);/gm)].map(([, name]) => name))].sort();
 
 test("what plugins are lent has every function of the contract", () => {
-  const classes = { tensor: Tensor, batch: Batch, outputs: Outputs, run: Run, context: Context };
+  const classes = { tensor: Tensor, batch: Batch, outputs: Outputs, run: Run, context: Context, generation: Generation };
   const found = IMPORTED.flatMap((name) => [...body(`interface ${name}`, 0).matchAll(/resource ([a-z-]+) \{/g)]);
   assert.deepEqual(found.map(([, name]) => name).sort(), Object.keys(classes).sort());
   for (const [name, ours] of Object.entries(classes)) {
@@ -68,7 +79,8 @@ test("every function that is of no such thing is called by somebody", () => {
   const called = [];
   const recorder = new Proxy({}, { get: (_, name) => () => called.push(name) });
   install({ nn: recorder });
-  const loaded = { hiddenSize: 1, vocabSize: 1, parameters: [], head: { weight: 0, softCap: 30 }, untrained: [0] };
+  const head = { weight: 0, softCap: 30, normalised: true };
+  const loaded = { hiddenSize: 1, vocabSize: 1, parameters: [], head, longestSequence: 1, untrained: [0], cachedValues: 0 };
   model(() => ({ load: () => loaded })).load.call("{}");
   install(undefined);
   const sources = readdirSync(join(PACKAGE, "src")).map((file) => readFileSync(join(PACKAGE, "src", file), "utf8")).join("\n");

@@ -130,7 +130,9 @@ impl Layer {
             return head_linear(x, &constant(&self.merged(weight.value())?)?, rows, way);
         }
         let (a, b) = (constant(a)?, constant(b)?);
-        let through = |x: &Tensor, weight: Tensor| linear(x, &Linear { weight, bias: None, adapter: None });
+        let through = |x: &Tensor, weight: Tensor| {
+            linear(x, &Linear { weight: weight.into(), bias: None, adapter: None })
+        };
         let addition = match way {
             Way::Forth => head_linear(&through(x, a)?, &b, rows.clone(), way)?,
             Way::Back => through(&head_linear(x, &b, rows.clone(), way)?, a.transpose(0, 1)?)?,

@@ -52,7 +52,7 @@ fn a_segment_is_computed_again_and_gives_the_same_gradients() {
         })
     };
     let sum = |outputs: Vec<Tensor>| outputs[0].sum(&[], false).unwrap();
-    let plain = gradients(&sum(segment(&[x.clone()]).unwrap()));
+    let plain = gradients(&sum(segment(std::slice::from_ref(&x)).unwrap()));
     let recomputed = sum(checkpoint(&[&x], true, segment.clone()).unwrap());
     assert_eq!(calls.load(Ordering::Relaxed), 2);
     assert_eq!(gradients(&recomputed), plain);

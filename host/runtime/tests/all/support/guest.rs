@@ -248,6 +248,7 @@ impl Guest {
 
     /// A parser of tool calls whose `parse` is this text. It has the parameters `$answer`, `$length`, `$finished`, `$tools` and
     /// `$tools_length`, and gives a pointer.
+    #[allow(dead_code, reason = "tests of the server use it")]
     pub(crate) fn tool_parser(parse: &str) -> Self {
         Self::new(
             "tool-parser-plugin",

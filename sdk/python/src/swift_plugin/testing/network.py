@@ -33,7 +33,7 @@ def forward(
     logits = Tensor(context.linear(head.weight, head.bias, hidden.handle))
     if head.normalised:
         weight = Tensor(context.parameter(head.weight))
-        logits = logits / (weight * weight).sum([-1], False).sqrt()
+        logits = logits / (weight * weight).sum(-1).sqrt()
     cap = head.soft_cap
     return logits if cap is None else (logits / cap).tanh() * cap
 
