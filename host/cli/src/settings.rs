@@ -234,6 +234,7 @@ impl Settings {
                 rslora: adapter.use_rslora,
                 dora: adapter.use_dora,
                 target_modules: adapter.target_modules.clone(),
+                target_parameters: adapter.target_parameters.clone(),
                 seed: training.seed,
             },
             score_outputs,

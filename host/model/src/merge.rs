@@ -125,8 +125,7 @@ fn write_merged(
     let changes: BTreeMap<String, _> = adapter.changes().collect();
     for (name, layer) in &changes {
         let stored = base.get(name).ok_or_else(|| missing(config.folder(), name))?;
-        let expected = [layer.module().outputs, layer.module().inputs];
-        require_shape(config.folder(), name, stored, &expected)?;
+        require_shape(config.folder(), name, stored, &layer.module().shape())?;
     }
     let file = adapter_weights(adapter_folder);
     let map = open(&file)?;

@@ -7,6 +7,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod javascript;
+mod peft;
 mod plugins;
 mod python;
 mod sdk;
@@ -39,6 +40,11 @@ const COMMANDS: &[Command] = &[
         name: "python",
         summary: "Check the Python SDK, plugins written with it, and the server by its clients",
         run: python::run,
+    },
+    Command {
+        name: "peft",
+        summary: "Check adapters that are trained here against PEFT, which is installed with torch",
+        run: peft::run,
     },
     Command {
         name: "fuzz",

@@ -26,6 +26,10 @@ pub(crate) struct AdapterArguments {
     /// Linear layers that get an adapter, by the end of their names; `all-linear` is all but the output projection
     #[arg(long, value_name = "NAME", num_args = 1.., default_value = "all-linear")]
     pub(crate) target_modules: Vec<String>,
+    /// Weights that get an adapter as PEFT's target parameters do, by the end of their names: stacks of experts, and what PEFT
+    /// does not take for a linear layer; without dropout
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub(crate) target_parameters: Vec<String>,
     /// Scale with alpha / sqrt(rank)
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set)]
     pub(crate) use_rslora: bool,

@@ -216,6 +216,7 @@ fn a_model_answers_with_the_adapter_that_is_trained_as_it_is_at_the_moment() {
         rslora: false,
         dora: false,
         target_modules: vec!["all-linear".into()],
+        target_parameters: vec![],
         seed: 1,
     };
     model.attach_adapter(&options).unwrap();

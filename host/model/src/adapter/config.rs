@@ -37,6 +37,8 @@ pub(crate) struct AdapterConfig {
     pub(crate) rslora: bool,
     pub(crate) dora: bool,
     pub(crate) target_modules: Vec<String>,
+    /// Names of weights, or their last parts.
+    pub(crate) target_parameters: Vec<String>,
     /// Other ranks for some layers, by the last parts of their names; the first that fits counts.
     rank_pattern: Vec<(String, usize)>,
     /// The same for `alpha`.
@@ -49,10 +51,35 @@ impl AdapterConfig {
     /// # Errors
     /// If the rank is zero or the dropout rate is not in `0 .. 1`.
     pub(crate) fn new(options: &AdapterOptions) -> Result<Self> {
-        let AdapterOptions { rank, alpha, dropout, rslora, dora, ref target_modules, .. } = *options;
-        let target_modules = target_modules.clone();
+        let AdapterOptions { rank, alpha, dropout, rslora, dora, .. } = *options;
+        let (target_modules, target_parameters) =
+            (options.target_modules.clone(), options.target_parameters.clone());
         let (rank_pattern, alpha_pattern) = (Vec::new(), Vec::new());
-        Self { rank, alpha, dropout, rslora, dora, target_modules, rank_pattern, alpha_pattern }.checked()
+        let config = Self {
+            rank,
+            alpha,
+            dropout,
+            rslora,
+            dora,
+            target_modules,
+            target_parameters,
+            rank_pattern,
+            alpha_pattern,
+        };
+        config.checked()
+    }
+
+    /// Target parameters have what PEFT's have: no dropout, and no magnitudes.
+    ///
+    /// # Errors
+    /// If there is one of both.
+    pub(crate) fn fits_parameters(&self) -> Result<()> {
+        let setting = match (self.dropout > 0.0, self.dora) {
+            (true, _) => format!("dropout is {}, and target parameters have none", self.dropout),
+            (_, true) => "weights are decomposed (DoRA), and target parameters are not".to_owned(),
+            _ => return Ok(()),
+        };
+        Err(Error::AdapterSetting(setting))
     }
 
     fn checked(self) -> Result<Self> {
@@ -73,6 +100,9 @@ impl AdapterConfig {
         let reader = Reader { path, entries };
         reader.refuse_unknown()?;
         let patterns = |key| reader.patterns(key);
+        let list = |value: &Value| -> Option<Vec<String>> {
+            value.as_array()?.iter().map(|name| Some(name.as_str()?.to_owned())).collect()
+        };
         let config = Self {
             rank: reader.get("r", 8, |value| value.as_u64().map(|rank| rank as usize))?,
             alpha: reader.get("lora_alpha", 8.0, Value::as_f64)?,
@@ -82,9 +112,9 @@ impl AdapterConfig {
             target_modules: reader.get("target_modules", Vec::new(), |value| match value {
                 // Any other string is a regular expression.
                 Value::String(name) => (name == "all-linear").then(|| vec![name.clone()]),
-                Value::Array(list) => list.iter().map(|name| Some(name.as_str()?.to_owned())).collect(),
-                _ => None,
+                _ => list(value),
             })?,
+            target_parameters: reader.get("target_parameters", Vec::new(), list)?,
             rank_pattern: patterns("rank_pattern")?
                 .into_iter()
                 .map(|(key, rank)| (key, rank as usize))
@@ -152,7 +182,7 @@ impl AdapterConfig {
             "rank_pattern": pattern(rank_pattern),
             "revision": null,
             "target_modules": target_modules,
-            "target_parameters": null,
+            "target_parameters": (!self.target_parameters.is_empty()).then_some(&self.target_parameters),
             "task_type": if with_head { "SEQ_CLS" } else { "CAUSAL_LM" },
             "trainable_token_indices": null,
             "use_bdlora": null,
@@ -203,7 +233,7 @@ impl Reader<'_> {
     /// Whatever is set and not known may change what the adapter computes.
     fn refuse_unknown(&self) -> Result<()> {
         let read = ["r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora"];
-        let read_lists = ["target_modules", "rank_pattern", "alpha_pattern"];
+        let read_lists = ["target_modules", "target_parameters", "rank_pattern", "alpha_pattern"];
         for (field, value) in self.entries {
             let fine = match field.as_str() {
                 "peft_type" => value == "LORA",

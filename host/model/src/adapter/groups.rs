@@ -74,8 +74,7 @@ impl<'a> Served<'a> {
     }
 }
 
-/// [`grouped_linear`] with adapters on the layers, whose parameters have the indices `weights`. A stack of matrices is no
-/// linear layer, and has none.
+/// [`grouped_linear`] with adapters on the layers, whose parameters have the indices `weights`.
 pub(crate) fn adapted_groups(
     x: &Tensor,
     weights: &[u32],
@@ -84,9 +83,21 @@ pub(crate) fn adapted_groups(
     tokens: &Tensor,
     served: &Served<'_>,
 ) -> Result<Tensor> {
-    let stacked = layer.weights.first().is_some_and(|weight| weight.dims().len() != 2);
-    if stacked || matches!(served, Served::All(None, _)) {
+    if matches!(served, Served::All(None, _)) {
         return grouped_linear(x, layer, groups);
+    }
+    // A stack has one adapter for all groups.
+    let stack =
+        weights.first().zip(layer.weights.first()).and_then(|(&index, weight)| match *weight.dims() {
+            [groups, _, _] => Some((index, groups)),
+            _ => None,
+        });
+    if let (Some((index, _)), Served::All(Some(adapter), _)) = (stack, served) {
+        let plain = grouped_linear(x, layer, groups)?;
+        return match adapter.layer(index as usize) {
+            Some(stack) => plain.add(&stack.stacked_addition(x, groups, adapter.trainable())?),
+            None => Ok(plain),
+        };
     }
     if tokens.dims() != groups.dims() {
         return Err(Error::invalid(
@@ -94,9 +105,15 @@ pub(crate) fn adapted_groups(
             format!("there are {:?} groups and {:?} tokens", groups.dims(), tokens.dims()),
         ));
     }
+    let weights = stack.map_or_else(|| weights.to_vec(), |(index, groups)| vec![index; groups]);
     let counts = group_counts(groups, weights.len())?;
     let tokens = tokens.value().to_dtype(swift_tensor::DType::I64)?.to_vec1::<i64>()?;
-    let parts = served.parts(weights, &counts, &tokens);
+    let parts = served.parts(&weights, &counts, &tokens);
+    if stack.is_some() {
+        let rows = parts.iter().filter_map(|part| Some((part, part.layer?.1)));
+        let rows = rows.map(|(part, layer)| layer.stacked_rows(part.group, part.start, part.count));
+        return low_rank_rows(&grouped_linear(x, layer, groups)?, x, &rows.collect::<Result<Vec<_>>>()?);
+    }
     let seed = match served {
         Served::All(Some(adapter), seed) => seed.filter(|_| adapter.dropout() > 0.0),
         _ => None,

@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, Way, Weight, dropout, head_linear, linear};
+use swift_tensor::fused::{
+    Dropout, GroupedLinear, Linear, LowRank, LowRankRows, Way, Weight, dropout, grouped_linear, head_linear,
+    linear,
+};
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use super::norms::{Addition, row_norms};
@@ -22,6 +25,9 @@ pub(crate) const MAGNITUDE: &str = "lora_magnitude_vector";
 /// - DoRA: `y = (x W^T + s * x A^T B^T) * m / n + b`, where `n` are the norms of the rows of `W + s B A`, a constant on the
 ///   way back (section 4.3 of the paper). With dropout, PEFT sends the dropped input through both products but lets the
 ///   base layer's own output, from the full input, stand: `y = x W^T + b + (m / n - 1) * x' W^T + m / n * s * x' A^T B^T`.
+///
+/// A stack of layers has the matrices of all of them in one, as PEFT's `ParamWrapper` has: `A` `[layers * rank, in]` layer by
+/// layer, and `B` `[out, rank * layers]` whose columns are those of all layers for each of the ranks in turn.
 pub(crate) struct Layer {
     module: Module,
     matrices: Matrices,
@@ -96,6 +102,56 @@ impl Layer {
         y.cast(x.dtype())
     }
 
+    /// What a stack adds to `x` `[rows, in]`, where `groups` `[rows]` say through which of its layers each row goes.
+    pub(crate) fn stacked_addition(
+        &self,
+        x: &Tensor,
+        groups: &Tensor,
+        trainable: bool,
+    ) -> swift_tensor::Result<Tensor> {
+        let leaf = |value: &Value, offset| match trainable {
+            true => Tensor::parameter(value.clone(), ParameterId(self.first_id + offset)),
+            false => Tensor::constant(value.clone()),
+        };
+        let [a, b] = self.stacks(&leaf(&self.matrices.a, 0), &leaf(&self.matrices.b, 1))?;
+        let product = |x: &Tensor, stack: Tensor| {
+            let layer = GroupedLinear { weights: vec![stack.cast(x.dtype())?], biases: vec![] };
+            grouped_linear(x, &layer, groups)
+        };
+        product(&product(x, a)?, b)?.scale(self.scale)
+    }
+
+    /// `A` as `[layers, in, rank]` and `B` as `[layers, rank, out]`.
+    fn stacks(&self, a: &Tensor, b: &Tensor) -> swift_tensor::Result<[Tensor; 2]> {
+        let Module { inputs, outputs, .. } = self.module;
+        let layers = self.module.layers() as i64;
+        let a = a.reshape(&[layers, -1, inputs as i64])?.transpose(1, 2)?;
+        let b = b.reshape(&[outputs as i64, -1, layers])?.transpose(0, 2)?;
+        Ok([a, b])
+    }
+
+    /// The matrices of one layer of a stack, `[rank, in]` and `[out, rank]`, as constants.
+    fn of_stack(&self, layer: usize) -> swift_tensor::Result<[Tensor; 2]> {
+        let constant = |value: &Value| Tensor::constant(value.clone());
+        let stacks = self.stacks(&constant(&self.matrices.a), &constant(&self.matrices.b))?;
+        let [a, b] = stacks.map(|stack| stack.narrow(0, layer as u64, 1));
+        let flat = |stack: Tensor| {
+            stack.transpose(1, 2)?.reshape(&[stack.dims().get(2).map_or(0, |&n| n as i64), -1])
+        };
+        Ok([flat(a?)?, flat(b?)?])
+    }
+
+    /// What layer `layer` of a stack adds to some neighbouring rows.
+    pub(crate) fn stacked_rows(
+        &self,
+        layer: usize,
+        start: usize,
+        count: usize,
+    ) -> swift_tensor::Result<LowRankRows> {
+        let [a, b] = self.of_stack(layer)?;
+        Ok(LowRankRows { start, count, a, b, scale: self.scale })
+    }
+
     /// The low-rank product on some neighbouring rows, if that is all that the adapter does.
     pub(crate) fn low_rank_rows(&self, start: usize, count: usize, trainable: bool) -> Option<LowRankRows> {
         let Matrices { a, b, magnitude: None } = &self.matrices else { return None };
@@ -141,11 +197,18 @@ impl Layer {
     }
 
     /// The weight `[out, in]` that does alone what `weight` and the adapter do together: `W + s B A`, for DoRA with each row
-    /// times `m / n`. It is formed in the adapter's element type.
+    /// times `m / n`, and for a stack `[layers, in, out]` with the transpose of the product of each layer. It is formed in the adapter's element type.
     pub(crate) fn merged(&self, weight: &Value) -> swift_tensor::Result<Value> {
         let Matrices { a, b, magnitude } = &self.matrices;
         let constant = |value: &Value| Tensor::constant(value.clone());
-        let addition = constant(b).matmul(&constant(a))?.scale(self.scale)?;
+        let addition = match self.module.stack {
+            None => constant(b).matmul(&constant(a))?,
+            Some(_) => {
+                let [a, b] = self.stacks(&constant(a), &constant(b))?;
+                a.matmul(&b)?
+            }
+        };
+        let addition = addition.scale(self.scale)?;
         let sum = constant(weight).cast(a.dtype())?.add(&addition)?;
         let merged = match magnitude {
             None => sum,

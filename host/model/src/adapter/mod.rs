@@ -45,6 +45,9 @@ pub struct AdapterOptions {
     /// Last parts of the names of linear layers (`q_proj`, `self_attn.q_proj`, whole names), or `all-linear` for every
     /// linear layer but the output projection.
     pub target_modules: Vec<String>,
+    /// Last parts of the names of weights that get an adapter as PEFT's `target_parameters` do: of linear layers, and of
+    /// stacks of them, `[layers, in, out]`. They have no dropout and no magnitudes.
+    pub target_parameters: Vec<String>,
     /// Seed of the initial values.
     pub seed: u64,
 }
@@ -69,13 +72,14 @@ impl Adapter {
     ) -> Result<Self> {
         let config = AdapterConfig::new(options)?;
         let (model_dtype, dtype) = (dtype, adapter_dtype(dtype));
-        let modules = target::select(architecture, &config.target_modules)?;
+        let modules = target::select(architecture, &config)?;
         Self::assemble(config, true, architecture, modules, |module| {
             let limit = 1.0 / (module.inputs as f64).sqrt();
-            let shape = [options.rank as u64, module.inputs as u64];
+            let rank = options.rank * module.layers();
+            let shape = [rank as u64, module.inputs as u64];
             let seed = stream(options.seed, &peft::name_of(module, layer::A));
             let a = uniform(-limit, limit, &shape, dtype, seed)?.value().clone();
-            let b = Value::zeros((module.outputs, options.rank), dtype, a.device())?;
+            let b = Value::zeros((module.outputs, rank), dtype, a.device())?;
             let weight = weights.get(module.index).filter(|_| options.dora);
             let norms =
                 weight.map(|weight| row_norms(weight.to_tensor(model_dtype)?.value(), None)?.cast(dtype));
@@ -109,7 +113,7 @@ impl Adapter {
 
     /// The names of the weights that it changes, and how.
     pub(crate) fn changes(&self) -> impl Iterator<Item = (String, &Layer)> {
-        self.layers.iter().map(|layer| (format!("{}.weight", layer.module().name), layer))
+        self.layers.iter().map(|layer| (layer.module().weight.clone(), layer))
     }
 
     /// Whether gradients are wanted.

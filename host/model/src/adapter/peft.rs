@@ -82,7 +82,7 @@ impl Adapter {
         device: &Device,
         besides: &[String],
     ) -> Result<Self> {
-        let modules = target::select(architecture, &config.target_modules)?;
+        let modules = target::select(architecture, &config)?;
         let expected: Vec<Expected> = modules.iter().flat_map(|module| shapes(&config, module)).collect();
         let path = adapter_weights(folder);
         let mut values =
@@ -114,7 +114,8 @@ impl Adapter {
         let head_weight = head.map(|head| (Place::Adapter.name(), head.weight.clone()));
         let tensors: BTreeMap<_, _> = self.layers.iter().flat_map(named).chain(head_weight).collect();
         write_tensors(&adapter_weights(folder), &tensors)?;
-        let modules: BTreeSet<&str> = self.layers.iter().map(|layer| layer.module().name.as_str()).collect();
+        let modules = self.layers.iter().map(Layer::module).filter(|module| !module.by_parameter);
+        let modules: BTreeSet<&str> = modules.map(|module| module.name.as_str()).collect();
         let targets = target::describe(architecture, &modules);
         let config = self.config.to_text(base_model, &targets, head.is_some());
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
@@ -124,7 +125,7 @@ impl Adapter {
 
 /// The tensors of one layer, in the order of [`Matrices`].
 fn shapes(config: &AdapterConfig, module: &Module) -> Vec<Expected> {
-    let rank = config.rank_of(&module.name);
+    let rank = config.rank_of(&module.name) * module.layers();
     let magnitude = config.dora.then(|| (MAGNITUDE, vec![module.outputs]));
     let shapes =
         [(A, vec![rank, module.inputs]), (B, vec![module.outputs, rank])].into_iter().chain(magnitude);

@@ -20,6 +20,7 @@ pub(crate) fn options(dora: bool) -> AdapterOptions {
         rslora: false,
         dora,
         target_modules: vec!["all-linear".into()],
+        target_parameters: vec![],
         seed: 42,
     }
 }

@@ -10,6 +10,7 @@
 mod adapters;
 mod bad_config;
 mod families;
+mod families_trained;
 mod generation;
 mod golden;
 mod gradients;

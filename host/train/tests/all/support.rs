@@ -233,6 +233,7 @@ impl Setup {
                     rslora: false,
                     dora: false,
                     target_modules,
+                    target_parameters: vec![],
                     seed: 7,
                 };
                 model.attach_adapter(&options).unwrap();
