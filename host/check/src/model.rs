@@ -1,9 +1,9 @@
 //! Model definitions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use swift_runtime::{Architecture, AttentionOptions, ModelPlugin, NnContext, Result};
+use swift_runtime::{AddedLoss, Architecture, AttentionOptions, ModelPlugin, NnContext, Result};
 use swift_tensor::fused::{self, RotaryTable};
 use swift_tensor::{DType, Error, Tensor, from_list, uniform};
 
@@ -44,7 +44,7 @@ pub(crate) fn check(bench: &mut Bench) -> Result<()> {
         );
         return Ok(());
     }
-    let context: Arc<dyn NnContext> = Arc::new(Context::new(&architecture)?);
+    let context = Arc::new(Context::new(&architecture)?);
     let hidden = run(&mut first, &architecture, &context)?;
     let usage = first.usage();
     second.load(config)?;
@@ -69,14 +69,12 @@ fn names(config: &str) -> (String, String) {
 }
 
 /// The last hidden states.
-fn run(
-    model: &mut ModelPlugin,
-    architecture: &Architecture,
-    context: &Arc<dyn NnContext>,
-) -> Result<Vec<f64>> {
+fn run(model: &mut ModelPlugin, architecture: &Architecture, context: &Arc<Context>) -> Result<Vec<f64>> {
+    context.begin();
     let mut hidden: Option<Tensor> = None;
     for stage in 0..architecture.stages {
         hidden = Some(model.forward(stage, hidden.as_ref(), context.clone())?);
+        context.end_stage();
     }
     Ok(hidden.map(|hidden| hidden.to_list()).transpose()?.unwrap_or_default())
 }
@@ -87,6 +85,8 @@ struct Context {
     tables: Vec<RotaryTable>,
     lengths: Arc<[usize]>,
     ids: Tensor,
+    /// What was handed over by earlier stages, and by this one.
+    handed_over: Mutex<[Vec<(String, Tensor)>; 2]>,
 }
 
 impl Context {
@@ -107,7 +107,20 @@ impl Context {
             tables: tables.collect(),
             lengths: LENGTHS.map(|length| length as usize).into(),
             ids: from_list(&ids, &[ids.len() as u64], DType::I64)?,
+            handed_over: Mutex::default(),
         })
+    }
+
+    fn with_handed_over<T>(&self, f: impl FnOnce(&mut [Vec<(String, Tensor)>; 2]) -> T) -> T {
+        f(&mut self.handed_over.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn begin(&self) {
+        self.with_handed_over(|handed_over| *handed_over = Default::default());
+    }
+
+    fn end_stage(&self) {
+        self.with_handed_over(|[before, now]| before.append(now));
     }
 
     fn parameter(&self, index: u32) -> swift_tensor::Result<&Tensor> {
@@ -205,5 +218,34 @@ impl NnContext for Context {
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> swift_tensor::Result<Tensor> {
         fused::swiglu(gate, up)
+    }
+
+    fn attention_projected(
+        &self,
+        _: u32,
+        [q, x, shared]: [&Tensor; 3],
+        weight: u32,
+        options: &AttentionOptions,
+    ) -> swift_tensor::Result<Tensor> {
+        fused::attention_projected(q, &self.linear(weight, None, x)?, shared, &self.lengths, options)
+    }
+
+    fn training(&self) -> bool {
+        true
+    }
+
+    fn hand_over(&self, name: String, value: Tensor) -> swift_tensor::Result<()> {
+        self.with_handed_over(|[_, now]| now.push((name, value)));
+        Ok(())
+    }
+
+    fn handed_over(&self, name: &str) -> swift_tensor::Result<Vec<Tensor>> {
+        Ok(self.with_handed_over(|[before, _]| {
+            before.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect()
+        }))
+    }
+
+    fn add_loss(&self, _: AddedLoss) -> swift_tensor::Result<()> {
+        Ok(())
     }
 }

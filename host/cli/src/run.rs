@@ -286,9 +286,10 @@ fn models<'a>(
             .clone()
             .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&allowances.of(plugin))?)));
         let (name, definition) = find_model_plugin(config, candidates)?;
-        anyhow::Ok((Model::load(config.folder(), definition, &options)?, name))
+        anyhow::Ok((Model::load_as(config.clone(), definition, &options)?, name))
     };
-    let (mut model, name) = load(config)?;
+    let coefficient = settings.arguments.training.router_aux_loss_coef;
+    let (mut model, name) = load(&with_router_loss(config.clone(), coefficient))?;
     let adapter = &settings.arguments.adapter;
     match (adapter.tuner_type, &adapter.adapters) {
         (Tuner::Full, _) => model.train_all()?,
@@ -307,6 +308,18 @@ fn models<'a>(
     let (teacher, teacher_name) = other(settings.arguments.model.teacher_model.as_deref())?;
     let definitions = [name].into_iter().chain(reference_name).chain(teacher_name).collect();
     Ok(Models { model, reference, teacher, definitions })
+}
+
+/// A configuration with the factor on the loss of routers, by the names that transformers has for it. Whatever the file says, there
+/// is no such loss unless it is asked for.
+fn with_router_loss(config: ModelConfig, coefficient: f64) -> ModelConfig {
+    const FACTOR: &str = "router_aux_loss_coef";
+    const WANTED: &str = "output_router_logits";
+    match config.get(WANTED).and_then(serde_json::Value::as_bool) {
+        Some(true) => config.with(FACTOR, coefficient.into()),
+        _ if coefficient == 0.0 => config,
+        _ => config.with(WANTED, true.into()).with(FACTOR, coefficient.into()),
+    }
 }
 
 /// The run directory, and the checkpoint that the run goes on from.

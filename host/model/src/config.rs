@@ -42,6 +42,19 @@ impl ModelConfig {
         Ok(Self { folder: folder.to_owned(), text, entries, architecture })
     }
 
+    /// The same with another value of a setting.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.entries.insert(name.to_owned(), value);
+        self.text = Value::Object(self.entries.clone()).to_string();
+        self
+    }
+
+    /// A setting; none if it is not there.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.entries.get(name)
+    }
+
     /// The folder it lies in.
     pub fn folder(&self) -> &Path {
         &self.folder

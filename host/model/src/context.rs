@@ -1,8 +1,8 @@
 //! What a model definition computes with: operations on parameters named by their index.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use swift_runtime::NnContext;
+use swift_runtime::{AddedLoss, NnContext};
 use swift_tensor::fused::{self, AttentionOptions, Dropout, Linear};
 use swift_tensor::{Result, Tensor};
 
@@ -20,6 +20,30 @@ pub(crate) struct Context {
     pub(crate) adapters: bool,
     /// The seed of dropout; none turns it off.
     pub(crate) dropout_seed: Option<u64>,
+    /// Whether the batch is learned from.
+    pub(crate) training: bool,
+    /// What earlier stages handed over.
+    pub(crate) handed_over: Vec<HandedOver>,
+    /// What this one gives besides its output.
+    pub(crate) aside: Mutex<Aside>,
+}
+
+/// A tensor for later stages, and the name that they find it by.
+pub(crate) type HandedOver = (String, Tensor);
+
+/// What a stage gives besides its output.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub(crate) handed_over: Vec<HandedOver>,
+    pub(crate) losses: Vec<AddedLoss>,
+}
+
+impl Aside {
+    /// All tensors, in an order that is always the same.
+    pub(crate) fn tensors(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        let handed_over = self.handed_over.iter_mut().map(|(_, value)| value);
+        handed_over.chain(self.losses.iter_mut().map(|loss| &mut loss.value))
+    }
 }
 
 impl Context {
@@ -29,21 +53,31 @@ impl Context {
 }
 
 impl Context {
-    fn attend(
+    /// The place of a layer in the cache.
+    pub(crate) fn cache_layer(&self, layer: u32) -> Result<usize> {
+        let layers = self.network.architecture.cache_layers;
+        if layer >= layers {
+            let message = format!("there is no layer {layer}, the architecture has {layers}");
+            return Err(swift_tensor::Error::invalid("attention", message));
+        }
+        Ok(layer as usize)
+    }
+
+    fn aside(&self, give: impl FnOnce(&mut Aside)) {
+        give(&mut self.aside.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn attend(
         &self,
         layer: u32,
         [q, k, v]: [&Tensor; 3],
         sinks: Option<&Tensor>,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        let layers = self.network.architecture.cache_layers;
-        if layer >= layers {
-            let message = format!("there is no layer {layer}, the architecture has {layers}");
-            return Err(swift_tensor::Error::invalid("attention", message));
-        }
+        let layer = self.cache_layer(layer)?;
         match (&self.batch.cached, sinks) {
             (Some(Cached { cache, sequences, .. }), _) => {
-                cache.attention_with_sinks(layer as usize, [q, k, v], sinks, sequences, options)
+                cache.attention_with_sinks(layer, [q, k, v], sinks, sequences, options)
             }
             (None, None) => fused::attention(q, k, v, &self.batch.lengths, options),
             (None, Some(sinks)) => {
@@ -152,5 +186,36 @@ impl NnContext for Context {
 
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         fused::swiglu(gate, up)
+    }
+
+    fn attention_projected(
+        &self,
+        layer: u32,
+        inputs: [&Tensor; 3],
+        weight: u32,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        self.attend_projected(layer, inputs, weight, options)
+    }
+
+    fn training(&self) -> bool {
+        self.training
+    }
+
+    fn hand_over(&self, name: String, value: Tensor) -> Result<()> {
+        self.aside(|aside| aside.handed_over.push((name, value)));
+        Ok(())
+    }
+
+    fn handed_over(&self, name: &str) -> Result<Vec<Tensor>> {
+        let named = self.handed_over.iter().filter(|(given, _)| given == name);
+        Ok(named.map(|(_, value)| value.clone()).collect())
+    }
+
+    fn add_loss(&self, loss: AddedLoss) -> Result<()> {
+        if self.training {
+            self.aside(|aside| aside.losses.push(loss));
+        }
+        Ok(())
     }
 }

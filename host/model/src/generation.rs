@@ -43,6 +43,7 @@ impl Model {
             block_size,
             kv_heads: architecture.kv_heads as usize,
             head_dim: architecture.head_dim as usize,
+            value_dim: architecture.cached_values.unwrap_or(architecture.head_dim) as usize,
         }
     }
 
@@ -86,7 +87,7 @@ impl Model {
             adapters.into_iter().map(|(count, adapter)| (count, adapter.map(|adapter| adapter.0.clone())));
         batch.cached = Some(Cached { cache: cache.clone(), sequences, adapters: adapters.collect() });
         let options = ForwardOptions { adapters: false, dropout_seed: None, recompute: false };
-        no_grad(|| self.run_stages(Arc::new(batch), options))
+        Ok(no_grad(|| self.run_stages(Arc::new(batch), options, false))?.0)
     }
 
     /// Logits `[rows, vocab]` in `float32` of some rows of hidden states.

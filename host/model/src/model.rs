@@ -1,11 +1,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use swift_runtime::Architecture;
+use swift_runtime::{AddedLoss, Architecture};
 use swift_tensor::{DType, Device, ParameterId, Tensor};
 
 use crate::adapter::{Adapter, AdapterOptions, adapter_dtype};
 use crate::batch::{Batch, Tokens};
+use crate::context::Aside;
 use crate::network::{Network, validate};
 use crate::parameter::TrainableParameter;
 use crate::score_head::{Place, ScoreHead};
@@ -54,7 +55,19 @@ impl Model {
     /// If a file is missing or broken, the definition refuses the configuration, or the weights don't fit it; a tensor
     /// that is missing, unknown or wrongly shaped is named.
     pub fn load(folder: &Path, definition: impl Definition + 'static, options: &LoadOptions) -> Result<Self> {
-        let config = ModelConfig::read(folder)?;
+        Self::load_as(ModelConfig::read(folder)?, definition, options)
+    }
+
+    /// As [`Self::load`], with settings in the place of those of the folder's `config.json`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_as(
+        config: ModelConfig,
+        definition: impl Definition + 'static,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let folder = config.folder();
         let mut definition: Box<dyn Definition> = Box::new(definition);
         let architecture = definition.load(config.text())?;
         validate(&architecture)?;
@@ -207,26 +220,54 @@ impl Model {
     /// # Errors
     /// If the batch is not one for this model, or a stage fails or gives something that is no hidden state.
     pub fn forward(&self, tokens: &Tokens, options: ForwardOptions) -> Result<Tensor> {
-        let Network { architecture, dtype, .. } = &*self.network;
-        let batch = Arc::new(Batch::new(tokens, architecture, *dtype, &self.device)?);
-        self.run_stages(batch, options)
+        Ok(self.run_stages(self.batch(tokens)?, options, false)?.0)
     }
 
-    /// Passes a batch through all stages.
-    pub(crate) fn run_stages(&self, batch: Arc<Batch>, options: ForwardOptions) -> Result<Tensor> {
+    /// As [`Self::forward`] for a batch that is learned from, with what the model adds to the loss.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_to_learn(
+        &self,
+        tokens: &Tokens,
+        options: ForwardOptions,
+    ) -> Result<(Tensor, Vec<AddedLoss>)> {
+        self.run_stages(self.batch(tokens)?, options, true)
+    }
+
+    fn batch(&self, tokens: &Tokens) -> Result<Arc<Batch>> {
+        let Network { architecture, dtype, .. } = &*self.network;
+        Ok(Arc::new(Batch::new(tokens, architecture, *dtype, &self.device)?))
+    }
+
+    /// Passes a batch through all stages, for its hidden states and what the stages add to the loss.
+    pub(crate) fn run_stages(
+        &self,
+        batch: Arc<Batch>,
+        options: ForwardOptions,
+        training: bool,
+    ) -> Result<(Tensor, Vec<AddedLoss>)> {
         let stages = (0..self.architecture().stages).map(|stage| Segment {
             definition: self.definition.clone(),
             network: self.network.clone(),
             batch: batch.clone(),
             stage,
             options,
+            training,
         });
-        let mut hidden = None;
+        let mut hidden: Option<Tensor> = None;
+        let mut given = Aside::default();
         for stage in stages {
             let input = hidden.as_ref();
-            hidden = Some(if options.recompute { stage.run_recomputed(input) } else { stage.run(input) }?);
+            let (output, aside) = match options.recompute {
+                true => stage.run_recomputed(input, &given.handed_over)?,
+                false => stage.run(input, given.handed_over.clone())?,
+            };
+            hidden = Some(output);
+            given.handed_over.extend(aside.handed_over);
+            given.losses.extend(aside.losses);
         }
-        hidden.ok_or_else(|| Error::Batch("passed no stage".into()))
+        Ok((hidden.ok_or_else(|| Error::Batch("passed no stage".into()))?, given.losses))
     }
 
     pub(crate) fn device(&self) -> &Device {

@@ -77,6 +77,8 @@ pub struct Architecture {
     pub kv_heads: u32,
     /// Components of each head.
     pub head_dim: u32,
+    /// Components of each head's values in the cache, if they are not as many as those of its keys.
+    pub cached_values: Option<u32>,
     /// Parameters that are never trained.
     pub untrained: Vec<u32>,
 }
@@ -106,6 +108,12 @@ impl Architecture {
         if let Some(index) = self.untrained.iter().find(|&&i| !refers(i)) {
             return Some(format!("it does not train parameter {index}, and there are {count}"));
         }
+        if let Some(components) = self.cached_values.filter(|&components| components > self.head_dim) {
+            return Some(format!(
+                "its cache has {components} components of values, and {} of keys",
+                self.head_dim
+            ));
+        }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])
             .map(|head| format!("its head `{}` is not [vocab_size, hidden_size]", head.name))
@@ -131,6 +139,7 @@ mod tests {
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 2,
+            cached_values: None,
             untrained: vec![],
         }
     }
@@ -153,5 +162,8 @@ mod tests {
         let mut wrong = tiny();
         wrong.parameters[1].name = "embed".into();
         assert_eq!(wrong.mistake().unwrap(), "two parameters are called `embed`");
+        let mut wrong = tiny();
+        wrong.cached_values = Some(3);
+        assert_eq!(wrong.mistake().unwrap(), "its cache has 3 components of values, and 2 of keys");
     }
 }

@@ -74,4 +74,4 @@ pub use registry::{Registry, Standard};
 pub use store::Usage;
 pub use swift_tensor::fused::AttentionOptions;
 pub use trace::{Operation, TensorType, Trace};
-pub use views::{BatchView, NnContext, OutputsView, RunView, no_score_head};
+pub use views::{AddedLoss, BatchView, NnContext, OutputsView, RunView, no_score_head};

@@ -67,6 +67,18 @@ impl Scope {
         entry.map(|entry| &entry.tensor).ok_or_else(|| wasmtime::Error::msg(STALE))
     }
 
+    /// As [`Self::get`], of a tensor that the host keeps: it stays charged when the plugin drops it.
+    ///
+    /// # Errors
+    /// If the handle is from an earlier call.
+    pub(crate) fn keep(&mut self, handle: &Resource<Handle>) -> wasmtime::Result<&Tensor> {
+        let index = handle.rep().wrapping_sub(self.first) as usize;
+        let entry = self.tensors.get_mut(index).and_then(Option::as_mut);
+        let entry = entry.ok_or_else(|| wasmtime::Error::msg(STALE))?;
+        entry.refund = 0;
+        Ok(&entry.tensor)
+    }
+
     /// Takes a tensor that the plugin gave back.
     ///
     /// # Errors
@@ -123,6 +135,16 @@ mod tests {
         scope.drop(&trained);
         scope.drop(&trained);
         assert_eq!(scope.bytes(), 20);
+    }
+
+    #[test]
+    fn what_the_host_keeps_is_not_refunded() {
+        let mut scope = Scope::default();
+        let constant = scope.charge(ones(10));
+        assert_eq!(scope.keep(&constant).unwrap().dims(), [10]);
+        scope.drop(&constant);
+        assert_eq!(scope.bytes(), 40);
+        assert!(scope.keep(&constant).is_err());
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub struct Usage {
 pub(crate) struct Declared {
     pub(crate) head_soft_cap: Option<f64>,
     pub(crate) untrained: Vec<u32>,
+    pub(crate) cached_values: Option<u32>,
 }
 
 /// What a call wrote to the log.

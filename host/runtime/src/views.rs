@@ -167,4 +167,61 @@ pub trait NnContext: Send + Sync {
     }
     /// `silu(gate) * up`.
     fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Result<Tensor>;
+    /// As [`Self::attention`] for `q` `[tokens, heads, plain + rest]`, with keys and values that the layer `weight` `[heads *
+    /// (plain + value), in]` makes of `x` `[tokens, in]`; `shared` `[tokens, rest]` is the rest of each head's key. The inputs
+    /// are `q`, `x` and `shared`, and the result is `[tokens, heads, value]`.
+    fn attention_projected(
+        &self,
+        _layer: u32,
+        _inputs: [&Tensor; 3],
+        _weight: u32,
+        _options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        Err(lacks("attention_projected"))
+    }
+    /// Whether the batch is learned from.
+    fn training(&self) -> bool {
+        false
+    }
+    /// Gives a tensor to later stages.
+    fn hand_over(&self, _name: String, _value: Tensor) -> Result<()> {
+        Err(lacks("hand_over"))
+    }
+    /// What earlier stages handed over under a name, in their order.
+    fn handed_over(&self, _name: &str) -> Result<Vec<Tensor>> {
+        Err(lacks("handed_over"))
+    }
+    /// Adds to what is learned by, if anything is.
+    fn add_loss(&self, _loss: AddedLoss) -> Result<()> {
+        Err(lacks("add_loss"))
+    }
+}
+
+/// What a model adds to the loss that it learns by.
+#[derive(Clone, Debug)]
+pub struct AddedLoss {
+    /// The metric that `value` is logged as.
+    pub name: String,
+    /// A scalar.
+    pub value: Tensor,
+    /// The factor on it.
+    pub weight: f64,
+}
+
+impl AddedLoss {
+    /// `weight * value`.
+    ///
+    /// # Errors
+    /// If the value is not one floating-point number, or the weight is not finite.
+    pub fn new(name: String, value: Tensor, weight: f64) -> Result<Self> {
+        const OP: &str = "add_loss";
+        if !value.dims().is_empty() || !value.dtype().is_float() {
+            let message = format!("the loss `{name}` is {value:?} and no floating-point scalar");
+            return Err(Error::invalid(OP, message));
+        }
+        if !weight.is_finite() {
+            return Err(Error::invalid(OP, format!("the weight of the loss `{name}` is {weight}")));
+        }
+        Ok(Self { name, value, weight })
+    }
 }

@@ -1,33 +1,68 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::tape::{Node, is_recording, no_grad, record_with_sink, recording, run};
-use crate::{Result, Tensor};
+use candle_core::{DType, Device, Tensor as Value};
 
-/// A part of a network that can be computed again: from its input to its output.
-pub type Segment = Arc<dyn Fn(Option<&Tensor>) -> Result<Tensor> + Send + Sync>;
+use crate::tape::{Node, is_recording, no_grad, record, record_with_sink, recording, run};
+use crate::{Error, Result, Tensor};
+
+/// A part of a network that can be computed again: from its inputs to its outputs.
+pub type Segment = Arc<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync>;
+
+const OP: &str = "checkpoint";
 
 /// Computes `segment` without keeping its intermediate results, and computes it again on the way back (Chen et al. 2016,
-/// "Training deep nets with sublinear memory cost"). Parameters inside get their gradients in the same backward pass.
+/// "Training deep nets with sublinear memory cost"), once for all of its outputs. Parameters inside get their gradients in the
+/// same backward pass.
 ///
-/// `segment` must give the same result each time: random numbers in it come from seeds it holds. `trains` says whether it
-/// uses trainable parameters, so that a segment with a constant input is walked too.
+/// `segment` must give the same results each time: random numbers in it come from seeds it holds. `trains` says whether it
+/// uses trainable parameters, so that a segment with constant inputs is walked too.
 ///
 /// # Errors
 /// Whatever `segment` gives.
-pub fn checkpoint(input: Option<&Tensor>, trains: bool, segment: Segment) -> Result<Tensor> {
-    let detached = input.map(Tensor::detach);
-    let output = no_grad(|| segment(detached.as_ref()))?;
+pub fn checkpoint(inputs: &[&Tensor], trains: bool, segment: Segment) -> Result<Vec<Tensor>> {
+    let detached: Vec<Tensor> = inputs.iter().map(|input| input.detach()).collect();
+    let outputs = no_grad(|| segment(&detached))?;
     if !is_recording() {
-        return Ok(output);
+        return Ok(outputs);
     }
-    let inputs: Vec<&Tensor> = input.into_iter().collect();
-    record_with_sink("checkpoint", output.value().clone(), &inputs, trains, move |gradient, wanted, sink| {
-        let input = detached.map(|input| match wanted.first() {
-            Some(true) => Tensor::with_node(input.value().clone(), Node::segment_input()),
-            _ => input,
-        });
-        let output = recording(|| segment(input.as_ref()))?;
-        let input_gradient = run(&output, gradient.clone(), sink)?;
-        Ok(vec![input_gradient; wanted.len()])
-    })
+    // Outputs leave their gradients here, and then one node goes back through the segment with all of them.
+    let gradients = Arc::new(Mutex::new(vec![None; outputs.len()]));
+    let nothing = Value::zeros((), DType::F32, &Device::Cpu)?;
+    let left = gradients.clone();
+    let whole = record_with_sink(OP, nothing.clone(), inputs, trains, move |_, wanted, sink| {
+        let inputs: Vec<Tensor> = detached
+            .into_iter()
+            .enumerate()
+            .map(|(number, input)| match wanted.get(number) {
+                Some(true) => Tensor::with_node(input.value().clone(), Node::segment_input(number)),
+                _ => input,
+            })
+            .collect();
+        let outputs = recording(|| segment(&inputs))?;
+        let seeds = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
+        if outputs.len() != seeds.len() {
+            return Err(Error::invalid(
+                OP,
+                "a segment gave another number of outputs when it was computed again",
+            ));
+        }
+        let roots = outputs.iter().zip(seeds).filter_map(|(output, seed)| Some((output, seed?)));
+        let mut found = vec![None; wanted.len()];
+        run(roots, &mut found, sink)?;
+        Ok(found)
+    })?;
+    let output = |(number, output): (usize, Tensor)| {
+        let (gradients, nothing) = (gradients.clone(), nothing.clone());
+        if !output.dtype().is_float() {
+            return Ok(output);
+        }
+        record(OP, output.value().clone(), &[&whole], move |gradient, _| {
+            let mut gradients = gradients.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = gradients.get_mut(number) {
+                *place = Some(gradient.clone());
+            }
+            Ok(vec![Some(nothing)])
+        })
+    };
+    outputs.into_iter().enumerate().map(output).collect()
 }

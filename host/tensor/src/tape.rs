@@ -40,8 +40,8 @@ pub(crate) struct Node {
 
 enum State {
     Parameter(ParameterId),
-    /// The input of a recomputed segment: its gradient is handed to the caller of `run`.
-    SegmentInput,
+    /// An input of a recomputed segment, by its number: its gradient is handed to the caller of `run`.
+    SegmentInput(usize),
     Operation {
         inputs: Vec<Option<Arc<Node>>>,
         vjp: Vjp,
@@ -110,8 +110,8 @@ impl Node {
         Self::new("parameter", State::Parameter(id))
     }
 
-    pub(crate) fn segment_input() -> Arc<Self> {
-        Self::new("segment input", State::SegmentInput)
+    pub(crate) fn segment_input(number: usize) -> Arc<Self> {
+        Self::new("segment input", State::SegmentInput(number))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -192,16 +192,23 @@ pub fn backward(loss: &Tensor, sink: &mut dyn GradientSink) -> Result<()> {
         return Err(Error::invalid("backward", "the loss depends on no trainable parameter"));
     }
     let seed = loss.value().ones_like()?;
-    run(loss, seed, sink)?;
-    Ok(())
+    run([(loss, seed)], &mut [], sink)
 }
 
-/// Walks back from `root` with the gradient `seed`. Gives the gradient of the segment input, if one was met.
-pub(crate) fn run(root: &Tensor, seed: Value, sink: &mut dyn GradientSink) -> Result<Option<Value>> {
-    let Some(root) = root.node() else { return Ok(None) };
-    let mut waiting = BinaryHeap::from([Visit(root.clone())]);
-    let mut gradients = HashMap::from([(root.number, seed)]);
-    let mut segment_input = None;
+/// Walks back from each root with its gradient. The gradients of segment inputs that are met go to their places in
+/// `segment_inputs`.
+pub(crate) fn run<'a>(
+    roots: impl IntoIterator<Item = (&'a Tensor, Value)>,
+    segment_inputs: &mut [Option<Value>],
+    sink: &mut dyn GradientSink,
+) -> Result<()> {
+    let mut waiting = BinaryHeap::new();
+    let mut gradients = HashMap::new();
+    for (root, seed) in roots {
+        if let Some(node) = root.node() {
+            add(&mut waiting, &mut gradients, node, seed)?;
+        }
+    }
     // Recomputed segments turn recording on for themselves; everything else on the way back is plain arithmetic.
     no_grad(|| {
         while let Some(Visit(node)) = waiting.pop() {
@@ -211,13 +218,17 @@ pub(crate) fn run(root: &Tensor, seed: Value, sink: &mut dyn GradientSink) -> Re
                 let mut state = node.state();
                 match &*state {
                     State::Parameter(id) => State::Parameter(*id),
-                    State::SegmentInput => State::SegmentInput,
+                    State::SegmentInput(number) => State::SegmentInput(*number),
                     _ => std::mem::replace(&mut *state, State::Consumed),
                 }
             };
             match state {
                 State::Parameter(id) => sink.accumulate(id, &gradient)?,
-                State::SegmentInput => segment_input = Some(gradient),
+                State::SegmentInput(number) => {
+                    if let Some(place) = segment_inputs.get_mut(number) {
+                        *place = Some(gradient);
+                    }
+                }
                 State::NotDifferentiable => return Err(Error::NotDifferentiable { op: node.op }),
                 State::Consumed => return Err(Error::Consumed { op: node.op }),
                 State::Operation { inputs, vjp } => {
@@ -226,20 +237,31 @@ pub(crate) fn run(root: &Tensor, seed: Value, sink: &mut dyn GradientSink) -> Re
                     for (input, result) in inputs.into_iter().zip(results) {
                         let (Some(input), Some(result)) = (input, result) else { continue };
                         checked(node.op, &result, true)?;
-                        let total = match gradients.remove(&input.number) {
-                            Some(total) => sum(&total, &result)?,
-                            None => {
-                                waiting.push(Visit(input.clone()));
-                                result
-                            }
-                        };
-                        gradients.insert(input.number, total);
+                        add(&mut waiting, &mut gradients, &input, result)?;
                     }
                 }
             }
         }
-        Ok(segment_input)
+        Ok(())
     })
+}
+
+/// Adds a contribution to the gradient of a node, and has it visited.
+fn add(
+    waiting: &mut BinaryHeap<Visit>,
+    gradients: &mut HashMap<u64, Value>,
+    node: &Arc<Node>,
+    gradient: Value,
+) -> Result<()> {
+    let total = match gradients.remove(&node.number) {
+        Some(total) => sum(&total, &gradient)?,
+        None => {
+            waiting.push(Visit(node.clone()));
+            gradient
+        }
+    };
+    gradients.insert(node.number, total);
+    Ok(())
 }
 
 /// Orders the heap: the node made last comes first, so all uses of a node are done before the node itself.

@@ -33,6 +33,16 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// What part of the whole a micro-batch is, by its labels; where there are none, all micro-batches count the same.
+    pub(crate) fn share_of(&self, batch: &PackedBatch) -> f64 {
+        match self.labels {
+            0 => 1.0 / self.batches.max(1) as f64,
+            labels => batch.label_count() as f64 / labels as f64,
+        }
+    }
+}
+
 impl std::ops::AddAssign for Totals {
     fn add_assign(&mut self, other: Self) {
         self.labels += other.labels;

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor as Value};
 use swift_data::PackedBatch;
-use swift_model::{ForwardOptions, Model, Outputs, TrainableParameter};
-use swift_runtime::{Input, LossReport, OutputsView, Requirements, RunView};
+use swift_model::{AddedLoss, ForwardOptions, Model, Outputs, TrainableParameter};
+use swift_runtime::{Input, LossReport, Metric as Observed, OutputsView, Requirements, RunView};
 use swift_tensor::{GradientSink, ParameterId, Tensor, backward, check_finite, no_grad};
 
 use crate::batch::{Batch, Place, Totals, tokens};
@@ -192,11 +192,11 @@ impl Learner {
         metrics: &mut [Box<dyn Metric>],
     ) -> Result<LossReport> {
         let tokens = tokens(packed);
-        let outputs = |model: &Model, options| -> Result<Arc<dyn OutputsView>> {
-            let hidden = model.forward(&tokens, options)?;
+        let of_hidden = |model: &Model, hidden| -> Result<Arc<dyn OutputsView>> {
             let outputs = Outputs::new(model, hidden, &packed.labels, &packed.lengths)?;
             Ok(Arc::new(outputs.at_temperature(self.temperature)))
         };
+        let outputs = |model: &Model, options| of_hidden(model, model.forward(&tokens, options)?);
         // First, so that its intermediate results are gone before those of the policy come.
         let reference = self.reference().filter(|_| self.requirements.reference);
         let reference = reference.map(|(model, options)| no_grad(|| outputs(model, options))).transpose()?;
@@ -208,12 +208,19 @@ impl Learner {
             dropout_seed: dropout.then(|| seed(&[self.seed, place.step, place.micro_batch])),
             recompute: place.training && self.recompute,
         };
-        let policy = outputs(&self.model, options)?;
+        let (hidden, added) = match place.training {
+            true => self.model.forward_to_learn(&tokens, options)?,
+            false => (self.model.forward(&tokens, options)?, Vec::new()),
+        };
+        let policy = of_hidden(&self.model, hidden)?;
         let batch = Batch::new(packed, place, teacher)?;
         for metric in metrics {
             metric.observe(batch.clone(), policy.clone())?;
         }
-        self.loss.compute(batch, policy, reference)
+        let mut report = self.loss.compute(batch, policy, reference)?;
+        let share = place.totals.share_of(packed);
+        added.into_iter().try_for_each(|added| add(&mut report, added, share))?;
+        Ok(report)
     }
 
     /// Computes loss and metrics of a micro-batch without learning from it, and shows it to `metrics`.
@@ -297,6 +304,15 @@ impl RunView for Trained {
         let parameter = self.0.iter().find(|parameter| parameter.name == name)?;
         Some(Tensor::constant(parameter.value.clone()))
     }
+}
+
+/// Adds to a loss what the model adds to it, and shows it as a metric.
+fn add(report: &mut LossReport, added: AddedLoss, share: f64) -> Result<()> {
+    let AddedLoss { name, value, weight } = added;
+    let term = value.scale(weight * share)?.cast(report.loss.dtype())?;
+    report.loss = report.loss.add(&term)?;
+    report.metrics.push(Observed { name, values: value.detach(), weights: None });
+    Ok(())
 }
 
 struct Discard;

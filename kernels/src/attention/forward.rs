@@ -89,7 +89,7 @@ impl Tile {
         let query_heads = kv_head * group..(kv_head + 1) * group;
         let sinks = sinks.get(query_heads.clone()).unwrap_or_default();
         let queries = gather(inputs.q, shape.heads, tokens..tokens + self.count, query_heads, shape);
-        let mut rows = Rows::new(&queries, self.first, group, head_dim, options, sinks);
+        let mut rows = Rows::new(&queries, self.first, group, [head_dim; 2], options, sinks);
         let end = self.first + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {
             let count = KEYS.min(end - first_key);

@@ -10,6 +10,9 @@ use super::rows::Rows;
 use super::{AttentionOptions, KEYS, ROWS};
 use crate::{Element, KernelError, check};
 
+/// Query heads of a task, at most, where a key-value head has more.
+const TOGETHER: usize = 16;
+
 /// The sizes of a cache and of the queries to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PagedShape {
@@ -17,8 +20,10 @@ pub struct PagedShape {
     pub heads: usize,
     /// Key-value heads.
     pub kv_heads: usize,
-    /// Components of each head.
+    /// Components of each head's queries and keys.
     pub head_dim: usize,
+    /// Components of each head's values.
+    pub value_dim: usize,
     /// Tokens of a block.
     pub block_size: usize,
 }
@@ -41,8 +46,9 @@ pub struct PagedInputs<'a, T> {
     pub q: &'a [T],
     /// Keys `[blocks, block_size, kv_heads, head_dim]`.
     pub keys: &'a [T],
-    /// Values, as the keys.
-    pub values: &'a [T],
+    /// Values `[blocks, block_size, kv_heads, value_dim]`; if there are none, they are the first `value_dim` components of the
+    /// keys.
+    pub values: Option<&'a [T]>,
 }
 
 impl PagedShape {
@@ -50,9 +56,11 @@ impl PagedShape {
         self.heads / self.kv_heads
     }
 
-    /// Elements of a token in a cache.
-    fn width(&self) -> usize {
-        self.kv_heads * self.head_dim
+    /// Query heads of a task: a group, or neighbours of a group that is large, so that one sequence is work for several threads.
+    fn together(&self) -> usize {
+        let group = self.group();
+        let divisor = (TOGETHER / 2..=TOGETHER).rev().find(|count| group.is_multiple_of(*count));
+        divisor.filter(|_| group > TOGETHER).unwrap_or(group)
     }
 
     fn check<T>(
@@ -62,8 +70,8 @@ impl PagedShape {
         sequences: &[PagedSequence<'_>],
         options: &AttentionOptions,
     ) -> Result<(), KernelError> {
-        let &Self { heads, kv_heads, head_dim, block_size } = self;
-        let least = heads.min(kv_heads).min(head_dim).min(block_size);
+        let &Self { heads, kv_heads, head_dim, value_dim, block_size } = self;
+        let least = heads.min(kv_heads).min(head_dim).min(value_dim).min(block_size);
         check::rule(
             operation,
             "at least one head of at least one component and blocks of a token",
@@ -79,10 +87,15 @@ impl PagedShape {
         check::rule(operation, "a soft cap above 0", options.soft_cap.is_none_or(|cap| cap > 0.0))?;
         let tokens = sequences.iter().fold(0usize, |sum, sequence| sum.saturating_add(sequence.queries));
         check::length(operation, "q", inputs.q, &[tokens, heads, head_dim])?;
-        check::length(operation, "values", inputs.values, &[inputs.keys.len()])?;
-        let block = block_size * self.width();
+        let block = block_size * kv_heads * head_dim;
         check::rule(operation, "a cache of whole blocks", inputs.keys.len().is_multiple_of(block))?;
         let blocks = inputs.keys.len() / block;
+        match inputs.values {
+            Some(values) => {
+                check::length(operation, "values", values, &[blocks * block_size, kv_heads, value_dim])?;
+            }
+            None => check::rule(operation, "keys that are as wide as values", value_dim <= head_dim)?,
+        }
         for sequence in sequences {
             let last = sequence.queries <= sequence.length;
             check::rule(operation, "queries that are the last tokens of their sequence", last)?;
@@ -103,8 +116,8 @@ impl PagedShape {
     }
 }
 
-/// Puts the keys or values of tokens, `x` `[tokens, kv_heads, head_dim]`, to their places in `cache` `[blocks * block_size,
-/// kv_heads, head_dim]`, one slot for each token.
+/// Puts the keys or values of tokens, `x` `[tokens, width]` with all heads of a token, to their places in `cache` `[blocks *
+/// block_size, width]`, one slot for each token.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Index`] if there is no such slot.
@@ -124,7 +137,7 @@ pub fn write<T: Element>(x: &[T], slots: &[usize], width: usize, cache: &mut [T]
     Ok(())
 }
 
-/// Writes `out` `[tokens, heads, head_dim]`. With `p` the position of a query in its sequence and `j` of a key,
+/// Writes `out` `[tokens, heads, value_dim]`. With `p` the position of a query in its sequence and `j` of a key,
 /// `out[p] = sum over j of softmax(s[p])[j] v[j]`, `s[p, j] = cap(scale * q[p] . k[j])` for `p - window < j <= p`.
 ///
 /// # Errors
@@ -155,34 +168,35 @@ pub fn forward_with_sinks<T: Element>(
     const OPERATION: &str = "paged_attention";
     check::rule(OPERATION, "a sink for each head", sinks.is_empty() || sinks.len() == shape.heads)?;
     shape.check(OPERATION, inputs, sequences, options)?;
-    check::length(OPERATION, "out", out, &[inputs.q.len()])?;
+    let (value_dim, together) = (shape.value_dim, shape.together());
+    let parts = shape.heads / together;
+    check::length(OPERATION, "out", out, &[inputs.q.len() / shape.head_dim, value_dim])?;
     let mut tasks = Vec::new();
     let mut rest = out;
     let mut first_token = 0;
     for sequence in sequences {
-        let tile_tokens = (ROWS / shape.group()).max(8);
+        let tile_tokens = (ROWS / together).max(8);
         for first in (0..sequence.queries).step_by(tile_tokens) {
             let count = tile_tokens.min(sequence.queries - first);
-            let size = count * shape.heads * shape.head_dim;
+            let size = count * shape.heads * value_dim;
             let Some((part, after)) = rest.split_at_mut_checked(size) else { return Ok(()) };
             rest = after;
             let position = sequence.length - sequence.queries + first;
             let tile = Tile { sequence: *sequence, token: first_token + first, position, count };
-            let mut heads: Vec<Vec<&mut [T]>> =
-                (0..shape.kv_heads).map(|_| Vec::with_capacity(count)).collect();
-            for (index, row) in part.chunks_exact_mut(shape.group() * shape.head_dim).enumerate() {
-                if let Some(rows) = heads.get_mut(index % shape.kv_heads) {
+            let mut heads: Vec<Vec<&mut [T]>> = (0..parts).map(|_| Vec::with_capacity(count)).collect();
+            for (index, row) in part.chunks_exact_mut(together * value_dim).enumerate() {
+                if let Some(rows) = heads.get_mut(index % parts) {
                     rows.push(row);
                 }
             }
-            tasks.extend(heads.into_iter().enumerate().map(|(kv_head, rows)| (tile, kv_head, rows)));
+            tasks.extend(heads.into_iter().enumerate().map(|(part, rows)| (tile, part * together, rows)));
         }
         first_token += sequence.queries;
     }
     tasks
         .into_par_iter()
         .with_max_len(1)
-        .try_for_each(|(tile, kv_head, out)| tile.run(kv_head, inputs, shape, (options, sinks), out))
+        .try_for_each(|(tile, head, out)| tile.run(head, inputs, shape, (options, sinks), out))
 }
 
 /// Queries of one task.
@@ -197,51 +211,71 @@ struct Tile<'a> {
     count: usize,
 }
 
+/// Where a head lies in a cache whose heads have `head_dim` components.
+#[derive(Clone, Copy)]
+struct Place {
+    block_size: usize,
+    kv_heads: usize,
+    kv_head: usize,
+    head_dim: usize,
+}
+
 impl Tile<'_> {
+    /// The query heads from `head` on that are computed together.
     fn run<T: Element>(
         &self,
-        kv_head: usize,
+        head: usize,
         inputs: &PagedInputs<'_, T>,
         shape: &PagedShape,
         (options, sinks): (&AttentionOptions, &[T::Compute]),
         out: Vec<&mut [T]>,
     ) -> Result<(), KernelError> {
-        let (group, head_dim) = (shape.group(), shape.head_dim);
-        let mut queries = Vec::with_capacity(self.count * group * head_dim);
-        let start = kv_head * group * head_dim;
+        let (head_dim, value_dim, together) = (shape.head_dim, shape.value_dim, shape.together());
+        let kv_head = head / shape.group();
+        let mut queries = Vec::with_capacity(self.count * together * head_dim);
+        let own = head * head_dim..(head + together) * head_dim;
         for token in inputs.q.chunks_exact(shape.heads * head_dim).skip(self.token).take(self.count) {
-            queries.extend_from_slice(token.get(start..start + group * head_dim).unwrap_or_default());
+            queries.extend_from_slice(token.get(own.clone()).unwrap_or_default());
         }
-        let sinks = sinks.get(kv_head * group..(kv_head + 1) * group).unwrap_or_default();
-        let mut rows = Rows::new(&queries, self.position, group, head_dim, options, sinks);
+        let sinks = sinks.get(head..head + together).unwrap_or_default();
+        let mut rows = Rows::new(&queries, self.position, together, [head_dim, value_dim], options, sinks);
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let end = self.position + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {
             let range = first_key..end.min(first_key + KEYS);
-            self.gather(inputs.keys, range.clone(), kv_head, shape, &mut keys);
-            self.gather(inputs.values, range, kv_head, shape, &mut values);
+            let place = |head_dim| Place {
+                block_size: shape.block_size,
+                kv_heads: shape.kv_heads,
+                kv_head,
+                head_dim,
+            };
+            self.gather(inputs.keys, range.clone(), place(head_dim), head_dim, &mut keys);
+            match inputs.values {
+                Some(cache) => self.gather(cache, range, place(value_dim), value_dim, &mut values),
+                None => self.gather(inputs.keys, range, place(head_dim), value_dim, &mut values),
+            }
             rows.see(&keys, &values, first_key)?;
         }
         rows.finish(out);
         Ok(())
     }
 
-    /// One head of the tokens at `positions`, one after the other.
+    /// The first `taken` components of one head of the tokens at `positions`, one after the other.
     fn gather<T: Element>(
         &self,
         cache: &[T],
         positions: Range<usize>,
-        kv_head: usize,
-        shape: &PagedShape,
+        place: Place,
+        taken: usize,
         into: &mut Vec<T>,
     ) {
-        let (width, head_dim, block_size) = (shape.width(), shape.head_dim, shape.block_size);
+        let Place { block_size, kv_heads, kv_head, head_dim } = place;
         into.clear();
         for position in positions {
             let block = self.sequence.blocks.get(position / block_size).copied().unwrap_or_default();
             let slot = block as usize * block_size + position % block_size;
-            let start = slot * width + kv_head * head_dim;
-            into.extend_from_slice(cache.get(start..start + head_dim).unwrap_or_default());
+            let start = (slot * kv_heads + kv_head) * head_dim;
+            into.extend_from_slice(cache.get(start..start + taken).unwrap_or_default());
         }
     }
 }

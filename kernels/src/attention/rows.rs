@@ -16,6 +16,7 @@ pub(super) struct Rows<'a, T: Element> {
     position: usize,
     group: usize,
     head_dim: usize,
+    value_dim: usize,
     scores: Scores<T::Compute>,
     /// Sums of values, weighted by exponentials relative to the greatest score so far.
     sums: Vec<T::Compute>,
@@ -26,12 +27,12 @@ pub(super) struct Rows<'a, T: Element> {
 }
 
 impl<'a, T: Element> Rows<'a, T> {
-    /// `queries` are `[tokens, group, head_dim]`, `sinks` `[group]` or empty.
+    /// `queries` are `[tokens, group, head_dim]`, `sinks` `[group]` or empty. Values have `value_dim` components.
     pub(super) fn new(
         queries: &'a [T],
         position: usize,
         group: usize,
-        head_dim: usize,
+        [head_dim, value_dim]: [usize; 2],
         options: &AttentionOptions,
         sinks: &[T::Compute],
     ) -> Self {
@@ -46,8 +47,9 @@ impl<'a, T: Element> Rows<'a, T> {
             position,
             group,
             head_dim,
+            value_dim,
             scores: Scores::new(options),
-            sums: vec![T::Compute::ZERO; queries.len()],
+            sums: vec![T::Compute::ZERO; count * value_dim],
             softmax: (0..count).map(start).collect(),
             tile: vec![T::Compute::ZERO; count * KEYS],
             buffer: Vec::new(),
@@ -59,30 +61,30 @@ impl<'a, T: Element> Rows<'a, T> {
         self.scores.first_key(self.position)
     }
 
-    /// Goes over keys and values `[count, head_dim]` of the tokens from `first_key`, at most `KEYS` of them.
+    /// Goes over keys `[count, head_dim]` and values `[count, value_dim]` of the tokens from `first_key`, at most `KEYS` of them.
     pub(super) fn see(&mut self, keys: &[T], values: &[T], first_key: usize) -> Result<(), KernelError> {
         let (rows, count) = (self.softmax.len(), keys.len() / self.head_dim);
         let tile = self.tile.get_mut(..rows * count).unwrap_or_default();
         let queries = Stored::new(self.queries, rows, self.head_dim);
         let keys = Stored::new(keys, count, self.head_dim).transposed();
         multiply_stored(queries, keys, tile, false, Workers::Caller)?;
-        let state = self.softmax.iter_mut().zip(self.sums.chunks_exact_mut(self.head_dim));
+        let state = self.softmax.iter_mut().zip(self.sums.chunks_exact_mut(self.value_dim));
         for (row, (scores, (state, sums))) in tile.chunks_exact_mut(count).zip(state).enumerate() {
             let visible = self.scores.visible(scores, self.position + row / self.group, first_key);
             soften(visible, &self.scores, state, sums);
         }
         let weights = Stored::new(rounded(tile, &mut self.buffer, Workers::Caller), rows, count);
-        let values = Stored::new(values, count, self.head_dim);
+        let values = Stored::new(values, count, self.value_dim);
         multiply_stored(weights, values, &mut self.sums, true, Workers::Caller)
     }
 
-    /// Writes the results, `[group, head_dim]` for each token, and gives what is known of each row's scores: the greatest and
+    /// Writes the results, `[group, value_dim]` for each token, and gives what is known of each row's scores: the greatest and
     /// the sum of the exponentials relative to it.
     pub(super) fn finish(mut self, out: Vec<&mut [T]>) -> Vec<(T::Compute, T::Compute)> {
-        for (sums, (_, weight)) in self.sums.chunks_exact_mut(self.head_dim).zip(&self.softmax) {
+        for (sums, (_, weight)) in self.sums.chunks_exact_mut(self.value_dim).zip(&self.softmax) {
             sums.iter_mut().for_each(|sum| *sum = *sum / *weight);
         }
-        for (out, sums) in out.into_iter().zip(self.sums.chunks_exact(self.group * self.head_dim)) {
+        for (out, sums) in out.into_iter().zip(self.sums.chunks_exact(self.group * self.value_dim)) {
             store_into(sums, out);
         }
         self.softmax

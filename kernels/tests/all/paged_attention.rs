@@ -11,7 +11,7 @@ use crate::support::{assert_close, narrow, numbers, widen, zeros};
 /// Lengths with the queries of each sequence, heads, key-value heads, components, block size, window, soft cap.
 type Case = (&'static [(usize, usize)], usize, usize, usize, usize, Option<usize>, Option<f64>);
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 10] = [
     (&[], 2, 1, 4, 16, None, None),
     (&[(1, 1)], 1, 1, 1, 1, None, None),
     (&[(7, 1), (16, 1), (17, 1)], 4, 2, 5, 16, None, None),
@@ -20,9 +20,24 @@ const CASES: [Case; 8] = [
     (&[(200, 1), (131, 131), (64, 2)], 7, 1, 16, 4, Some(150), Some(2.0)),
     (&[(9, 9)], 2, 1, 3, 3, Some(1), None),
     (&[(129, 128), (128, 1)], 2, 2, 4, 8, Some(1000), None),
+    // Groups of more heads than a task has, which it can be cut into or not.
+    (&[(150, 1), (20, 20)], 48, 2, 6, 16, None, None),
+    (&[(30, 11)], 17, 1, 4, 16, None, None),
 ];
 
+/// Where the values of a problem come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Values {
+    /// They are as wide as keys.
+    Whole,
+    /// They are narrower.
+    Narrow,
+    /// They are the first components of the keys, and not cached again.
+    OfKeys,
+}
+
 struct Problem {
+    values: Values,
     sequences: Vec<(usize, usize)>,
     shape: PagedShape,
     options: AttentionOptions,
@@ -33,16 +48,25 @@ struct Problem {
 }
 
 impl Problem {
-    fn new(&(sequences, heads, kv_heads, head_dim, block_size, window, soft_cap): &Case) -> Self {
+    fn new(
+        &(sequences, heads, kv_heads, head_dim, block_size, window, soft_cap): &Case,
+        values: Values,
+    ) -> Self {
         let tokens: usize = sequences.iter().map(|(length, _)| length).sum();
         let of = |seed, heads| numbers(seed, tokens * heads * head_dim);
+        let value_dim = if values == Values::Whole { head_dim } else { head_dim.div_ceil(2) };
+        let k = of(2, kv_heads);
+        // Components past those of a value are zero, as if values were as wide as keys.
+        let mut v = if values == Values::OfKeys { k.clone() } else { of(3, kv_heads) };
+        v.chunks_exact_mut(head_dim).for_each(|value| value[value_dim..].fill(0.0));
         Self {
+            values,
             sequences: sequences.to_vec(),
-            shape: PagedShape { heads, kv_heads, head_dim, block_size },
+            shape: PagedShape { heads, kv_heads, head_dim, value_dim, block_size },
             options: AttentionOptions { scale: 0.9, window, soft_cap },
             q: of(1, heads),
-            k: of(2, kv_heads),
-            v: of(3, kv_heads),
+            k,
+            v,
         }
     }
 
@@ -67,27 +91,34 @@ impl Problem {
         let mut lse = vec![T::Compute::ZERO; lengths.iter().sum::<usize>() * heads];
         let inputs = AttentionInputs { q: &q, k: &k, v: &v };
         attention::forward(&inputs, &shape, &self.options, &mut out, &mut lse).unwrap();
-        self.last(&out)
+        self.cut(&self.last(&out))
+    }
+
+    /// The components that values have.
+    fn cut<T: Copy>(&self, x: &[T]) -> Vec<T> {
+        let PagedShape { head_dim, value_dim, .. } = self.shape;
+        x.chunks_exact(head_dim).flat_map(|head| &head[..value_dim]).copied().collect()
     }
 
     /// The same from a cache whose blocks are handed out in an order of their own.
     fn paged<T: Element>(&self) -> Result<Vec<T>, KernelError> {
-        let PagedShape { kv_heads, head_dim, block_size, .. } = self.shape;
-        let width = kv_heads * head_dim;
+        let PagedShape { kv_heads, head_dim, value_dim, block_size, .. } = self.shape;
+        let v = self.cut(&self.v);
         let needed: usize = self.sequences.iter().map(|(length, _)| length.div_ceil(block_size)).sum();
         // Some blocks hold what nobody may look at.
         let total = needed + 3;
         let mut free: Vec<u32> = (0..total as u32).collect();
         free.reverse();
         free.swap(0, needed / 2);
-        let [mut keys, mut values] =
-            [(); 2].map(|()| narrow::<T>(&vec![f64::NAN; total * block_size * width]));
+        let [mut keys, mut values] = [head_dim, value_dim]
+            .map(|dim| narrow::<T>(&vec![f64::NAN; total * block_size * kv_heads * dim]));
         let (mut tables, mut start) = (Vec::new(), 0);
         for &(length, _) in &self.sequences {
             let table: Vec<u32> = (0..length.div_ceil(block_size)).map(|_| free.pop().unwrap()).collect();
             let slot = |position| table[position / block_size] as usize * block_size + position % block_size;
             let slots: Vec<usize> = (0..length).map(slot).collect();
-            for (x, cache) in [(&self.k, &mut keys), (&self.v, &mut values)] {
+            for (x, cache, dim) in [(&self.k, &mut keys, head_dim), (&v, &mut values, value_dim)] {
+                let width = kv_heads * dim;
                 let rows = narrow::<T>(&x[start * width..(start + length) * width]);
                 paged::write(&rows, &slots, width, cache)?;
             }
@@ -101,8 +132,9 @@ impl Problem {
             .map(|(&(length, queries), blocks)| PagedSequence { queries, length, blocks })
             .collect();
         let q = self.last(&narrow::<T>(&self.q));
-        let mut out = zeros::<T>(q.len());
-        let inputs = PagedInputs { q: &q, keys: &keys, values: &values };
+        let mut out = zeros::<T>(q.len() / head_dim * value_dim);
+        let values = (self.values != Values::OfKeys).then_some(&*values);
+        let inputs = PagedInputs { q: &q, keys: &keys, values };
         paged::forward(&inputs, &sequences, &self.shape, &self.options, &mut out)?;
         Ok(out)
     }
@@ -110,9 +142,11 @@ impl Problem {
 
 fn agrees<T: Element>(tolerance: f64) {
     for case in &CASES {
-        let problem = Problem::new(case);
-        let (got, expected) = (widen(&problem.paged::<T>().unwrap()), widen(&problem.expected::<T>()));
-        assert_close(&got, &expected, tolerance, &format!("{case:?}"));
+        for values in [Values::Whole, Values::Narrow, Values::OfKeys] {
+            let problem = Problem::new(case, values);
+            let (got, expected) = (widen(&problem.paged::<T>().unwrap()), widen(&problem.expected::<T>()));
+            assert_close(&got, &expected, tolerance, &format!("{case:?} {values:?}"));
+        }
     }
 }
 
@@ -125,10 +159,10 @@ fn a_cache_in_blocks_gives_what_tokens_end_to_end_give() {
 
 #[test]
 fn tables_that_do_not_fit_the_cache_are_refused() {
-    let shape = PagedShape { heads: 1, kv_heads: 1, head_dim: 2, block_size: 2 };
+    let shape = PagedShape { heads: 1, kv_heads: 1, head_dim: 2, value_dim: 2, block_size: 2 };
     let options = AttentionOptions { scale: 1.0, window: None, soft_cap: None };
     let cache = [0f32; 8];
-    let inputs = PagedInputs { q: &[0f32; 2], keys: &cache, values: &cache };
+    let inputs = PagedInputs { q: &[0f32; 2], keys: &cache, values: Some(&cache) };
     let run = |queries, length, blocks: &[u32]| {
         let sequences = [PagedSequence { queries, length, blocks }];
         paged::forward(&inputs, &sequences, &shape, &options, &mut [0f32; 2])

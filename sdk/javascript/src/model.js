@@ -210,6 +210,57 @@ export class Context {
   swiglu(gate, up) {
     return new Tensor(call(() => this.handle.swiglu(gate.handle, up.handle)));
   }
+
+  /**
+   * As `attention`, with keys and values that the layer `weight` `[heads * (plain + value), in]` makes of `x` `[tokens, in]`: for
+   * each head `plain` components of its key, and its value. `shared` `[tokens, rest]` is the rest of every head's key. `q` is
+   * `[tokens, heads, plain + rest]`, the result `[tokens, heads, value]`. The cache holds `x` and `shared`, as one head.
+   *
+   * @param {number} layer
+   * @param {Tensor} q
+   * @param {Tensor} x
+   * @param {Tensor} shared
+   * @param {number} weight
+   * @param {AttentionOptions} options
+   */
+  attentionProjected(layer, q, x, shared, weight, { scale, window, softCap }) {
+    const options = { scale, window: window ?? undefined, softCap: softCap ?? undefined };
+    return new Tensor(
+      call(() => this.handle.attentionProjected(layer, q.handle, x.handle, shared.handle, weight, options)),
+    );
+  }
+
+  /** Whether the batch is learned from, so that `addLoss` has an effect. @returns {boolean} */
+  training() {
+    return this.handle.training();
+  }
+
+  /**
+   * Gives a tensor to later stages, which find it with `handedOver`. Gradients flow back through it.
+   *
+   * @param {string} name
+   * @param {Tensor} value
+   */
+  handOver(name, value) {
+    call(() => this.handle.handOver(name, value.handle));
+  }
+
+  /** What earlier stages handed over under a name, in their order. @param {string} name @returns {Tensor[]} */
+  handedOver(name) {
+    return Array.from(call(() => this.handle.handedOver(name)), (/** @type {any} */ handle) => new Tensor(handle));
+  }
+
+  /**
+   * Adds `weight * value` to what is learned by, and has the scalar `value` logged as the metric `name`. It counts as much as
+   * the batch's share of the labels in the accumulation window.
+   *
+   * @param {string} name
+   * @param {Tensor} value
+   * @param {number} weight
+   */
+  addLoss(name, value, weight) {
+    call(() => this.handle.addLoss(name, value.handle, weight));
+  }
 }
 
 /**

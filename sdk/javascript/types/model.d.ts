@@ -261,6 +261,39 @@ export declare class Context {
     groupedLinear(weights: number[], biases: number[], x: Tensor, groups: Tensor, tokens: Tensor): Tensor;
     /** `silu(gate) * up`. @param {Tensor} gate @param {Tensor} up */
     swiglu(gate: Tensor, up: Tensor): Tensor;
+    /**
+     * As `attention`, with keys and values that the layer `weight` `[heads * (plain + value), in]` makes of `x` `[tokens, in]`: for
+     * each head `plain` components of its key, and its value. `shared` `[tokens, rest]` is the rest of every head's key. `q` is
+     * `[tokens, heads, plain + rest]`, the result `[tokens, heads, value]`. The cache holds `x` and `shared`, as one head.
+     *
+     * @param {number} layer
+     * @param {Tensor} q
+     * @param {Tensor} x
+     * @param {Tensor} shared
+     * @param {number} weight
+     * @param {AttentionOptions} options
+     */
+    attentionProjected(layer: number, q: Tensor, x: Tensor, shared: Tensor, weight: number, { scale, window, softCap }: AttentionOptions): Tensor;
+    /** Whether the batch is learned from, so that `addLoss` has an effect. @returns {boolean} */
+    training(): boolean;
+    /**
+     * Gives a tensor to later stages, which find it with `handedOver`. Gradients flow back through it.
+     *
+     * @param {string} name
+     * @param {Tensor} value
+     */
+    handOver(name: string, value: Tensor): void;
+    /** What earlier stages handed over under a name, in their order. @param {string} name @returns {Tensor[]} */
+    handedOver(name: string): Tensor[];
+    /**
+     * Adds `weight * value` to what is learned by, and has the scalar `value` logged as the metric `name`. It counts as much as
+     * the batch's share of the labels in the accumulation window.
+     *
+     * @param {string} name
+     * @param {Tensor} value
+     * @param {number} weight
+     */
+    addLoss(name: string, value: Tensor, weight: number): void;
 }
 /**
  * How a family of models is wired. The host drives a model stage by stage, which is why one definition serves full training,

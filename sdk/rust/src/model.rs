@@ -36,6 +36,12 @@ pub trait Model: Parameters {
         Vec::new()
     }
 
+    /// Declares the components of each head's values in the key-value cache, if they are not as many as those of its keys; 0 if
+    /// [`Context::attention_projected`] is all that is used. Asked once, after [`load`](Self::load).
+    fn cached_values(&self, _network: &Self::Network) -> Option<u32> {
+        None
+    }
+
     /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
     ///
     /// # Errors
@@ -202,5 +208,62 @@ impl Context<'_> {
     #[track_caller]
     pub fn swiglu(&self, gate: &Tensor, up: &Tensor) -> Tensor {
         Tensor::apply(Location::caller(), || Ok(self.0.swiglu(gate.handle()?, up.handle()?)))
+    }
+
+    /// As [`attention`](Self::attention), with keys and values that the layer `weight` `[heads * (plain + value), in]` makes of `x`
+    /// `[tokens, in]`: for each head `plain` components of its key, and its value. `shared` `[tokens, rest]` is the rest of every
+    /// head's key. `q` is `[tokens, heads, plain + rest]`, the result `[tokens, heads, value]`. The cache holds `x` and `shared`, as
+    /// one head.
+    #[track_caller]
+    pub fn attention_projected(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        x: &Tensor,
+        shared: &Tensor,
+        weight: u32,
+        options: AttentionOptions,
+    ) -> Tensor {
+        Tensor::apply(Location::caller(), || {
+            let (q, x, shared) = (q.handle()?, x.handle()?, shared.handle()?);
+            Ok(self.0.attention_projected(layer, q, x, shared, weight, options))
+        })
+    }
+
+    /// Whether the batch is learned from, so that [`add_loss`](Self::add_loss) has an effect.
+    pub fn training(&self) -> bool {
+        self.0.training()
+    }
+
+    /// Gives a tensor to later stages, which find it with [`handed_over`](Self::handed_over). Gradients flow back through it.
+    ///
+    /// # Errors
+    /// The one that the tensor holds.
+    #[track_caller]
+    pub fn hand_over(&self, name: &str, value: &Tensor) -> Result<()> {
+        let location = Location::caller();
+        self.0.hand_over(name, value.handle()?).map_err(|error| backend::error(error, location))
+    }
+
+    /// What earlier stages handed over under a name, in their order.
+    ///
+    /// # Errors
+    /// If there is a limit that it exceeds.
+    #[track_caller]
+    pub fn handed_over(&self, name: &str) -> Result<Vec<Tensor>> {
+        let location = Location::caller();
+        let given = self.0.handed_over(name).map_err(|error| backend::error(error, location))?;
+        Ok(given.into_iter().map(Tensor::new).collect())
+    }
+
+    /// Adds `weight * value` to what is learned by, and has the scalar `value` logged as the metric `name`. It counts as much as
+    /// the batch's share of the labels in the accumulation window.
+    ///
+    /// # Errors
+    /// If the value is no floating-point scalar, or the weight not finite.
+    #[track_caller]
+    pub fn add_loss(&self, name: &str, value: &Tensor, weight: f64) -> Result<()> {
+        let location = Location::caller();
+        self.0.add_loss(name, value.handle()?, weight).map_err(|error| backend::error(error, location))
     }
 }

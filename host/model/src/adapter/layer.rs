@@ -1,8 +1,9 @@
 //! One linear layer with an adapter on it.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, dropout, linear};
+use swift_tensor::fused::{Dropout, Linear, LowRank, LowRankRows, Way, dropout, head_linear, linear};
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use super::norms::{Addition, row_norms};
@@ -113,6 +114,28 @@ impl Layer {
             linear(x, &Linear { weight, bias: None, adapter: None })
         };
         Ok(Some(product(&product(x, a)?, b)?.scale(self.scale)?))
+    }
+
+    /// [`head_linear`] with the weight `W + s B A`, or what DoRA makes of it.
+    pub(crate) fn head_linear(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        rows: Range<usize>,
+        way: Way,
+    ) -> swift_tensor::Result<Tensor> {
+        let Matrices { a, b, magnitude } = &self.matrices;
+        let constant = |matrix: &Value| Tensor::constant(matrix.clone()).cast(x.dtype());
+        if magnitude.is_some() {
+            return head_linear(x, &constant(&self.merged(weight.value())?)?, rows, way);
+        }
+        let (a, b) = (constant(a)?, constant(b)?);
+        let through = |x: &Tensor, weight: Tensor| linear(x, &Linear { weight, bias: None, adapter: None });
+        let addition = match way {
+            Way::Forth => head_linear(&through(x, a)?, &b, rows.clone(), way)?,
+            Way::Back => through(&head_linear(x, &b, rows.clone(), way)?, a.transpose(0, 1)?)?,
+        };
+        head_linear(x, weight, rows, way)?.add(&addition.scale(self.scale)?)
     }
 
     /// The weight `[out, in]` that does alone what `weight` and the adapter do together: `W + s B A`, for DoRA with each row

@@ -25,7 +25,7 @@ use target::Module;
 pub(crate) use groups::{Served, adapted_groups};
 pub(crate) use layer::adapter_dtype;
 pub(crate) use peft::{PREFIX, adapter_weights};
-pub(crate) use rows::adapted_rows;
+pub(crate) use rows::{adapted_heads, adapted_rows};
 
 /// What a new adapter shall be.
 #[derive(Clone, Debug, PartialEq)]

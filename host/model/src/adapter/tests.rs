@@ -36,6 +36,7 @@ fn architecture(weights: &BTreeMap<String, Value>) -> Architecture {
         cache_layers: 0,
         kv_heads: 0,
         head_dim: 0,
+        cached_values: None,
         untrained: Vec::new(),
     }
 }

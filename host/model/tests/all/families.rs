@@ -60,7 +60,7 @@ impl Definition for Watched {
 }
 
 /// A model of `folder`, and where the output of its first layer will be found.
-fn load(folder: &Path, plugin: &str, dtype: DType) -> Result<(Model, Arc<Mutex<Option<Tensor>>>)> {
+pub(crate) fn load(folder: &Path, plugin: &str, dtype: DType) -> Result<(Model, Arc<Mutex<Option<Tensor>>>)> {
     let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
     let engine = Engine::new(EngineOptions { cache_directory, ..Default::default() }).unwrap();
     let registry = Registry::new(engine, STANDARD);
@@ -71,19 +71,19 @@ fn load(folder: &Path, plugin: &str, dtype: DType) -> Result<(Model, Arc<Mutex<O
     Ok((model, first_layer))
 }
 
-fn folder(name: &str) -> std::path::PathBuf {
+pub(crate) fn folder(name: &str) -> std::path::PathBuf {
     path("models").join(name)
 }
 
 /// The golden weights with another `config.json`.
-fn with_config(name: &str, config: &str) -> TempDir {
+pub(crate) fn with_config(name: &str, config: &str) -> TempDir {
     let copy = TempDir::new().unwrap();
     fs::copy(folder(name).join("model.safetensors"), copy.path().join("model.safetensors")).unwrap();
     fs::write(copy.path().join("config.json"), config).unwrap();
     copy
 }
 
-fn file(name: &str, file: &str) -> String {
+pub(crate) fn file(name: &str, file: &str) -> String {
     fs::read_to_string(folder(name).join(file)).unwrap()
 }
 

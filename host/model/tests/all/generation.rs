@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use swift_model::{Continuation, Model, ServedAdapter, Tokens};
-use swift_tensor::DType;
+use swift_model::{AdapterOptions, Continuation, Model, ServedAdapter, Tokens};
 use swift_tensor::fused::{PagedBatch, PagedTokens};
+use swift_tensor::{DType, uniform};
 
+use crate::adapters;
+use crate::families::{self, folder};
 use crate::golden::{self, PLAIN, flat, path, worst};
 
 const BLOCK_SIZE: usize = 4;
@@ -129,4 +131,65 @@ fn a_step_that_does_not_fit_is_refused() {
     let adapters = run(3, 3, &[0], 2).unwrap_err();
     assert!(adapters.ends_with("names adapters for another number of tokens than it has"), "{adapters}");
     assert!(Arc::strong_count(&cache) == 1);
+}
+
+fn latent() -> Model {
+    families::load(&folder("deepseek_v3"), "deepseek", DType::F64).unwrap().0
+}
+
+#[test]
+fn a_cache_of_what_keys_and_values_are_made_of_gives_what_keys_and_values_give() {
+    let model = latent();
+    let sequences =
+        [(1, 13), (2, 1), (3, 30)].map(|(seed, count)| Sequence { ids: ids(seed, count), adapter: None });
+    for most in [1, 5, 64] {
+        for (got, sequence) in in_steps(&model, &sequences, most).iter().zip(&sequences) {
+            assert!(worst(got, &whole(&model, &sequence.ids)) < 1e-10, "{most}");
+        }
+    }
+}
+
+#[test]
+fn a_token_takes_as_much_of_the_cache_as_what_its_keys_and_values_are_made_of() {
+    let bytes = |model: &Model| model.cache_shape(1, 1).block_bytes(DType::F32);
+    // Three layers of 16 components for all heads and 8 rotated ones. Keys and values would be 4 heads of 20 and 14.
+    assert_eq!(bytes(&latent()), 3 * (16 + 8) * 4);
+    // Two layers of two heads, whose keys and values are 16 wide.
+    let architecture = golden::load(&path("models/llama"), DType::F32);
+    let architecture = architecture.architecture();
+    let head = (architecture.cache_layers * architecture.kv_heads * architecture.head_dim) as usize;
+    assert_eq!(bytes(&golden::load(&path("models/llama"), DType::F32)), 2 * head * 4);
+}
+
+#[test]
+fn adapters_work_on_what_the_cache_does_not_hold() {
+    let trained = |options: Option<AdapterOptions>| {
+        let mut model = latent();
+        if let Some(options) = options {
+            model.attach_adapter(&options).unwrap();
+            for parameter in model.parameters().iter().filter(|parameter| parameter.adapter_b) {
+                let shape: Vec<u64> = parameter.value.dims().iter().map(|&size| size as u64).collect();
+                let values = uniform(-0.1, 0.1, &shape, parameter.value.dtype(), 7).unwrap();
+                parameter.value.slice_set(values.value(), 0, 0).unwrap();
+            }
+            model.parameters_changed();
+        }
+        model
+    };
+    let models = [Some(adapters::options(false)), None, Some(adapters::options(true))].map(trained);
+    let served = models.each_ref().map(Model::own_adapter);
+    let sequences: Vec<_> = served
+        .iter()
+        .zip(1..)
+        .map(|(adapter, seed)| Sequence { ids: ids(seed, 9), adapter: adapter.as_ref() })
+        .collect();
+    for most in [1, 64] {
+        for ((got, sequence), model) in
+            in_steps(&models[1], &sequences, most).iter().zip(&sequences).zip(&models)
+        {
+            assert!(worst(got, &whole(model, &sequence.ids)) < 1e-9, "{most}");
+        }
+    }
+    let plain = whole(&models[1], &sequences[0].ids);
+    assert!(worst(&in_steps(&models[1], &sequences, 64)[0], &plain) > 1e-3, "the adapter does nothing");
 }

@@ -14,6 +14,7 @@ mod golden;
 mod gradients;
 mod merging;
 mod native;
+mod router;
 mod saving;
 mod score_head;
 mod stages;

@@ -122,6 +122,7 @@ impl Definition for NativeLlama {
             cache_layers: self.layers.len() as u32,
             kv_heads: self.kv_heads as u32,
             head_dim: self.head_dim as u32,
+            cached_values: None,
             untrained: Vec::new(),
         })
     }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use swift_model::{Definition, Error, ForwardOptions, LoadOptions, Model, Outputs, Result, Tokens};
+use swift_model::{
+    AddedLoss, Definition, Error, ForwardOptions, LoadOptions, Model, Outputs, Result, Tokens,
+};
 use swift_runtime::{Architecture, NnContext, OutputsView};
 use swift_tensor::fused::AttentionOptions;
 use swift_tensor::{DType, Device, Tensor, check_finite, no_grad};
@@ -264,4 +266,61 @@ fn sequences_in_one_batch_do_not_see_each_other() {
         apart.extend(outputs(&model, &part, PLAIN).logits().unwrap().to_list().unwrap());
     }
     assert!(golden::worst(&logits, &apart) < 1e-9);
+}
+
+/// Stages hand over the mean of what they give; the last adds the sum of the products of neighbours.
+fn hands_over(stage: u32, x: Tensor, context: &dyn NnContext) -> swift_tensor::Result<Tensor> {
+    let means = context.handed_over("mean")?;
+    assert_eq!(means.len(), stage as usize);
+    assert!(context.handed_over("another")?.is_empty());
+    if stage < 2 {
+        context.hand_over("mean".into(), x.mean(&[0], false)?)?;
+        // Not for this stage.
+        assert_eq!(context.handed_over("mean")?.len(), stage as usize);
+        return Ok(x);
+    }
+    let value = means[0].mul(&means[1])?.sum(&[], false)?;
+    context.add_loss(AddedLoss::new("product".into(), value, 0.5)?)?;
+    Ok(x)
+}
+
+#[test]
+fn what_stages_hand_over_reaches_later_ones_with_its_gradient_and_is_computed_again_once() {
+    let batch = batch();
+    let learn = |recompute| {
+        let (model, calls) = spoiled(|_| {}, hands_over);
+        let mut model = model.unwrap();
+        model.train_all().unwrap();
+        let options = ForwardOptions { recompute, ..PLAIN };
+        let (hidden, losses) = model.forward_to_learn(&batch.tokens, options).unwrap();
+        assert_eq!((losses.len(), losses[0].weight), (1, 0.5));
+        let value = losses[0].value.clone();
+        // Both ways out of a stage together.
+        let loss = hidden.sum(&[], false).unwrap().add(&value).unwrap();
+        let gradients = golden::gradients(&model, &loss);
+        (golden::scalar(value.value()), gradients, calls.lock().unwrap().clone())
+    };
+    let (plain, recomputed) = (learn(false), learn(true));
+    assert_eq!(plain.0, recomputed.0);
+    assert_eq!(plain.1, recomputed.1);
+    assert_eq!((plain.2, recomputed.2), (vec![0, 1, 2], vec![0, 1, 2, 2, 1, 0]));
+    let (model, _) = spoiled(|_| {}, hands_over);
+    let alone = model.unwrap().forward_to_learn(&batch.tokens, PLAIN).unwrap().0;
+    let without = load(&path("models/llama"), DType::F32).forward(&batch.tokens, PLAIN).unwrap();
+    assert_eq!(golden::flat(alone.value()), golden::flat(without.value()));
+}
+
+#[test]
+fn a_loss_of_a_model_is_a_finite_share_of_a_scalar() {
+    let message = |stage: Stage| failures(stage).map(|error| error.to_string());
+    let vector: Stage = |_, x, context| {
+        context.add_loss(AddedLoss::new("mine".into(), x.clone(), 1.0)?)?;
+        Ok(x)
+    };
+    assert!(message(vector)[0].contains("the loss `mine` is") && message(vector)[1].contains("no floating"));
+    let weight: Stage = |_, x, context| {
+        context.add_loss(AddedLoss::new("mine".into(), x.sum(&[], false)?, f64::NAN)?)?;
+        Ok(x)
+    };
+    assert!(message(weight)[1].ends_with("the weight of the loss `mine` is NaN"));
 }

@@ -51,6 +51,7 @@ impl Definition for Weights {
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 2,
+            cached_values: None,
         })
     }
 

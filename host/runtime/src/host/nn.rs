@@ -11,7 +11,7 @@ use crate::bindings::nn::{AttentionOptions, Context, Host, HostContext};
 use crate::bindings::tensor::Tensor as Handle;
 use crate::scope::Scope;
 use crate::store::State;
-use crate::views::NnContext;
+use crate::views::{AddedLoss, NnContext};
 
 /// The handle to the context of a call.
 pub(crate) const CONTEXT: u32 = 0;
@@ -35,6 +35,14 @@ impl Host for State {
         self.declared.untrained = parameters;
         Ok(())
     }
+
+    fn cached_values(&mut self, components: u32) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`cached-values` can only be called in `load`".into()));
+        }
+        self.declared.cached_values = Some(components);
+        Ok(())
+    }
 }
 
 impl State {
@@ -50,6 +58,17 @@ impl State {
     ) -> Result<Resource<Handle>> {
         let context = self.context()?;
         self.operate(name, inputs, |state| f(&*context, &state.scope))
+    }
+
+    /// Gives the context a tensor that it keeps.
+    fn give(
+        &mut self,
+        tensor: &Resource<Handle>,
+        f: impl FnOnce(&dyn NnContext, Tensor) -> swift_tensor::Result<()>,
+    ) -> Result<()> {
+        self.count()?;
+        let context = self.context()?;
+        Ok(f(&*context, self.scope.keep(tensor)?.clone())?)
     }
 }
 
@@ -176,6 +195,46 @@ impl HostContext for State {
         self.of_context("context.swiglu", &[&gate, &up], |context, scope| {
             Ok(context.swiglu(scope.get(&gate)?, scope.get(&up)?)?)
         })
+    }
+
+    fn attention_projected(
+        &mut self,
+        _: Resource<Context>,
+        layer: u32,
+        q: Resource<Handle>,
+        x: Resource<Handle>,
+        shared: Resource<Handle>,
+        weight: u32,
+        options: AttentionOptions,
+    ) -> Result<Resource<Handle>> {
+        let options = converted(options);
+        self.of_context("context.attention_projected", &[&q, &x, &shared], |context, scope| {
+            let inputs = [scope.get(&q)?, scope.get(&x)?, scope.get(&shared)?];
+            Ok(context.attention_projected(layer, inputs, weight, &options)?)
+        })
+    }
+
+    fn training(&mut self, _: Resource<Context>) -> wasmtime::Result<bool> {
+        Ok(self.context()?.training())
+    }
+
+    fn hand_over(&mut self, _: Resource<Context>, name: String, value: Resource<Handle>) -> Result<()> {
+        self.give(&value, |context, value| context.hand_over(name, value))
+    }
+
+    fn handed_over(&mut self, _: Resource<Context>, name: String) -> Result<Vec<Resource<Handle>>> {
+        let given = self.context()?.handed_over(&name)?;
+        given.into_iter().map(|tensor| Ok(self.lend(tensor)?)).collect()
+    }
+
+    fn add_loss(
+        &mut self,
+        _: Resource<Context>,
+        name: String,
+        value: Resource<Handle>,
+        weight: f64,
+    ) -> Result<()> {
+        self.give(&value, |context, value| context.add_loss(AddedLoss::new(name, value, weight)?))
     }
 
     /// Contexts are only lent.

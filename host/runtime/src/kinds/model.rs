@@ -60,6 +60,7 @@ impl ModelPlugin {
                 let mut architecture = Architecture::from(architecture?);
                 architecture.head.soft_cap = state.declared.head_soft_cap;
                 architecture.untrained.clone_from(&state.declared.untrained);
+                architecture.cached_values = state.declared.cached_values;
                 match architecture.mistake() {
                     Some(mistake) => Err(Rejection::Wrong(mistake)),
                     None => Ok(architecture),
@@ -128,6 +129,7 @@ impl From<contract::Architecture> for Architecture {
             cache_layers: given.cache_layers,
             kv_heads: given.kv_heads,
             head_dim: given.head_dim,
+            cached_values: None,
             untrained: Vec::new(),
         }
     }

@@ -1,8 +1,10 @@
 //! Operations with a hand-written way back: what would cost memory or time if it were composed of smaller ones.
 
 mod attention;
+mod attention_projected;
 mod embedding;
 mod grouped_linear;
+mod head_linear;
 mod layer_norm;
 mod linear;
 mod low_rank_rows;
@@ -13,8 +15,10 @@ mod swiglu;
 mod token_statistics;
 
 pub use attention::{AttentionOptions, attention, attention_with_sinks};
+pub use attention_projected::attention_projected;
 pub use embedding::embedding;
 pub use grouped_linear::{GroupedLinear, group_counts, grouped_linear};
+pub use head_linear::{Way, head_linear};
 pub use layer_norm::layer_norm;
 pub use linear::{Dropout, Linear, LowRank, dropout, linear};
 pub use low_rank_rows::{LowRankRows, low_rank_rows};

@@ -19,23 +19,26 @@ pub struct CacheShape {
     pub block_size: usize,
     /// Key-value heads.
     pub kv_heads: usize,
-    /// Components of each head.
+    /// Components of each head's keys.
     pub head_dim: usize,
+    /// Components of each head's values; none if they are a part of the keys.
+    pub value_dim: usize,
 }
 
 impl CacheShape {
-    /// Elements of a block's keys, and as many of its values.
-    fn block(&self) -> usize {
-        self.block_size * self.kv_heads * self.head_dim
+    /// Elements of a block's keys, and those of its values.
+    fn block(&self) -> [usize; 2] {
+        [self.head_dim, self.value_dim].map(|dim| self.block_size * self.kv_heads * dim)
     }
 
     /// Bytes of a block in all layers, keys and values.
     pub fn block_bytes(&self, dtype: DType) -> usize {
-        2 * self.layers * self.block() * dtype.size_in_bytes()
+        self.layers * self.block().iter().sum::<usize>() * dtype.size_in_bytes()
     }
 }
 
-/// Keys and values of tokens that were computed before, in blocks: `[blocks, block_size, kv_heads, head_dim]` for each layer.
+/// Keys and values of tokens that were computed before, in blocks: `[blocks, block_size, kv_heads, head_dim]` and `[.., value_dim]`
+/// for each layer.
 /// Which block belongs to which sequence is the caller's to know.
 pub struct PagedCache {
     shape: CacheShape,
@@ -57,8 +60,8 @@ struct Layer<T> {
 impl<T: Real> Layer<T> {
     /// Memory of zeros that the system hands out page by page, so that an unused part of a cache costs nothing.
     fn all(shape: &CacheShape) -> Vec<Mutex<Self>> {
-        let size = shape.blocks * shape.block();
-        let layer = |_| Mutex::new(Self { keys: zeros(size), values: zeros(size) });
+        let [keys, values] = shape.block().map(|size| shape.blocks * size);
+        let layer = |_| Mutex::new(Self { keys: zeros(keys), values: zeros(values) });
         (0..shape.layers).map(layer).collect()
     }
 }
@@ -117,7 +120,8 @@ impl PagedCache {
     /// If `dtype` is not one that attention is computed in, or a size is zero.
     pub fn new(shape: CacheShape, dtype: DType) -> Result<Self> {
         let CacheShape { layers, blocks, .. } = shape;
-        if layers.min(blocks).min(shape.block()) == 0 {
+        let [keys, _] = shape.block();
+        if layers.min(blocks).min(keys) == 0 {
             return Err(Error::invalid(OP, "a cache needs layers, blocks and heads"));
         }
         let layers = match dtype {
@@ -139,25 +143,22 @@ impl PagedCache {
     /// # Errors
     /// If there is no such block.
     pub fn copy_block(&self, from: u32, to: u32) -> Result<()> {
-        let size = self.shape.block();
-        let range = |block: u32| {
-            let start = block as usize * size;
-            ((block as usize) < self.shape.blocks).then_some(start..start + size)
-        };
-        let (Some(from), Some(to)) = (range(from), range(to)) else {
+        let [from, to] = [from, to].map(|block| block as usize);
+        if from.max(to) >= self.shape.blocks {
             return Err(Error::invalid(OP, format!("the cache has {} blocks", self.shape.blocks)));
-        };
+        }
+        let [keys, values] = self.shape.block();
         with_layers!(self, layers => for layer in layers {
             let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            layer.keys.copy_within(from.clone(), to.start);
-            layer.values.copy_within(from.clone(), to.start);
+            layer.keys.copy_within(from * keys..(from + 1) * keys, to * keys);
+            layer.values.copy_within(from * values..(from + 1) * values, to * values);
         });
         Ok(())
     }
 
     /// Puts the step's keys and values into the cache and attends to all that their sequences have there: `q` `[tokens,
-    /// heads, head_dim]`, `k` and `v` `[tokens, kv_heads, head_dim]`, to `[tokens, heads, head_dim]`. There is no way back
-    /// through it.
+    /// heads, head_dim]`, `k` `[tokens, kv_heads, head_dim]` and `v` `[tokens, kv_heads, value_dim]`, to `[tokens, heads,
+    /// value_dim]`. There is no way back through it.
     ///
     /// # Errors
     /// If shapes or types don't fit, or a sequence names blocks that are not there.
@@ -172,7 +173,7 @@ impl PagedCache {
     }
 
     /// As [`Self::attention`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero.
-    /// Values that have fewer components than keys are kept with zeros.
+    /// Values that have fewer components than the cache are kept with zeros.
     ///
     /// # Errors
     /// As [`Self::attention`], and if there is not one sink for each head.
@@ -184,18 +185,52 @@ impl PagedCache {
         batch: &PagedBatch,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        if let Some(wide) = super::attention::widened(v, self.shape.head_dim)? {
+        if let Some(wide) = super::attention::widened(v, self.shape.value_dim)? {
             let width = v.dims().last().copied().unwrap_or_default();
             let y = self.attention_with_sinks(layer, [q, k, &wide], sinks, batch, options)?;
             return y.narrow(2, 0, width as u64);
         }
-        let &[tokens, heads, head_dim] = q.dims() else { return Err(Error::shapes(OP, q.dims(), k.dims())) };
-        let CacheShape { block_size, kv_heads, .. } = self.shape;
-        checks::same_shape(OP, k.dims(), &[tokens, kv_heads, self.shape.head_dim])?;
-        checks::same_shape(OP, v.dims(), k.dims())?;
-        checks::same_shape(OP, &[head_dim], &[self.shape.head_dim])?;
+        self.attend(layer, [q, k], Values::Given(v), sinks, batch, options)
+    }
+
+    /// As [`Self::attention`], where values are the first `value_dim` components of the keys: `[tokens, heads, value_dim]`. Only
+    /// keys are put into the cache.
+    ///
+    /// # Errors
+    /// As [`Self::attention`].
+    pub fn attention_to_keys(
+        &self,
+        layer: usize,
+        [q, k]: [&Tensor; 2],
+        value_dim: usize,
+        batch: &PagedBatch,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        self.attend(layer, [q, k], Values::OfKeys(value_dim), None, batch, options)
+    }
+
+    fn attend(
+        &self,
+        layer: usize,
+        [q, k]: [&Tensor; 2],
+        v: Values<'_>,
+        sinks: Option<&Tensor>,
+        batch: &PagedBatch,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        let &[tokens, heads, _] = q.dims() else { return Err(Error::shapes(OP, q.dims(), k.dims())) };
+        let CacheShape { block_size, kv_heads, head_dim, value_dim, .. } = self.shape;
+        checks::same_shape(OP, q.dims(), &[tokens, heads, head_dim])?;
+        checks::same_shape(OP, k.dims(), &[tokens, kv_heads, head_dim])?;
+        let (v, value_dim) = match v {
+            Values::Given(v) => {
+                checks::same_shape(OP, v.dims(), &[tokens, kv_heads, value_dim])?;
+                (Some(v), value_dim)
+            }
+            Values::OfKeys(value_dim) => (None, value_dim),
+        };
         let slots = batch.slots(block_size)?;
-        let shape = PagedShape { heads, kv_heads, head_dim, block_size };
+        let shape = PagedShape { heads, kv_heads, head_dim, value_dim, block_size };
         let sequences: Vec<_> = batch
             .sequences
             .iter()
@@ -208,29 +243,39 @@ impl PagedCache {
         with_layers!(self, layers => {
             let layer = layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
             let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            attend(&mut layer, ([q, k, v], sinks), &slots, &sequences, &shape, options)
+            attend(&mut layer, (q, k, v, sinks), &slots, &sequences, &shape, options)
         })
     }
 }
 
+/// What is attended to.
+enum Values<'a> {
+    Given(&'a Tensor),
+    /// So many of the first components of the keys.
+    OfKeys(usize),
+}
+
 fn attend<T: Real<Compute: candle_core::WithDType>>(
     layer: &mut Layer<T>,
-    ([q, k, v], sinks): ([&Tensor; 3], Option<&Tensor>),
+    (q, k, v, sinks): (&Tensor, &Tensor, Option<&Tensor>, Option<&Tensor>),
     slots: &[usize],
     sequences: &[PagedSequence<'_>],
     shape: &PagedShape,
     options: &AttentionOptions,
 ) -> Result<Tensor> {
-    let width = shape.kv_heads * shape.head_dim;
-    for (x, cache) in [(k, &mut layer.keys), (v, &mut layer.values)] {
-        read::<T, _>(x.value(), |x| Ok(paged::write(x, slots, width, cache)?))?;
+    let parts = [(Some(k), &mut layer.keys, shape.head_dim), (v, &mut layer.values, shape.value_dim)];
+    for (x, cache, dim) in parts {
+        if let Some(x) = x {
+            read::<T, _>(x.value(), |x| Ok(paged::write(x, slots, shape.kv_heads * dim, cache)?))?;
+        }
     }
     let out = read::<T, _>(q.value(), |q| {
-        let mut out = zeros::<T>(q.len());
-        let inputs = PagedInputs { q, keys: &layer.keys, values: &layer.values };
+        let mut out = zeros::<T>(q.len() / shape.head_dim.max(1) * shape.value_dim);
+        let inputs = PagedInputs { q, keys: &layer.keys, values: v.map(|_| &*layer.values) };
         let sinks = sink_scores::<T::Compute>(sinks.map(Tensor::value))?;
         paged::forward_with_sinks(&inputs, sequences, shape, options, &sinks, &mut out)?;
         Ok(out)
     })?;
-    Ok(Tensor::constant(make(out, q.dims())?))
+    let tokens = q.dims().first().copied().unwrap_or_default();
+    Ok(Tensor::constant(make(out, &[tokens, shape.heads, shape.value_dim])?))
 }

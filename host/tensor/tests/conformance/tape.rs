@@ -45,19 +45,50 @@ fn a_segment_is_computed_again_and_gives_the_same_gradients() {
     let x = parameter(&[1.0, -2.0], &[1, 2], 0);
     let segment = {
         let calls = calls.clone();
-        Arc::new(move |x: Option<&Tensor>| -> Result<Tensor> {
+        Arc::new(move |x: &[Tensor]| -> Result<Vec<Tensor>> {
             calls.fetch_add(1, Ordering::Relaxed);
-            linear(&linear(x.unwrap(), &layer)?.silu()?, &layer)
+            Ok(vec![linear(&linear(&x[0], &layer)?.silu()?, &layer)?])
         })
     };
-    let plain = gradients(&segment(Some(&x)).unwrap().sum(&[], false).unwrap());
-    let recomputed = checkpoint(Some(&x), true, segment.clone()).unwrap().sum(&[], false).unwrap();
+    let sum = |outputs: Vec<Tensor>| outputs[0].sum(&[], false).unwrap();
+    let plain = gradients(&sum(segment(&[x.clone()]).unwrap()));
+    let recomputed = sum(checkpoint(&[&x], true, segment.clone()).unwrap());
     assert_eq!(calls.load(Ordering::Relaxed), 2);
     assert_eq!(gradients(&recomputed), plain);
     assert_eq!(calls.load(Ordering::Relaxed), 3);
     // Parameters inside are reached even when nothing flows out through the input.
-    let constant = checkpoint(Some(&x.detach()), true, segment).unwrap().sum(&[], false).unwrap();
+    let constant = sum(checkpoint(&[&x.detach()], true, segment).unwrap());
     assert_eq!(gradients(&constant).get(&1), plain.get(&1));
+}
+
+#[test]
+fn a_segment_with_several_inputs_and_outputs_is_computed_again_once() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let inner = parameter(&[0.5, -1.0], &[2], 2);
+    let segment = {
+        let calls = calls.clone();
+        Arc::new(move |inputs: &[Tensor]| -> Result<Vec<Tensor>> {
+            calls.fetch_add(1, Ordering::Relaxed);
+            let product = inputs[0].mul(&inputs[1])?.mul(&inner)?;
+            let indices = from_list(&[1.0, 0.0], &[2], DType::I64)?;
+            Ok(vec![product.exp()?, indices, inputs[0].clone(), product])
+        })
+    };
+    let inputs = [parameter(&[1.0, -2.0], &[2], 0), parameter(&[3.0, 0.5], &[2], 1)];
+    let loss = |given: &[Tensor]| {
+        let picked = given[3].index_select(0, &given[1]).unwrap();
+        given[0].mul(&picked).unwrap().add(&given[2]).unwrap().sum(&[], false).unwrap()
+    };
+    let plain = gradients(&loss(&segment(&inputs).unwrap()));
+    assert_eq!(plain.len(), 3);
+    calls.store(0, Ordering::Relaxed);
+    let [first, second] = &inputs;
+    assert_eq!(gradients(&loss(&checkpoint(&[first, second], true, segment.clone()).unwrap())), plain);
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    // An output alone carries its gradient back, without the others.
+    let aside = checkpoint(&[first, second], true, segment.clone()).unwrap()[3].sum(&[], false).unwrap();
+    let alone = gradients(&segment(&inputs).unwrap()[3].sum(&[], false).unwrap());
+    assert_eq!(gradients(&aside), alone);
 }
 
 #[test]

@@ -41,9 +41,7 @@ pub(crate) fn answers(
     let longest = prompts.iter().map(Vec::len).max().unwrap_or(0) + options.max_completion_length;
     let context_length = longest.min(options.context_length);
     let of_one = context_length.div_ceil(BLOCK) + 1;
-    let shape = model.cache_shape(1, BLOCK);
-    let numbers = shape.layers * shape.block_size * shape.kv_heads * shape.head_dim * 2;
-    let affordable = CACHE_BYTES / (numbers * model.dtype().size_in_bytes()).max(1);
+    let affordable = CACHE_BYTES / model.cache_shape(1, BLOCK).block_bytes(model.dtype()).max(1);
     let at_once = AT_ONCE.min(prompts.len() * options.num_generations).max(1);
     let blocks = (of_one * at_once).min(affordable).max(of_one);
     let backend = ModelBackend::new(model.share(), blocks, BLOCK)?;

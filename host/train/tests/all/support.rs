@@ -12,7 +12,7 @@ use swift_data::{
     Adapter, AdapterFailure, BatchPlan, Dataset, DatasetSpec, Message, Outcome, PlanOptions, Sample,
     Template, TemplateOptions, Tokenizer,
 };
-use swift_model::{AdapterOptions, Definition, Model, write_tensors};
+use swift_model::{AdapterOptions, AddedLoss, Definition, Model, write_tensors};
 use swift_runtime::{Architecture, Head, NnContext, Parameter, Role};
 use swift_tensor::{DType, Device, Tensor, Value};
 use swift_train::{
@@ -26,6 +26,8 @@ const HIDDEN: usize = 16;
 pub(crate) struct Tiny {
     /// Whether there is a parameter that nothing uses.
     pub(crate) idle_parameter: bool,
+    /// The factor on a loss of its own: the mean square of its linear layer's weight.
+    pub(crate) own_loss: Option<f64>,
 }
 
 impl Definition for Tiny {
@@ -60,6 +62,7 @@ impl Definition for Tiny {
             cache_layers: 0,
             kv_heads: 1,
             head_dim: 1,
+            cached_values: None,
             untrained: Vec::new(),
         })
     }
@@ -71,6 +74,10 @@ impl Definition for Tiny {
         context: Arc<dyn NnContext>,
     ) -> swift_model::Result<Tensor> {
         let Some(x) = input.filter(|_| stage == 1) else { return Ok(context.embedding(0)?) };
+        if let Some(weight) = self.own_loss {
+            let value = context.parameter(1)?.pow(2.0)?.mean(&[], false)?;
+            context.add_loss(AddedLoss::new("own_loss".into(), value, weight)?)?;
+        }
         Ok(context.rms_norm(2, &x.add(&context.linear(1, None, x)?)?, 1e-6)?)
     }
 }
@@ -159,6 +166,8 @@ pub(crate) struct Setup {
     pub(crate) adapter_dropout: Option<f64>,
     pub(crate) dtype: DType,
     pub(crate) idle_parameter: bool,
+    /// The factor on a loss that the model adds.
+    pub(crate) own_loss: Option<f64>,
     /// Whether the model before training is also a teacher.
     pub(crate) teacher: bool,
     pub(crate) lock: RunLock,
@@ -195,6 +204,7 @@ impl Setup {
             adapter_dropout: None,
             dtype: DType::F32,
             idle_parameter: false,
+            own_loss: None,
             teacher: false,
             lock: RunLock { settings: [("seed".into(), json!(42))].into(), ..RunLock::default() },
             interrupt_after: None,
@@ -205,7 +215,8 @@ impl Setup {
         let folder = self.root.join("model");
         write_model(&folder, self.idle_parameter);
         let options = swift_model::LoadOptions { dtype: self.dtype, device: Device::Cpu };
-        Model::load(&folder, Tiny { idle_parameter: self.idle_parameter }, &options).unwrap()
+        let Self { idle_parameter, own_loss, .. } = *self;
+        Model::load(&folder, Tiny { idle_parameter, own_loss }, &options).unwrap()
     }
 
     pub(crate) fn model(&self) -> Model {

@@ -65,6 +65,38 @@ fn micro_batches_of_one_window_give_what_one_large_batch_gives() {
 }
 
 #[test]
+fn what_a_model_adds_to_the_loss_counts_once_for_a_window_and_is_logged() {
+    let mut setup = Setup::new();
+    setup.options.max_steps = Some(crate::support::steps(1));
+    let run = |setup: &mut Setup, name: &str, own_loss, accumulation, recompute| {
+        setup.run = setup.root.join(name);
+        (setup.own_loss, setup.batch_size, setup.accumulation) = (own_loss, 4 / accumulation, accumulation);
+        setup.options.recompute = recompute;
+        let history = setup.run().history;
+        ["loss", "own_loss", "grad_norm"]
+            .map(|name| column(&history, name).first().copied().unwrap_or(f64::NAN))
+    };
+    let [plain, none, _] = run(&mut setup, "plain", None, 1, true);
+    assert!(none.is_nan());
+    let whole = run(&mut setup, "whole", Some(0.5), 1, true);
+    let [loss, own_loss, _] = whole;
+    assert!(own_loss > 0.0 && (loss - plain - 0.5 * own_loss).abs() < 1e-6, "{loss} {plain} {own_loss}");
+    // The same in one micro-batch and in four of different lengths, computed again or not.
+    for (accumulation, recompute) in [(1, false), (4, true), (4, false)] {
+        let name = format!("{accumulation} {recompute}");
+        let parts = run(&mut setup, &name, Some(0.5), accumulation, recompute);
+        let close = whole.iter().zip(parts).all(|(whole, part)| (whole - part).abs() <= 1e-4 * whole.abs());
+        assert!(close, "{name}: {whole:?} {parts:?}");
+    }
+    // A validation set is only looked at.
+    setup.validate = true;
+    setup.options.evaluate = swift_train::When::Steps(crate::support::steps(1));
+    run(&mut setup, "evaluated", Some(1e6), 1, true);
+    let evaluated = column(&setup.log(), "eval_loss")[0];
+    assert!(evaluated < 100.0, "{evaluated}");
+}
+
+#[test]
 fn recomputation_changes_nothing() {
     let mut setup = Setup::new();
     setup.adapter_dropout = Some(0.5);

@@ -44,7 +44,7 @@ impl Latent {
         Ok(Self {
             heads: sizes.heads.into(),
             q_rank: config.integer("q_lora_rank")?,
-            kv_rank: config.size("kv_lora_rank")?,
+            kv_rank: small("kv_lora_rank")?.into(),
             plain: plain.into(),
             rotated,
             value: value.into(),
@@ -56,6 +56,11 @@ impl Latent {
     /// Components of a head's queries and keys.
     pub(crate) fn key_dim(&self) -> u32 {
         self.plain as u32 + self.rotated
+    }
+
+    /// Components that the cache holds of a token.
+    pub(crate) fn cached(&self) -> u32 {
+        self.kv_rank as u32 + self.rotated
     }
 }
 
@@ -108,16 +113,11 @@ impl Attention {
         let q_rotated = context.rope(0, &q.narrow(-1, latent.plain, rotated));
         let down = context.linear(self.kv_down, x);
         let k_rotated = down.narrow(-1, latent.kv_rank, rotated).reshape(&[-1, 1, rotated as i64]);
-        let k_rotated =
-            context.rope(0, &k_rotated).broadcast_to(&[context.token_count(), latent.heads, rotated]);
+        let k_rotated = context.rope(0, &k_rotated).reshape(&[-1, rotated as i64]);
         let narrow = self.kv_norm.apply(&down.narrow(-1, 0, latent.kv_rank), context);
-        let kv =
-            context.linear(self.kv_up, &narrow).reshape(&[-1, heads, (latent.plain + latent.value) as i64]);
         let q = Tensor::cat(&[&q.narrow(-1, 0, latent.plain), &q_rotated], -1);
-        let k = Tensor::cat(&[&kv.narrow(-1, 0, latent.plain), &k_rotated], -1);
-        let v = kv.narrow(-1, latent.plain, latent.value);
         let options = AttentionOptions { scale: latent.scale, window: None, soft_cap: None };
-        let mixed = context.attention(index, &q, &k, &v, options);
+        let mixed = context.attention_projected(index, &q, &narrow, &k_rotated, self.kv_up.weight, options);
         context.linear(self.o, &mixed.reshape(&[-1, heads * latent.value as i64]))
     }
 }

@@ -60,7 +60,8 @@ impl Model for DeepSeek {
         let third = name == "deepseek_v3";
         let mut sizes = Sizes::read(&config, None)?;
         let latent = Latent::read(&config, &sizes)?;
-        (sizes.kv_heads, sizes.head_dim) = (sizes.heads, latent.key_dim());
+        // What the cache has of a token is for all heads.
+        (sizes.kv_heads, sizes.head_dim) = (1, latent.cached());
         let experts = ExpertSizes::read(&config, &["n_routed_experts", "num_local_experts"])?;
         let rules = Rules::read(&config, experts, third)?;
         let norm = NormStyle::rms(&config, 1e-6)?;
@@ -117,6 +118,10 @@ impl Model for DeepSeek {
 
     fn untrained(&self, network: &Network) -> Vec<u32> {
         network.untrained.clone()
+    }
+
+    fn cached_values(&self, _: &Network) -> Option<u32> {
+        Some(0)
     }
 
     fn forward(

@@ -5,7 +5,7 @@ use swift_plugin::decoder::{
     Decoder, Norm, NormStyle, Outline, Sizes, family, layer_types, read_config, refuse_unless, rotary_table,
     sliding_window,
 };
-use swift_plugin::mixture::{Attention, AttentionStyle, ExpertSizes, Routing, top_k};
+use swift_plugin::mixture::{Attention, AttentionStyle, Balance, ExpertSizes, Routing, top_k};
 use swift_plugin::prelude::*;
 
 parameters! {
@@ -20,6 +20,7 @@ const FAMILIES: [(&str, &str); 1] = [("GptOssForCausalLM", "gpt_oss")];
 pub struct Network {
     sizes: Sizes,
     experts: ExpertSizes,
+    balance: Option<Balance>,
     window: Option<u32>,
     /// Whether each layer looks back only over the window.
     slides: Vec<bool>,
@@ -72,6 +73,7 @@ impl Model for GptOss {
         let network = Network {
             sizes,
             experts,
+            balance: Balance::read(&config, experts)?,
             window: sliding_window(&config, Some(128))?,
             slides,
             limit: config.number("swiglu_limit")?.unwrap_or(7.0),
@@ -89,15 +91,21 @@ impl Model for GptOss {
         input: Option<&Tensor>,
         context: &Context,
     ) -> Result<Tensor> {
+        if let Some(balance) = network.balance.filter(|_| network.decoder.is_last(stage)) {
+            balance.finish(context)?;
+        }
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let x = layer.attention_norm.apply(hidden, context);
             let slides = network.slides.get(index as usize) == Some(&true);
             let window = network.window.filter(|_| slides);
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, window, context);
             let x = layer.mlp_norm.apply(&hidden, context);
-            let (chosen, experts) =
-                top_k(&context.linear(layer.router, &x).at_least_float32(), network.experts.chosen);
+            let logits = context.linear(layer.router, &x).at_least_float32();
+            let (chosen, experts) = top_k(&logits, network.experts.chosen);
             let routing = Routing { weights: chosen.softmax(-1), experts };
+            if let Some(balance) = network.balance {
+                balance.observe(&logits.softmax(-1), &routing, context)?;
+            }
             let output = routing.apply(&x, |x, rows| {
                 let active = network.gated(&rows.linear(&layer.gate_up, x, context));
                 rows.linear(&layer.down, &active, context)

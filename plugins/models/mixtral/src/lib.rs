@@ -5,7 +5,7 @@ use swift_plugin::decoder::{
     sliding_window,
 };
 use swift_plugin::mixture::{
-    Attention, AttentionStyle, ExpertSizes, Experts, Routing, refuse_activation, top_k,
+    Attention, AttentionStyle, Balance, ExpertSizes, Experts, Routing, refuse_activation, top_k,
 };
 use swift_plugin::prelude::*;
 
@@ -21,6 +21,7 @@ const FAMILIES: [(&str, &str); 1] = [("MixtralForCausalLM", "mixtral")];
 pub struct Network {
     sizes: Sizes,
     experts: ExpertSizes,
+    balance: Option<Balance>,
     window: Option<u32>,
     decoder: Decoder<Layer>,
 }
@@ -77,7 +78,8 @@ impl Model for Mixtral {
             }
         });
         let window = sliding_window(&config, None)?;
-        Ok((architecture, Network { sizes, experts, window, decoder }))
+        let balance = Balance::read(&config, experts)?;
+        Ok((architecture, Network { sizes, experts, balance, window, decoder }))
     }
 
     fn forward(
@@ -87,6 +89,9 @@ impl Model for Mixtral {
         input: Option<&Tensor>,
         context: &Context,
     ) -> Result<Tensor> {
+        if let Some(balance) = network.balance.filter(|_| network.decoder.is_last(stage)) {
+            balance.finish(context)?;
+        }
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, network.window, context);
@@ -94,6 +99,9 @@ impl Model for Mixtral {
             let scores = context.linear(layer.router, &x).at_least_float32().softmax(-1);
             let (chosen, experts) = top_k(&scores, network.experts.chosen);
             let routing = Routing { weights: &chosen / chosen.sum(&[-1], true), experts };
+            if let Some(balance) = network.balance {
+                balance.observe(&scores, &routing, context)?;
+            }
             Ok(hidden + layer.experts.apply(&x, &routing, context)?)
         })
     }

@@ -5,7 +5,7 @@ use swift_plugin::decoder::{
     rotary_table,
 };
 use swift_plugin::mixture::{
-    Attention, AttentionStyle, ExpertSizes, Experts, Routing, refuse_activation, top_k,
+    Attention, AttentionStyle, Balance, ExpertSizes, Experts, Routing, refuse_activation, top_k,
 };
 use swift_plugin::prelude::*;
 
@@ -22,6 +22,7 @@ const FAMILIES: [(&str, &str); 2] =
 pub struct Network {
     sizes: Sizes,
     experts: ExpertSizes,
+    balance: Option<Balance>,
     /// Whether the weights of the chosen experts are made to add up to 1.
     renormalised: bool,
     decoder: Decoder<Layer>,
@@ -96,7 +97,8 @@ impl Model for QwenMoe {
             }
         });
         let renormalised = config.flag("norm_topk_prob")?;
-        Ok((architecture, Network { sizes, experts, renormalised, decoder }))
+        let balance = Balance::read(&config, experts)?;
+        Ok((architecture, Network { sizes, experts, balance, renormalised, decoder }))
     }
 
     fn forward(
@@ -106,6 +108,9 @@ impl Model for QwenMoe {
         input: Option<&Tensor>,
         context: &Context,
     ) -> Result<Tensor> {
+        if let Some(balance) = network.balance.filter(|_| network.decoder.is_last(stage)) {
+            balance.finish(context)?;
+        }
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, None, context);
@@ -119,7 +124,11 @@ impl Model for QwenMoe {
             if network.renormalised {
                 weights = &weights / weights.sum(&[-1], true);
             }
-            let mut output = experts.apply(&x, &Routing { weights, experts: chosen }, context)?;
+            let routing = Routing { weights, experts: chosen };
+            if let Some(balance) = network.balance {
+                balance.observe(&scores, &routing, context)?;
+            }
+            let mut output = experts.apply(&x, &routing, context)?;
             if let Some((gate, dense)) = shared {
                 output =
                     output + dense.apply(&x, Activation::Silu, context) * context.linear(*gate, &x).sigmoid();

@@ -93,6 +93,9 @@ class Architecture:
     """Key-value heads of each."""
     head_dim: int
     """Components of each head."""
+    cached_values: int | None = None
+    """Components of each head's values in the cache, if they are not as many as those of its keys; 0 if
+    `attention_projected` is all that is used."""
 
 
 @dataclass(kw_only=True)
@@ -170,6 +173,33 @@ class Context:
     def swiglu(self, gate: Tensor, up: Tensor) -> Tensor:
         """`silu(gate) * up`."""
         return Tensor(call(self.handle.swiglu, gate.handle, up.handle))
+
+    def attention_projected(
+        self, layer: int, q: Tensor, x: Tensor, shared: Tensor, weight: int, options: AttentionOptions
+    ) -> Tensor:
+        """As `attention`, with keys and values that the layer `weight` `[heads * (plain + value), in]` makes of `x` `[tokens,
+        in]`: for each head `plain` components of its key, and its value. `shared` `[tokens, rest]` is the rest of every head's
+        key. `q` is `[tokens, heads, plain + rest]`, the result `[tokens, heads, value]`. The cache holds `x` and `shared`, as one
+        head."""
+        handles = (q.handle, x.handle, shared.handle)
+        return Tensor(call(self.handle.attention_projected, layer, *handles, weight, options))
+
+    def training(self) -> bool:
+        """Whether the batch is learned from, so that `add_loss` has an effect."""
+        return bool(self.handle.training())
+
+    def hand_over(self, name: str, value: Tensor) -> None:
+        """Gives a tensor to later stages, which find it with `handed_over`. Gradients flow back through it."""
+        call(self.handle.hand_over, name, value.handle)
+
+    def handed_over(self, name: str) -> list[Tensor]:
+        """What earlier stages handed over under a name, in their order."""
+        return [Tensor(handle) for handle in call(self.handle.handed_over, name)]
+
+    def add_loss(self, name: str, value: Tensor, weight: float) -> None:
+        """Adds `weight * value` to what is learned by, and has the scalar `value` logged as the metric `name`. It counts as much
+        as the batch's share of the labels in the accumulation window."""
+        call(self.handle.add_loss, name, value.handle, weight)
 
 
 class Model(Plugin, ABC):

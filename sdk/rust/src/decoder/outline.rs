@@ -63,6 +63,11 @@ impl Outline {
 }
 
 impl<L> Decoder<L> {
+    /// Whether `stage` is the last, which comes after all layers.
+    pub fn is_last(&self, stage: u32) -> bool {
+        stage as usize == self.layers.len() + 1
+    }
+
     /// Computes one stage; `layer` computes a layer from its index and its input.
     ///
     /// # Errors

@@ -120,6 +120,7 @@ impl<P: Model + Identity> model::Guest for Exported<P> {
             if !untrained.is_empty() {
                 nn::untrained(&untrained)?;
             }
+            plugin.cached_values(&network).map_or(Ok(()), nn::cached_values)?;
             with::<Loaded<P>, _>(|loaded| loaded.0 = Some(network));
             Ok(architecture)
         })

@@ -38,3 +38,17 @@ fn numbers_of_experts_that_make_no_sense_are_named() {
         "`num_experts_per_tok` is 6, more than `num_experts`, 4"
     );
 }
+
+#[test]
+fn experts_are_balanced_where_the_configuration_wants_it() {
+    let read = |text: &str| {
+        let config = Settings::parse(text).unwrap();
+        Balance::read(&config, ExpertSizes { count: 4, chosen: 2 })
+    };
+    assert!(read(r#"{"output_router_logits": true, "router_aux_loss_coef": 0.01}"#).unwrap().is_some());
+    for text in [r#"{"router_aux_loss_coef": 0.01}"#, r#"{"output_router_logits": true}"#, "{}"] {
+        assert_eq!(read(text).unwrap(), None, "{text}");
+    }
+    let negative = read(r#"{"router_aux_loss_coef": -1}"#).unwrap_err();
+    assert_eq!(negative.message(), "`router_aux_loss_coef` is -1, below 0");
+}

@@ -38,7 +38,7 @@ pub use batch::PackedBatch;
 pub use evaluate::{Evaluation, check_gradient, evaluate};
 pub use measure::measure;
 pub(crate) use network::NetworkContext;
-pub use network::{Tokens, forward};
+pub use network::{AddedLoss, Tokens, forward, forward_to_learn};
 pub use outputs::ModelOutputs;
 pub(crate) use outputs::OutputTensors;
 pub use run::{Parameters, tell};

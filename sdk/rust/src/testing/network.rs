@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use swift_tensor::{DType, fused};
@@ -16,6 +17,17 @@ pub struct Tokens {
     pub lengths: Vec<u32>,
 }
 
+/// What a model adds to the loss that it learns by.
+#[derive(Clone, Debug)]
+pub struct AddedLoss {
+    /// The metric that `value` is logged as.
+    pub name: String,
+    /// A scalar.
+    pub value: Tensor,
+    /// The factor on it.
+    pub weight: f64,
+}
+
 /// Runs a model on tokens and gives the logits `[tokens, vocab]`, in `float64`. `weights` gives the elements of each
 /// parameter.
 ///
@@ -25,25 +37,50 @@ pub fn forward<M: Model>(
     model: &M,
     config: &str,
     tokens: &Tokens,
-    mut weights: impl FnMut(&ModelParameter) -> Result<Vec<f64>>,
+    weights: impl FnMut(&ModelParameter) -> Result<Vec<f64>>,
 ) -> Result<Tensor> {
+    Ok(run(model, config, tokens, weights, false)?.0)
+}
+
+/// As [`forward`] on tokens that are learned from, with what the model adds to the loss.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_to_learn<M: Model>(
+    model: &M,
+    config: &str,
+    tokens: &Tokens,
+    weights: impl FnMut(&ModelParameter) -> Result<Vec<f64>>,
+) -> Result<(Tensor, Vec<AddedLoss>)> {
+    run(model, config, tokens, weights, true)
+}
+
+fn run<M: Model>(
+    model: &M,
+    config: &str,
+    tokens: &Tokens,
+    mut weights: impl FnMut(&ModelParameter) -> Result<Vec<f64>>,
+    training: bool,
+) -> Result<(Tensor, Vec<AddedLoss>)> {
     let (architecture, network) = model.load(config)?;
     let parameters = architecture.parameters.iter().map(|parameter| {
         let tensor = Tensor::from_list(&weights(parameter)?, &parameter.shape, Dtype::Float64);
         Ok(tensor.handle()?.clone())
     });
-    let context = NetworkContext::new(&architecture, parameters.collect::<Result<_>>()?, tokens);
+    let context = NetworkContext::new(&architecture, parameters.collect::<Result<_>>()?, tokens, training);
     let mut hidden: Option<Tensor> = None;
     for stage in 0..architecture.stages {
         hidden = Some(model.forward(&network, stage, hidden.as_ref(), &Context(&context))?.check()?);
+        context.end_stage();
     }
     let Some(hidden) = hidden else { bail!("the architecture has no stages") };
     let logits = context.linear(architecture.head.weight, architecture.head.bias, hidden.handle()?);
     let logits = Tensor::new(logits?);
-    match model.head_soft_cap(&network) {
-        Some(cap) => (&logits / cap).tanh().check().map(|bent| bent * cap),
-        None => Ok(logits),
-    }
+    let logits = match model.head_soft_cap(&network) {
+        Some(cap) => (&logits / cap).tanh().check()? * cap,
+        None => logits,
+    };
+    Ok((logits, context.losses.into_inner()))
 }
 
 /// The contract's `context`.
@@ -52,10 +89,14 @@ pub(crate) struct NetworkContext {
     tables: Vec<fused::RotaryTable>,
     ids: Vec<u32>,
     lengths: Arc<[usize]>,
+    training: bool,
+    /// By the stages before this one, and by this one.
+    handed_over: RefCell<[Vec<(String, Handle)>; 2]>,
+    losses: RefCell<Vec<AddedLoss>>,
 }
 
 impl NetworkContext {
-    fn new(architecture: &Architecture, parameters: Vec<Handle>, tokens: &Tokens) -> Self {
+    fn new(architecture: &Architecture, parameters: Vec<Handle>, tokens: &Tokens, training: bool) -> Self {
         let positions: Vec<u32> = tokens.lengths.iter().flat_map(|&length| 0..length).collect();
         let tables = architecture.rotary_tables.iter().map(|table| {
             let frequencies = &table.inverse_frequencies;
@@ -66,7 +107,15 @@ impl NetworkContext {
             tables: tables.collect(),
             ids: tokens.ids.clone(),
             lengths: tokens.lengths.iter().map(|&length| length as usize).collect(),
+            training,
+            handed_over: RefCell::default(),
+            losses: RefCell::default(),
         }
+    }
+
+    fn end_stage(&self) {
+        let [before, now] = &mut *self.handed_over.borrow_mut();
+        before.append(now);
     }
 
     pub(crate) fn parameter(&self, number: u32) -> Raw {
@@ -145,6 +194,45 @@ impl NetworkContext {
 
     pub(crate) fn swiglu(&self, gate: &Handle, up: &Handle) -> Raw {
         fused::swiglu(gate, up)
+    }
+
+    pub(crate) fn attention_projected(
+        &self,
+        _: u32,
+        q: &Handle,
+        x: &Handle,
+        shared: &Handle,
+        weight: u32,
+        options: AttentionOptions,
+    ) -> Raw {
+        let made = self.linear(weight, None, x)?;
+        fused::attention_projected(q, &made, shared, &self.lengths, &converted(options))
+    }
+
+    pub(crate) fn training(&self) -> bool {
+        self.training
+    }
+
+    pub(crate) fn hand_over(&self, name: &str, value: &Handle) -> Result<(), swift_tensor::Error> {
+        let [_, now] = &mut *self.handed_over.borrow_mut();
+        now.push((name.to_owned(), value.clone()));
+        Ok(())
+    }
+
+    pub(crate) fn handed_over(&self, name: &str) -> Result<Vec<Handle>, swift_tensor::Error> {
+        let [before, _] = &*self.handed_over.borrow();
+        Ok(before.iter().filter(|(given, _)| given == name).map(|(_, value)| value.clone()).collect())
+    }
+
+    pub(crate) fn add_loss(
+        &self,
+        name: &str,
+        value: &Handle,
+        weight: f64,
+    ) -> Result<(), swift_tensor::Error> {
+        let value = Tensor::new(value.clone());
+        self.losses.borrow_mut().push(AddedLoss { name: name.to_owned(), value, weight });
+        Ok(())
     }
 }
 

@@ -63,6 +63,8 @@ def model(component: Component) -> Functions:
         architecture = component.plugin.load(json.loads(config))
         if architecture.head.soft_cap is not None:
             imported("nn").head_soft_cap(architecture.head.soft_cap)
+        if architecture.cached_values is not None:
+            imported("nn").cached_values(architecture.cached_values)
         return architecture
 
     def forward(stage: int, input: Any, context: Any) -> Any:

@@ -26,6 +26,7 @@ def forward(
     hidden: Tensor | None = None
     for stage in range(architecture.stages):
         hidden = model.forward(stage, hidden, Context(context))
+        context.end_stage()
     assert hidden is not None, "the architecture has no stages"
     logits = Tensor(context.linear(architecture.head.weight, architecture.head.bias, hidden.handle))
     cap = architecture.head.soft_cap
@@ -47,6 +48,12 @@ class NetworkContext:
         lengths = [len(each) for each in sequences]
         self._positions = np.concatenate([np.arange(length) for length in lengths])
         self._sequence = np.repeat(np.arange(len(lengths)), lengths)
+        self._handed_over: list[tuple[str, Array]] = []
+        self._handed_over_now: list[tuple[str, Array]] = []
+
+    def end_stage(self) -> None:
+        self._handed_over += self._handed_over_now
+        self._handed_over_now = []
 
     def token_count(self) -> int:
         return len(self._ids)
@@ -93,6 +100,28 @@ class NetworkContext:
     def swiglu(self, gate: Array, up: Array) -> Array:
         silu: Array = gate.silu()
         return array(silu.value * up.value, up.kind)
+
+    def attention_projected(
+        self, layer: int, q: Array, x: Array, shared: Array, weight: int, options: AttentionOptions
+    ) -> Array:
+        tokens, heads, width = q.value.shape
+        made = self.linear(weight, None, x).value.reshape(tokens, heads, -1)
+        plain = width - shared.value.shape[1]
+        rest = shared.value[:, None].repeat(heads, axis=1)
+        keys = array(np.concatenate([made[..., :plain], rest], axis=-1), q.kind)
+        return self.attention(layer, q, keys, array(made[..., plain:], q.kind), options)
+
+    def training(self) -> bool:
+        return False
+
+    def hand_over(self, name: str, value: Array) -> None:
+        self._handed_over_now.append((name, value))
+
+    def handed_over(self, name: str) -> list[Array]:
+        return [value for given, value in self._handed_over if given == name]
+
+    def add_loss(self, name: str, value: Array, weight: float) -> None:
+        """Has no effect: nothing is learned here."""
 
 
 def _rotated(table: RotaryTable, positions: Numbers, x: Numbers) -> Numbers:
