@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures with a ratio, measured in one run.
 
 mod attention;
+mod experts;
 mod gemm;
 mod load;
 mod plugin;
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["startup"] => startup::run(),
         ["attention"] => attention::run(false),
         ["attention", "--peer", "torch"] => attention::run(true),
+        ["experts"] => experts::run(),
         ["gemm"] => gemm::run(false, None),
         ["gemm", "--peer", "torch"] => gemm::run(true, None),
         ["gemm", "--peer", "torch", "--threads", threads] => gemm::run(true, Some(threads.parse()?)),
@@ -35,7 +37,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
             "usage: cargo xtask bench plugin | languages | startup | train [--peer ms-swift] | attention [--peer torch] | \
-             gemm [--peer torch [--threads N]] | load [--seconds N]"
+             experts | gemm [--peer torch [--threads N]] | load [--seconds N]"
         ),
     }
 }
