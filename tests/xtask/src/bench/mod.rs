@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
             "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] | attention [--peer torch] | \
-             experts | gemm [--peer torch [--threads N]] | infer [--peer transformers|llama.cpp] [--prompt N] [--tokens N] \
+             experts | gemm [--peer torch [--threads N]] | infer [--peer transformers] [--prompt N] [--tokens N] \
              [--rounds N] | load [--seconds N]"
         ),
     }
