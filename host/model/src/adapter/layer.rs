@@ -115,7 +115,7 @@ impl Layer {
         };
         let [a, b] = self.stacks(&leaf(&self.matrices.a, 0), &leaf(&self.matrices.b, 1))?;
         let product = |x: &Tensor, stack: Tensor| {
-            let layer = GroupedLinear { weights: vec![stack.cast(x.dtype())?], biases: vec![] };
+            let layer = GroupedLinear { weights: vec![stack.cast(x.dtype())?.into()], biases: vec![] };
             grouped_linear(x, &layer, groups)
         };
         product(&product(x, a)?, b)?.scale(self.scale)
