@@ -228,12 +228,13 @@ impl Stored<'_> {
     }
 
     fn fill_by<const N: usize>(&self, first: usize, into: &mut [f32], element: impl Fn([u8; N]) -> f32) {
-        /// Bytes that are worth a call of the system.
-        const MANY: usize = 1 << 15;
-        let bytes = self.view.data().get(first * N..(first + into.len()) * N).unwrap_or_default();
+        /// Bytes that are given back together: rows alone are too short to be worth a call of the system.
+        const MANY: usize = 1 << 18;
+        let (start, end) = (first * N, (first + into.len()) * N);
+        let bytes = self.view.data().get(start..end).unwrap_or_default();
         into.iter_mut().zip(bytes.as_chunks().0).for_each(|(into, bytes)| *into = element(*bytes));
-        if bytes.len() >= MANY {
-            self.release(bytes);
+        if start / MANY < end / MANY {
+            self.release(self.view.data().get(start / MANY * MANY..end).unwrap_or_default());
         }
     }
 

@@ -146,9 +146,11 @@ fn measure(side: &mut Side<'_>, batch: u64, options: &Options<'_>) -> Result<Fig
         Ok(times.into_iter().fold(f64::INFINITY, f64::min))
     };
     let (first_token, all) = (best(1)?, best(tokens)?);
+    let rest = all - first_token;
     Ok(Figures {
         prefill: (batch * prompt) as f64 / first_token,
-        decode: (batch * (tokens - 1)) as f64 / (all - first_token),
+        // Where the noise is greater than what is measured, there is no number.
+        decode: if rest > 0.0 { (batch * (tokens - 1)) as f64 / rest } else { f64::NAN },
         first_token,
     })
 }
