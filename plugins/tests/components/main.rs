@@ -45,7 +45,8 @@ fn every_plugin_describes_itself_and_imports_only_what_it_uses() {
             [Kind::Dataset | Kind::Template] => &["conversation", "log"],
             [Kind::Metric] => &["batch-view", "log", "tensor"],
             [Kind::Optimizer] => &["log", "tensor"],
-            [Kind::Schedule | Kind::Reward | Kind::LossScale] => &["log"],
+            [Kind::Schedule | Kind::Reward | Kind::LossScale | Kind::ToolParser] => &["log"],
+            [Kind::Sampler] => &["generation-view", "log", "tensor"],
             kinds => panic!("{name} is {kinds:?}"),
         };
         let mut imports = plugin.imports().to_vec();

@@ -170,7 +170,7 @@ fn parameters_have_the_names_that_the_members_files_have() {
     assert_eq!(shape(&internlm2, "model.layers.1.attention.wqkv.weight"), Some(vec![16, 8]));
     assert_eq!(shape(&internlm2, "model.layers.1.feed_forward.w3.weight"), Some(vec![12, 8]));
     assert_eq!(shape(&internlm2, "output.weight"), Some(vec![10, 8]));
-    let (phi, _) = load("PhiForCausalLM", "");
+    let (phi, _) = load("PhiForCausalLM", r#", "partial_rotary_factor": 1.0"#);
     assert_eq!(shape(&phi, "model.layers.0.mlp.fc2.bias"), Some(vec![8]));
     assert_eq!(shape(&phi, "model.final_layernorm.bias"), Some(vec![8]));
     assert_eq!(shape(&phi, "model.layers.0.post_attention_layernorm.weight"), None);
