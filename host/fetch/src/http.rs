@@ -172,9 +172,10 @@ fn run(
 /// Why a server is not believed to be who it says it is, if that is why there is no connection.
 fn distrust(error: &std::io::Error) -> Option<String> {
     match error.get_ref()?.downcast_ref()? {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            Some("nobody who is trusted vouches for it".to_owned())
-        }
+        // The second is one of the same name, with another key.
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => Some("nobody who is trusted vouches for it".to_owned()),
         rustls::Error::InvalidCertificate(reason) => Some(reason.to_string()),
         _ => None,
     }

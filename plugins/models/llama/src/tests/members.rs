@@ -142,8 +142,7 @@ fn by_hand(parameters: &[ModelParameter], gated: bool) -> Vec<f64> {
 #[test]
 fn starcoder2_and_stablelm_norm_with_means_and_biases() {
     for (architecture, gated) in [("Starcoder2ForCausalLM", false), ("StableLmForCausalLM", true)] {
-        let members =
-            r#", "tie_word_embeddings": false, "use_qkv_bias": true, "partial_rotary_factor": 1.0"#;
+        let members = r#", "tie_word_embeddings": false, "use_qkv_bias": true, "partial_rotary_factor": 1.0"#;
         let config = config(members).replace("LlamaForCausalLM", architecture);
         let config =
             config.replace("layers\": 2", "layers\": 1").replace("value_heads\": 2", "value_heads\": 4");
