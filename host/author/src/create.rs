@@ -43,7 +43,7 @@ pub fn create(project: &Project<'_>) -> Result<Vec<PathBuf>> {
     let replaced = |text: &str| {
         let text =
             text.replace("PluginName", &type_name(name)).replace("plugin_name", &name.replace('-', "_"));
-        text.replace("plugin-name", name).replace("SWIFT_PLUGIN", &sdk(entry))
+        text.replace("plugin-name", name).replace("SWIFT_SDK", &sdk(entry))
     };
     let mut made = Vec::new();
     for (path, text) in entry.common.iter().chain(*files) {
@@ -102,7 +102,7 @@ mod tests {
                 let files = create(&project).unwrap();
                 for file in &files {
                     let text = fs::read_to_string(file).unwrap();
-                    for left in ["PluginName", "plugin_name", "plugin-name", "SWIFT_PLUGIN"] {
+                    for left in ["PluginName", "plugin_name", "plugin-name", "SWIFT_SDK"] {
                         assert!(!text.contains(left), "{}: {left}", file.display());
                     }
                 }

@@ -114,7 +114,7 @@ const PYTHON: Entry = Entry {
         None => format!("swift-plugin[build,testing]=={version}"),
     },
     build: build::python,
-    common: &[("requirements.txt", "SWIFT_PLUGIN\n"), (".gitignore", "__pycache__\n.venv\n*.wasm\n")],
+    common: &[("requirements.txt", "SWIFT_SDK\n"), (".gitignore", "__pycache__\n.venv\n*.wasm\n")],
     beginnings: every_kind!(python),
 };
 

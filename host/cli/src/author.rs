@@ -15,7 +15,7 @@ pub(crate) struct NewArguments {
     #[arg(long, value_name = "NAME", default_value = "rust", value_parser = PossibleValuesParser::new(Language::ALL.map(Language::name)))]
     lang: String,
     /// What it is: `loss`, `model`, `callback`, `dataset`, `metric`, `schedule`, `optimizer`, `reward`, `template`,
-    /// `loss-scale`, `sampler` or `tool-parser`; in C `loss`
+    /// `loss-scale`, `sampler` or `tool-parser`; in C `loss`, `metric`, `schedule` or `reward`
     #[arg(long, value_name = "KIND", default_value = "loss")]
     kind: String,
     /// The folder to make [default: the name]

@@ -48,6 +48,10 @@ export type Head = {
      * Each logit becomes `cap * tanh(logit / cap)`; above 0.
      */
     softCap?: number | null;
+    /**
+     * Whether each row of the weight is divided by its length, so that logits depend on directions only.
+     */
+    normalised?: boolean;
 };
 export type Architecture = {
     /**
@@ -99,6 +103,16 @@ export type Architecture = {
      * Parameters, by their indices, that are never trained, for no gradient reaches them.
      */
     untrained?: number[];
+    /**
+     * Components of each head's values in the cache, if they are not as many as those of its keys; 0
+     * if `attentionProjected` is all that is used.
+     */
+    cachedValues?: number | null;
+    /**
+     * The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
+     * refused.
+     */
+    longestSequence?: number | null;
 };
 export type AttentionOptions = {
     /**
@@ -151,6 +165,7 @@ export type AttentionOptions = {
  * @property {number} weight The weight `[vocab, hidden_size]`; the embedding's index if they are tied.
  * @property {number | null} [bias] A bias `[vocab]`.
  * @property {number | null} [softCap] Each logit becomes `cap * tanh(logit / cap)`; above 0.
+ * @property {boolean} [normalised] Whether each row of the weight is divided by its length, so that logits depend on directions only.
  */
 /**
  * The whole model.
@@ -169,6 +184,10 @@ export type AttentionOptions = {
  * @property {number} kvHeads Key-value heads of each.
  * @property {number} headDim Components of each head.
  * @property {number[]} [untrained] Parameters, by their indices, that are never trained, for no gradient reaches them.
+ * @property {number | null} [cachedValues] Components of each head's values in the cache, if they are not as many as those of its keys; 0
+ *   if `attentionProjected` is all that is used.
+ * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
+ *   refused.
  */
 /**
  * Options of `attention`.

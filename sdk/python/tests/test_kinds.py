@@ -73,7 +73,8 @@ def test_a_model_attends_within_each_sequence() -> None:
     scores = [0.5 * (turned[0] * first[0] + turned[1] * first[1]), 0.5 * (turned[0] * second[0] + turned[1] * second[1])]
     share = math.exp(scores[0]) / (math.exp(scores[0]) + math.exp(scores[1]))
     expected = [(1.0, 0.0), (share, 1.0 - share), (0.0, 1.0)]
-    made = [row[0] * x + row[1] * y for x, y in expected for row in zip(rows[::2], rows[1::2], strict=True)]
+    products = [row[0] * x + row[1] * y for x, y in expected for row in zip(rows[::2], rows[1::2], strict=True)]
+    made = [30.0 * math.tanh(product / 30.0) for product in products]
     assert logits.to_list() == pytest.approx(made)
 
 
