@@ -9,8 +9,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The environment variable that says what is logged, such as `debug` or `swift_data=trace`.
 const LOG_VARIABLE: &str = "SWIFT_HOST_LOG";
 
-/// What is logged if it does not say. What is wrong with a certificate is in the error.
-const DEFAULT_LOG: &str = "info,rustls_platform_verifier=off";
+/// What is logged if it does not say. What is wrong with a certificate is in the error, and that processes meet while they tidy
+/// up the compiled plugins is nothing that a user could do anything about.
+const DEFAULT_LOG: &str = "info,rustls_platform_verifier=off,wasmtime_internal_cache=error";
 
 /// What is never logged, whatever is asked for: every byte of a request, passwords and tokens among them.
 const NO_BYTES: &str = "ureq_proto=info";
