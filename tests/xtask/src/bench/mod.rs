@@ -25,12 +25,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["plugin"] => plugin::run().and_then(|()| plugin::languages()),
         ["languages"] => plugin::languages(),
-        ["train", rest @ ..] if matches!(rest, [] | ["--peer", "ms-swift"]) => {
-            train::run(false, !rest.is_empty())
-        }
-        ["train", "lengths", rest @ ..] if matches!(rest, [] | ["--peer", "ms-swift"]) => {
-            train::run(true, !rest.is_empty())
-        }
+        ["train", rest @ ..] => train::run(&train::Options::read(rest)?),
         ["startup"] => startup::run(),
         ["attention"] => attention::run(false),
         ["attention", "--peer", "torch"] => attention::run(true),
@@ -42,9 +37,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["load"] => load::run(120),
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
-            "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] | attention [--peer torch] | \
-             experts | gemm [--peer torch [--threads N]] | infer [--peer transformers] [--prompt N] [--tokens N] \
-             [--rounds N] | load [--seconds N]"
+            "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] [--case TEXT] | \
+             attention [--peer torch] | experts | gemm [--peer torch [--threads N]] | infer [--peer transformers] [--prompt N] [--tokens N] \
+             [--rounds N] [--precision bf16|4bit|f32] [--batch N] | load [--seconds N]"
         ),
     }
 }
