@@ -30,15 +30,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["attention"] => attention::run(false),
         ["attention", "--peer", "torch"] => attention::run(true),
         ["experts"] => experts::run(),
-        ["gemm"] => gemm::run(false, None),
-        ["gemm", "--peer", "torch"] => gemm::run(true, None),
-        ["gemm", "--peer", "torch", "--threads", threads] => gemm::run(true, Some(threads.parse()?)),
+        ["gemm", rest @ ..] => gemm::run(&gemm::Options::read(rest)?),
         ["infer", rest @ ..] => infer::run(&infer::Options::read(rest)?),
         ["load"] => load::run(120),
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
             "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] [--case TEXT] | \
-             attention [--peer torch] | experts | gemm [--peer torch [--threads N]] | infer [--peer transformers] [--prompt N] [--tokens N] \
+             attention [--peer torch] | experts | gemm [--peer torch] [--threads N] [--dtype TYPE] | infer [--peer transformers] [--prompt N] [--tokens N] \
              [--rounds N] [--precision bf16|4bit|f32] [--batch N] | load [--seconds N]"
         ),
     }
