@@ -15,7 +15,7 @@ pub use activation::Activation;
 pub use family::{Family, family, read_config};
 pub use feed_forward::{FeedForward, FusedFeedForward};
 pub use norm::{Norm, NormStyle};
-pub use outline::{Decoder, Outline};
+pub use outline::{Decoder, Outline, further_layers};
 pub use projections::Projections;
 pub use rotary::{longest_sequence, rotary_of_layers, rotary_scaled, rotary_share, rotary_table};
 pub use sizes::{Sizes, refuse_quantised, refuse_unless};
