@@ -277,6 +277,18 @@ export declare class Context {
      */
     attentionWithSinks(layer: number, q: Tensor, k: Tensor, v: Tensor, sinks: number, { scale, window, softCap }: AttentionOptions): Tensor;
     /**
+     * As `attention`, where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives the query at
+     * position `p` and the key at `j` (Press et al. 2022, "ALiBi").
+     *
+     * @param {number} layer
+     * @param {Tensor} q
+     * @param {Tensor} k
+     * @param {Tensor} v
+     * @param {number[]} slopes
+     * @param {AttentionOptions} options
+     */
+    attentionWithSlopes(layer: number, q: Tensor, k: Tensor, v: Tensor, slopes: number[], { scale, window, softCap }: AttentionOptions): Tensor;
+    /**
      * `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one `[out,
      * in]` for each group, or a single `[groups, in, out]`; `biases` are none, one `[out]` for each group, or a single
      * `[groups, out]`. `groups` `[rows]` are in ascending order, `tokens` `[rows]` the positions that the rows come from,

@@ -228,6 +228,23 @@ impl Context<'_> {
         })
     }
 
+    /// As [`attention`](Self::attention), where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives
+    /// the query at position `p` and the key at `j`: see [`alibi_slopes`](crate::decoder::alibi_slopes).
+    #[track_caller]
+    pub fn attention_with_slopes(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        slopes: &[f64],
+        options: AttentionOptions,
+    ) -> Tensor {
+        Tensor::apply(Location::caller(), || {
+            Ok(self.0.attention_with_slopes(layer, q.handle()?, k.handle()?, v.handle()?, slopes, options))
+        })
+    }
+
     /// `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `groups` `[rows]` are
     /// `int64` in ascending order, `tokens` `[rows]` the positions that the rows come from, ascending inside each group.
     #[track_caller]

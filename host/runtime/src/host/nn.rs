@@ -190,6 +190,23 @@ impl HostContext for State {
         })
     }
 
+    fn attention_with_slopes(
+        &mut self,
+        _: Resource<Context>,
+        layer: u32,
+        q: Resource<Handle>,
+        k: Resource<Handle>,
+        v: Resource<Handle>,
+        slopes: Vec<f64>,
+        options: AttentionOptions,
+    ) -> Result<Resource<Handle>> {
+        let options = converted(options);
+        self.of_context("context.attention_with_slopes", &[&q, &k, &v], |context, scope| {
+            let qkv = [scope.get(&q)?, scope.get(&k)?, scope.get(&v)?];
+            Ok(context.attention_with_slopes(layer, qkv, &slopes, &options)?)
+        })
+    }
+
     fn grouped_linear(
         &mut self,
         _: Resource<Context>,

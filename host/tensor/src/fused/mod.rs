@@ -15,7 +15,7 @@ mod swiglu;
 mod token_statistics;
 mod weight;
 
-pub use attention::{AttentionOptions, attention, attention_with_sinks};
+pub use attention::{AttentionOptions, HeadScores, attention, attention_with};
 pub use attention_projected::attention_projected;
 pub use embedding::embedding;
 pub use grouped_linear::{GroupedLinear, group_counts, grouped_linear};

@@ -168,6 +168,13 @@ class Context:
         zero."""
         return Tensor(call(self.handle.attention_with_sinks, layer, q.handle, k.handle, v.handle, sinks, options))
 
+    def attention_with_slopes(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, slopes: list[float], options: AttentionOptions
+    ) -> Tensor:
+        """As `attention`, where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives the query at
+        position `p` and the key at `j` (Press et al. 2022, "ALiBi")."""
+        return Tensor(call(self.handle.attention_with_slopes, layer, q.handle, k.handle, v.handle, slopes, options))
+
     def grouped_linear(
         self, weights: list[int], biases: list[int], x: Tensor, groups: Tensor, tokens: Tensor
     ) -> Tensor:

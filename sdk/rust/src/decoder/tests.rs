@@ -133,6 +133,15 @@ fn rotary_parameters_that_make_no_sense_are_named() {
 }
 
 #[test]
+fn slopes_halve_and_those_between_powers_of_two_fill_in() {
+    close(&alibi_slopes(8), &[0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625]);
+    // Of 4 heads, and then the first and the third of 8.
+    close(&alibi_slopes(6), &[0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+    close(&alibi_slopes(1), &[0.00390625]);
+    assert!(alibi_slopes(0).is_empty());
+}
+
+#[test]
 fn sizes_that_do_not_fit_together_are_named() {
     assert_eq!(Sizes::read(&settings(""), None).unwrap().head_dim, 4);
     let error = |from: &str, to: &str| {

@@ -181,7 +181,22 @@ impl NetworkContext {
         sinks: u32,
         options: AttentionOptions,
     ) -> Raw {
-        fused::attention_with_sinks([q, k, v], &self.parameter(sinks)?, &self.lengths, &converted(options))
+        let sinks = self.parameter(sinks)?;
+        let added = fused::HeadScores { sinks: Some(&sinks), slopes: &[] };
+        fused::attention_with([q, k, v], added, &self.lengths, &converted(options))
+    }
+
+    pub(crate) fn attention_with_slopes(
+        &self,
+        _: u32,
+        q: &Handle,
+        k: &Handle,
+        v: &Handle,
+        slopes: &[f64],
+        options: AttentionOptions,
+    ) -> Raw {
+        let added = fused::HeadScores { sinks: None, slopes };
+        fused::attention_with([q, k, v], added, &self.lengths, &converted(options))
     }
 
     pub(crate) fn grouped_linear(
