@@ -1,5 +1,7 @@
 //! How a model is wired, as a model plugin says it.
 
+use swift_tensor::fused::LongerSequences;
+
 /// What a parameter is, which decides its place in adapters, weight decay and sharding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -39,6 +41,8 @@ pub struct RotaryTable {
     pub scale: f64,
     /// Pairs are `(2i, 2i + 1)` if true, `(i, i + half)` if false.
     pub interleaved: bool,
+    /// The frequencies of sequences beyond a length, if they are others.
+    pub longer: Option<LongerSequences>,
 }
 
 /// The output projection, which the host applies itself so that logits need never exist as a whole.
@@ -88,6 +92,11 @@ pub struct Architecture {
 }
 
 impl Architecture {
+    /// The most tokens of a sequence that is rotated as short ones are, if longer ones are not.
+    pub fn short_sequence(&self) -> Option<u64> {
+        self.rotary_tables.iter().filter_map(|table| Some(table.longer.as_ref()?.tokens)).min()
+    }
+
     /// What is wrong with it, if its parts don't refer to each other as they should.
     pub(crate) fn mistake(&self) -> Option<String> {
         let count = self.parameters.len();
@@ -117,6 +126,17 @@ impl Architecture {
                 "its cache has {components} components of values, and {} of keys",
                 self.head_dim
             ));
+        }
+        for (index, table) in self.rotary_tables.iter().enumerate() {
+            let pairs = table.inverse_frequencies.len();
+            if let Some(longer) =
+                table.longer.as_ref().filter(|longer| longer.inverse_frequencies.len() != pairs)
+            {
+                let other = longer.inverse_frequencies.len();
+                return Some(format!(
+                    "rotary table {index} has {pairs} pairs, and {other} of longer sequences"
+                ));
+            }
         }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])

@@ -74,6 +74,6 @@ pub use limits::{Breach, Limits};
 pub use plugin::{Origin, Plugin};
 pub use registry::{Registry, Standard};
 pub use store::Usage;
-pub use swift_tensor::fused::AttentionOptions;
+pub use swift_tensor::fused::{AttentionOptions, LongerSequences};
 pub use trace::{Operation, TensorType, Trace};
 pub use views::{AddedLoss, BatchView, NnContext, OutputsView, RunView, no_score_head};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use swift_tensor::fused::LongerSequences;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
@@ -51,6 +52,8 @@ pub(crate) struct Declared {
     pub(crate) longest_sequence: Option<u64>,
     pub(crate) untrained: Vec<u32>,
     pub(crate) cached_values: Option<u32>,
+    /// With the rotary table that each is for.
+    pub(crate) longer_sequences: Vec<(u32, LongerSequences)>,
 }
 
 /// What a call wrote to the log.

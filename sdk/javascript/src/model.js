@@ -69,6 +69,18 @@ import { Tensor } from "./tensor.js";
  *   if `attentionProjected` is all that is used.
  * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
  *   refused.
+ * @property {LongerSequences[]} [longerSequences] What longer sequences are rotated with, at most one for each rotary table.
+ */
+
+/**
+ * What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n` has
+ * `inverseFrequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`.
+ *
+ * @typedef {object} LongerSequences
+ * @property {number} table The index of the table.
+ * @property {number} tokens The most tokens, above 0, of a sequence that the table itself is for.
+ * @property {number[]} inverseFrequencies As many as the table has.
+ * @property {number} [growth] 0 or above; 0 where it is missing.
  */
 
 /**

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use swift_tensor::Tensor;
-use swift_tensor::fused;
+use swift_tensor::fused::{self, LongerSequences};
 use wasmtime::component::Resource;
 
 use super::{Failure, Result, view};
@@ -60,6 +60,30 @@ impl Host for State {
             return Err(Failure::InvalidArgument("`cached-values` can only be called in `load`".into()));
         }
         self.declared.cached_values = Some(components);
+        Ok(())
+    }
+
+    fn longer_sequences(
+        &mut self,
+        table: u32,
+        tokens: u64,
+        inverse_frequencies: Vec<f64>,
+        growth: f64,
+    ) -> Result<()> {
+        let refused = |message: &str| Err(Failure::InvalidArgument(message.into()));
+        if self.function != "load" {
+            return refused("`longer-sequences` can only be called in `load`");
+        }
+        if tokens == 0 || !growth.is_finite() || growth < 0.0 {
+            return refused(
+                "longer sequences have no tokens before them, or a growth that is not 0 or above",
+            );
+        }
+        if self.declared.longer_sequences.iter().any(|(other, _)| *other == table) {
+            return refused("longer sequences of a rotary table are declared twice");
+        }
+        let longer = LongerSequences { tokens, inverse_frequencies, growth };
+        self.declared.longer_sequences.push((table, longer));
         Ok(())
     }
 }

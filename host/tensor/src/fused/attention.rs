@@ -41,7 +41,10 @@ impl HeadScores<'_> {
             checks::same_shape(OP, sinks.dims(), &[heads])?;
         }
         if ![0, heads].contains(&self.slopes.len()) || self.slopes.iter().any(|slope| !slope.is_finite()) {
-            return Err(Error::invalid(OP, format!("slopes are not {heads} finite numbers, one for each head")));
+            return Err(Error::invalid(
+                OP,
+                format!("slopes are not {heads} finite numbers, one for each head"),
+            ));
         }
         Ok(())
     }

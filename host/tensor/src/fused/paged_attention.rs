@@ -271,7 +271,8 @@ fn attend<T: Real<Compute: candle_core::WithDType>>(
     }
     let out = read::<T, _>(q.value(), |q| {
         let mut out = zeros::<T>(q.len() / shape.head_dim.max(1) * shape.value_dim);
-        let inputs = PagedInputs { q, keys: &layer.keys, values: v.map(|_| &*layer.values), slopes: added.slopes };
+        let inputs =
+            PagedInputs { q, keys: &layer.keys, values: v.map(|_| &*layer.values), slopes: added.slopes };
         let sinks = sink_scores::<T::Compute>(added.sinks.map(Tensor::value))?;
         paged::forward_with_sinks(&inputs, sequences, shape, options, &sinks, &mut out)?;
         Ok(out)

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, GroupedLinear, HeadScores, Linear, LowRank, LowRankRows, RotaryTable, Weight, attention,
-    attention_with, dropout, embedding, grouped_linear, layer_norm, linear, low_rank_rows, rms_norm,
-    rms_norm_offset, rope, swiglu, token_statistics,
+    AttentionOptions, Dropout, GroupedLinear, HeadScores, Linear, LowRank, LowRankRows, RotaryTable, Weight,
+    attention, attention_with, dropout, embedding, grouped_linear, layer_norm, linear, low_rank_rows,
+    rms_norm, rms_norm_offset, rope, swiglu, token_statistics,
 };
 use swift_tensor::quantised::{Matrix, int8};
 use swift_tensor::{DType, from_list};

@@ -2,8 +2,8 @@
 //! implemented is an error that names it.
 
 use swift_plugin::decoder::{
-    Activation, NormStyle, Sizes, alibi_slopes, all_but_each, layer_types, read_config, refuse_unless, rotary_share,
-    sliding_window,
+    Activation, NormStyle, Sizes, alibi_slopes, all_but_each, layer_types, read_config, refuse_unless,
+    rotary_share, sliding_window,
 };
 use swift_plugin::prelude::*;
 

@@ -68,6 +68,21 @@ class Head:
     """Whether each row of the weight is divided by its length, so that logits depend on directions only."""
 
 
+@dataclass
+class LongerSequences:
+    """What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n`
+    has `inverse_frequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`."""
+
+    table: int
+    """The index of the table."""
+    tokens: int
+    """The most tokens, above 0, of a sequence that the table itself is for."""
+    inverse_frequencies: list[float]
+    """As many as the table has."""
+    growth: float = 0.0
+    """0 or above."""
+
+
 @dataclass(kw_only=True)
 class Architecture:
     """The whole model."""
@@ -102,6 +117,8 @@ class Architecture:
     `attention_projected` is all that is used."""
     longest_sequence: int | None = None
     """The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are refused."""
+    longer_sequences: list[LongerSequences] = field(default_factory=list[LongerSequences])
+    """What longer sequences are rotated with, at most one for each rotary table."""
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ pub use feed_forward::{FeedForward, FusedFeedForward};
 pub use norm::{Norm, NormStyle};
 pub use outline::{Decoder, Outline, further_layers};
 pub use projections::Projections;
-pub use rotary::{longest_sequence, rotary_of_layers, rotary_scaled, rotary_share, rotary_table};
+pub use rotary::{longer_sequences, rotary_of_layers, rotary_scaled, rotary_share, rotary_table};
 pub use sizes::{Sizes, refuse_quantised, refuse_unless};
 pub use slopes::alibi_slopes;
 pub use windows::{all_but_each, layer_types, sliding_window};
