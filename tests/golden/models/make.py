@@ -47,7 +47,7 @@ MIXTURE = dict(n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1, mo
 TABLE = {
     "baichuan2": ("llama", dict(num_key_value_heads=4, rms_norm_eps=1e-6)),
     "baichuan2_slopes": ("llama", dict(
-        hidden_size=24, num_attention_heads=6, num_key_value_heads=6, rms_norm_eps=1e-6)),
+        hidden_size=12, num_attention_heads=6, num_key_value_heads=6, rms_norm_eps=1e-6)),
     "cohere": ("cohere", dict(logit_scale=0.5, tie_word_embeddings=True)),
     "cohere2": ("cohere2", dict(
         logit_scale=0.5, sliding_window=8, tie_word_embeddings=True, num_hidden_layers=2,
