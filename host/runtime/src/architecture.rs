@@ -58,6 +58,15 @@ pub struct Head {
     pub normalised: bool,
 }
 
+/// Parameters that other programs have as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// What it is called there.
+    pub name: String,
+    /// For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts, in]`.
+    pub parts: Vec<Vec<u32>>,
+}
+
 /// A whole model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
@@ -89,12 +98,32 @@ pub struct Architecture {
     pub untrained: Vec<u32>,
     /// The most tokens of a sequence that the rotary tables are for, if there is a limit.
     pub longest_sequence: Option<u64>,
+    /// What other programs have as one parameter.
+    pub stacks: Vec<Stack>,
 }
 
 impl Architecture {
     /// The most tokens of a sequence that is rotated as short ones are, if longer ones are not.
     pub fn short_sequence(&self) -> Option<u64> {
         self.rotary_tables.iter().filter_map(|table| Some(table.longer.as_ref()?.tokens)).min()
+    }
+
+    /// Whether there is a matrix for each group in each part, all with as many inputs, and those of a part with as many outputs.
+    fn holds(&self, stack: &Stack) -> bool {
+        let shape = |index: &u32| match self.parameters.get(*index as usize)?.shape.as_slice() {
+            &[outputs, inputs] => Some([outputs, inputs]),
+            _ => None,
+        };
+        let first = |part: &Vec<u32>| part.first().and_then(shape);
+        let Some((groups, [_, inputs])) =
+            stack.parts.first().and_then(|part| Some((part.len(), first(part)?)))
+        else {
+            return false;
+        };
+        stack.parts.iter().all(|part| {
+            let of_part = first(part).filter(|[_, others]| *others == inputs);
+            part.len() == groups && of_part.is_some() && part.iter().all(|index| shape(index) == of_part)
+        })
     }
 
     /// What is wrong with it, if its parts don't refer to each other as they should.
@@ -138,6 +167,9 @@ impl Architecture {
                 ));
             }
         }
+        if let Some(stack) = self.stacks.iter().find(|stack| !self.holds(stack)) {
+            return Some(format!("the parameters of the stack `{}` don't fit together", stack.name));
+        }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])
             .map(|head| format!("its head `{}` is not [vocab_size, hidden_size]", head.name))
@@ -166,6 +198,7 @@ mod tests {
             cached_values: None,
             untrained: vec![],
             longest_sequence: None,
+            stacks: vec![],
         }
     }
 

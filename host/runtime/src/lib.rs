@@ -49,7 +49,7 @@ mod views;
 mod waiting;
 mod wasi;
 
-pub use architecture::{Architecture, Head, Parameter, Role, RotaryTable};
+pub use architecture::{Architecture, Head, Parameter, Role, RotaryTable, Stack};
 pub use arguments::{Info, ParameterInfo, ParameterType};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Error, Result};

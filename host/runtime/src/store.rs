@@ -10,6 +10,7 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::Result;
+use crate::architecture::Stack;
 use crate::engine::{Engine, TICK};
 use crate::grants::Denials;
 use crate::held::HeldConstants;
@@ -54,6 +55,7 @@ pub(crate) struct Declared {
     pub(crate) cached_values: Option<u32>,
     /// With the rotary table that each is for.
     pub(crate) longer_sequences: Vec<(u32, LongerSequences)>,
+    pub(crate) stacks: Vec<Stack>,
 }
 
 /// What a call wrote to the log.

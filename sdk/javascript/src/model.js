@@ -70,6 +70,16 @@ import { Tensor } from "./tensor.js";
  * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
  *   refused.
  * @property {LongerSequences[]} [longerSequences] What longer sequences are rotated with, at most one for each rotary table.
+ * @property {Stack[]} [stacks] Parameters that other programs have as one, for adapters.
+ */
+
+/**
+ * Parameters that other programs have as one.
+ *
+ * @typedef {object} Stack
+ * @property {string} name What adapters call it.
+ * @property {number[][]} parts For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts,
+ *   in]`. A single one is a parameter that has another name there.
  */
 
 /**

@@ -65,6 +65,11 @@ pub trait Model: Parameters {
         None
     }
 
+    /// Declares parameters that other programs have as one, for adapters. Asked once, after [`load`](Self::load).
+    fn stacks(&self, _network: &Self::Network) -> Vec<Stack> {
+        Vec::new()
+    }
+
     /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
     ///
     /// # Errors
@@ -90,6 +95,16 @@ pub struct LongerSequences {
     pub inverse_frequencies: Vec<f64>,
     /// 0 or above.
     pub growth: f64,
+}
+
+/// Parameters that other programs have as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// What adapters call it.
+    pub name: String,
+    /// For each part the numbers of the `[out, in]` of each group; together they are `[groups, out of all parts, in]`. A single one is a
+    /// parameter that has another name there.
+    pub parts: Vec<Vec<u32>>,
 }
 
 /// A linear layer, by the numbers of its parameters.

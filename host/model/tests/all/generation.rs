@@ -17,9 +17,9 @@ const BLOCK_SIZE: usize = 4;
 const LONGEST: usize = 1000;
 
 /// A sequence by its tokens and adapter.
-struct Sequence<'a> {
-    ids: Vec<u32>,
-    adapter: Option<&'a ServedAdapter>,
+pub(crate) struct Sequence<'a> {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) adapter: Option<&'a ServedAdapter>,
 }
 
 fn ids(seed: u32, count: u32) -> Vec<u32> {
@@ -27,7 +27,12 @@ fn ids(seed: u32, count: u32) -> Vec<u32> {
 }
 
 /// Hidden states of all tokens, in steps of at most `most` tokens of each sequence.
-fn in_steps(model: &Model, sequences: &[Sequence<'_>], most: usize, longest: usize) -> Vec<Vec<f64>> {
+pub(crate) fn in_steps(
+    model: &Model,
+    sequences: &[Sequence<'_>],
+    most: usize,
+    longest: usize,
+) -> Vec<Vec<f64>> {
     let cache = model.new_cache(64, BLOCK_SIZE).unwrap();
     let mut free: Vec<u32> = (0..64).collect();
     let tables: Vec<Vec<u32>> = sequences
@@ -62,7 +67,7 @@ fn in_steps(model: &Model, sequences: &[Sequence<'_>], most: usize, longest: usi
 }
 
 /// Hidden states of one sequence as training computes them.
-fn whole(model: &Model, ids: &[u32]) -> Vec<f64> {
+pub(crate) fn whole(model: &Model, ids: &[u32]) -> Vec<f64> {
     let count = ids.len() as u32;
     let tokens = Tokens { ids: ids.to_vec(), position_ids: (0..count).collect(), lengths: vec![count] };
     flat(model.forward(&tokens, PLAIN).unwrap().value())

@@ -126,6 +126,7 @@ impl Definition for NativeLlama {
             cached_values: None,
             untrained: Vec::new(),
             longest_sequence: None,
+            stacks: Vec::new(),
         })
     }
 

@@ -7,6 +7,7 @@ use swift_tensor::fused::{self, LongerSequences};
 use wasmtime::component::Resource;
 
 use super::{Failure, Result, view};
+use crate::architecture::Stack;
 use crate::bindings::nn::{AttentionOptions, Context, Host, HostContext};
 use crate::bindings::tensor::Tensor as Handle;
 use crate::scope::Scope;
@@ -84,6 +85,14 @@ impl Host for State {
         }
         let longer = LongerSequences { tokens, inverse_frequencies, growth };
         self.declared.longer_sequences.push((table, longer));
+        Ok(())
+    }
+
+    fn stacked(&mut self, name: String, parts: Vec<Vec<u32>>) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`stacked` can only be called in `load`".into()));
+        }
+        self.declared.stacks.push(Stack { name, parts });
         Ok(())
     }
 }

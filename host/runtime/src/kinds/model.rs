@@ -63,6 +63,7 @@ impl ModelPlugin {
                 architecture.longest_sequence = state.declared.longest_sequence;
                 architecture.untrained.clone_from(&state.declared.untrained);
                 architecture.cached_values = state.declared.cached_values;
+                architecture.stacks.clone_from(&state.declared.stacks);
                 for (table, longer) in &state.declared.longer_sequences {
                     let tables = architecture.rotary_tables.len();
                     let Some(table) = architecture.rotary_tables.get_mut(*table as usize) else {
@@ -149,6 +150,7 @@ impl From<contract::Architecture> for Architecture {
             cached_values: None,
             untrained: Vec::new(),
             longest_sequence: None,
+            stacks: Vec::new(),
         }
     }
 }

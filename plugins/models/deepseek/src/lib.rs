@@ -93,6 +93,10 @@ impl Model for DeepSeek {
         Some(0)
     }
 
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        (0..).zip(network.decoder.layers()).flat_map(|(index, layer)| layer.feed.stacks(index)).collect()
+    }
+
     fn forward(
         &self,
         network: &Network,

@@ -82,6 +82,15 @@ impl Model for Mixtral {
         Ok((architecture, Network { sizes, rules, balance, window, decoder }))
     }
 
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        let of_layer = |(index, layer): (usize, &Layer)| {
+            let name = |part: &str| format!("model.layers.{index}.mlp.{part}");
+            let experts = layer.experts.stacks(&name("experts"));
+            experts.into_iter().chain([layer.router.called(name("gate.weight"))])
+        };
+        network.decoder.layers().iter().enumerate().flat_map(of_layer).collect()
+    }
+
     fn forward(
         &self,
         network: &Network,

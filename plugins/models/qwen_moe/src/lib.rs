@@ -95,6 +95,10 @@ impl Model for QwenMoe {
         Ok((architecture, Network { sizes, feed, decoder }))
     }
 
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        (0..).zip(network.decoder.layers()).flat_map(|(index, layer)| layer.feed.stacks(index)).collect()
+    }
+
     fn forward(
         &self,
         network: &Network,

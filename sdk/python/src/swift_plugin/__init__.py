@@ -31,6 +31,7 @@ from .model import (
     ModelParameter,
     Role,
     RotaryTable,
+    Stack,
 )
 from .optimizer import OptimizedParameter, Optimizer, Slot, Step, Update
 from .plugin import Parameter, ParameterType, Plugin, parameter, remembered
@@ -112,6 +113,7 @@ __all__ = [
     "Schedule",
     "ShapeMismatch",
     "Slot",
+    "Stack",
     "Step",
     "Stop",
     "Template",

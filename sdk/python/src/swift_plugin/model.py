@@ -69,6 +69,17 @@ class Head:
 
 
 @dataclass
+class Stack:
+    """Parameters that other programs have as one."""
+
+    name: str
+    """What adapters call it."""
+    parts: list[list[int]]
+    """For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts, in]`. A single one is a
+    parameter that has another name there."""
+
+
+@dataclass
 class LongerSequences:
     """What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n`
     has `inverse_frequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`."""
@@ -119,6 +130,8 @@ class Architecture:
     """The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are refused."""
     longer_sequences: list[LongerSequences] = field(default_factory=list[LongerSequences])
     """What longer sequences are rotated with, at most one for each rotary table."""
+    stacks: list[Stack] = field(default_factory=list[Stack])
+    """Parameters that other programs have as one, for adapters."""
 
 
 @dataclass(kw_only=True)

@@ -13,8 +13,8 @@ use crate::bindings::{
 };
 use crate::{
     Batch, Callback, Context, Dataset, Dtype, Error, Generation, LongerSequences, Loss, LossScale, Metric,
-    Model, Optimizer, Outputs, Parameters, Report, Result, Reward, Run, Sampler, Schedule, Template, Tensor,
-    ToolParser,
+    Model, Optimizer, Outputs, Parameters, Report, Result, Reward, Run, Sampler, Schedule, Stack, Template,
+    Tensor, ToolParser,
 };
 
 /// The component's exports for the plugin `P`.
@@ -130,6 +130,9 @@ impl<P: Model + Identity> model::Guest for Exported<P> {
             for longer in plugin.longer_sequences(&config, &architecture.rotary_tables)? {
                 let LongerSequences { table, tokens, inverse_frequencies, growth } = longer;
                 nn::longer_sequences(table, tokens, &inverse_frequencies, growth)?;
+            }
+            for Stack { name, parts } in plugin.stacks(&network) {
+                nn::stacked(&name, &parts)?;
             }
             with::<Loaded<P>, _>(|loaded| loaded.0 = Some(network));
             Ok(architecture)

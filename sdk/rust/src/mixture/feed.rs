@@ -1,6 +1,6 @@
 use super::{Balance, Experts, Router, RouterRules};
 use crate::decoder::{Activation, FeedForward};
-use crate::{Context, Linear, ParameterTable, Result, Role, Tensor};
+use crate::{Context, Linear, ParameterTable, Result, Role, Stack, Tensor};
 
 /// How feed-forward parts of layers are made, of which some are dense and the others choose among experts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +87,16 @@ impl Feed {
             all = all * context.linear(gate, x).sigmoid();
         }
         (output + all).check()
+    }
+
+    /// How transformers 5 has the experts of layer `index`, if there are any.
+    pub fn stacks(&self, index: u32) -> Vec<Stack> {
+        match self {
+            Self::Dense(_) => Vec::new(),
+            Self::Mixture(mixture) => {
+                mixture.experts.stacks(&format!("model.layers.{index}.mlp.experts")).into()
+            }
+        }
     }
 
     /// The parameter that steers the choice of experts alone, which no gradient reaches.

@@ -1,7 +1,7 @@
 //! The choice of experts: first of groups, then inside of them.
 
 use super::{Balance, ExpertSizes, Routing, top_k};
-use crate::{Context, Linear, ParameterTable, Result, Role, Settings, Tensor, bail};
+use crate::{Context, Linear, ParameterTable, Result, Role, Settings, Stack, Tensor, bail};
 
 /// The end of the name of what is added to scores for the choice alone.
 const CORRECTION: &str = ".e_score_correction_bias";
@@ -82,6 +82,11 @@ impl Router {
         let correction =
             rules.corrected.then(|| table.add(format!("{name}{CORRECTION}"), &[count], Role::Bias, stage));
         Self { weight, correction }
+    }
+
+    /// Its matrix, where it is called `name`.
+    pub fn called(&self, name: String) -> Stack {
+        Stack { name, parts: vec![vec![self.weight.weight]] }
     }
 
     /// The parameter that steers the choice alone, which no gradient reaches.
