@@ -170,6 +170,14 @@ impl Architecture {
         if let Some(stack) = self.stacks.iter().find(|stack| !self.holds(stack)) {
             return Some(format!("the parameters of the stack `{}` don't fit together", stack.name));
         }
+        let mut members: Vec<u32> =
+            self.stacks.iter().flat_map(|stack| stack.parts.iter().flatten().copied()).collect();
+        members.sort_unstable();
+        if let Some(index) =
+            members.iter().zip(members.iter().skip(1)).find_map(|(a, b)| (a == b).then_some(a))
+        {
+            return Some(format!("parameter {index} is twice in stacks"));
+        }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])
             .map(|head| format!("its head `{}` is not [vocab_size, hidden_size]", head.name))
@@ -223,5 +231,35 @@ mod tests {
         let mut wrong = tiny();
         wrong.cached_values = Some(3);
         assert_eq!(wrong.mistake().unwrap(), "its cache has 3 components of values, and 2 of keys");
+        let mut wrong = tiny();
+        let longer = LongerSequences { tokens: 1, inverse_frequencies: vec![1.0, 0.1], growth: 0.0 };
+        wrong.rotary_tables = vec![RotaryTable {
+            inverse_frequencies: vec![1.0],
+            scale: 1.0,
+            interleaved: false,
+            longer: Some(longer),
+        }];
+        assert_eq!(wrong.mistake().unwrap(), "rotary table 0 has 1 pairs, and 2 of longer sequences");
+    }
+
+    #[test]
+    fn stacks_hold_matrices_that_fit_together_and_each_once() {
+        let stacked = |parts: &[&[u32]], shape: &[u64]| {
+            let mut architecture = tiny();
+            architecture.parameters[1].shape = shape.to_vec();
+            let parts = parts.iter().map(|part| part.to_vec()).collect();
+            architecture.stacks = vec![Stack { name: "a.stack".into(), parts }];
+            architecture.mistake()
+        };
+        let misfit = Some("the parameters of the stack `a.stack` don't fit together".to_owned());
+        assert_eq!(stacked(&[&[0, 1]], &[4, 2]), None);
+        assert_eq!(stacked(&[&[0], &[1]], &[3, 2]), None);
+        assert_eq!(stacked(&[&[0, 1]], &[3, 2]), misfit);
+        assert_eq!(stacked(&[&[0], &[1]], &[4, 3]), misfit);
+        assert_eq!(stacked(&[&[1]], &[4]), misfit);
+        assert_eq!(stacked(&[&[0], &[0, 1]], &[4, 2]), misfit);
+        assert_eq!(stacked(&[&[2]], &[4, 2]), misfit);
+        assert_eq!(stacked(&[], &[4, 2]), misfit);
+        assert_eq!(stacked(&[&[0, 0]], &[4, 2]).unwrap(), "parameter 0 is twice in stacks");
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, GroupedLinear, HeadScores, Linear, LowRank, LowRankRows, RotaryTable, Weight,
-    attention, attention_with, dropout, embedding, grouped_linear, layer_norm, linear, low_rank_rows,
-    rms_norm, rms_norm_offset, rope, swiglu, token_statistics,
+    AttentionOptions, Dropout, GroupedLinear, HeadScores, Linear, LongerSequences, LowRank, LowRankRows,
+    RotaryTable, Weight, attention, attention_with, dropout, embedding, grouped_linear, layer_norm, linear,
+    low_rank_rows, rms_norm, rms_norm_offset, rope, rotary_parts, swiglu, token_statistics,
 };
 use swift_tensor::quantised::{Matrix, int8};
 use swift_tensor::{DType, from_list};
@@ -97,6 +97,35 @@ fn norms_and_gates(table: &mut Table) {
                     };
                     let (sin, cos) = (f64::from(positions[i[0]]) * frequencies[pair]).sin_cos();
                     1.25 * if second { at(1) * cos + at(0) * sin } else { at(0) * cos - at(1) * sin }
+                })
+            },
+        );
+        case.reduced_precision = true;
+    }
+    longer_sequences(table);
+}
+
+/// Rotation of a sequence of three tokens, one more than the table is for, and of one that it is for.
+fn longer_sequences(table: &mut Table) {
+    let positions = [0u32, 1, 2, 1];
+    // Bases of 25 and 100, the latter growing: by (3 * 3 / 2 - 2)^(4 / 2) for three tokens.
+    for (growth, base) in [(0.0, 100.0f64), (3.0, 100.0 * 2.5f64.powi(2))] {
+        let longer = LongerSequences { tokens: 2, inverse_frequencies: vec![1.0, 0.1], growth };
+        let case = table.add(
+            "rope of longer sequences",
+            vec![numbers(&[4, 1, 4], 3)],
+            move |x| {
+                let parts = rotary_parts(&[1.0, 0.2], Some(&longer), &positions, &[3, 1], None);
+                rope(&x[0], &RotaryTable::of_parts(&parts, 1.0, false, x[0].dtype()))
+            },
+            move |x| {
+                Array::from_fn(&[4, 1, 4], |i| {
+                    let (pair, second) = (i[2] % 2, i[2] >= 2);
+                    let base = if i[0] < 3 { base } else { 25.0 };
+                    let angle = f64::from(positions[i[0]]) * base.powf(-2.0 * pair as f64 / 4.0);
+                    let at = |second: usize| x[0].at(&[i[0], 0, pair + 2 * second]);
+                    let (sin, cos) = angle.sin_cos();
+                    if second { at(1) * cos + at(0) * sin } else { at(0) * cos - at(1) * sin }
                 })
             },
         );
