@@ -90,12 +90,13 @@ fn dense<T: Copy + Default + Send + Sync>(
                 for (row, output) in rows {
                     let scale = scales.get(output * groups + group).copied().unwrap_or_default();
                     let scale = 2f64.powi(i32::from(scale) - 127);
+                    let numbers = NUMBERS.map(|number| element(number * scale));
                     let bytes = row.get(group * BYTES..(group + 1) * BYTES).unwrap_or_default();
                     let codes = bytes.iter().flat_map(|byte| [byte & 15, byte >> 4]);
                     for (code, input) in codes.zip(group * BLOCK..) {
-                        let number = NUMBERS.get(usize::from(code)).copied().unwrap_or_default();
-                        if let Some(place) = elements.get_mut(input * outputs + output) {
-                            *place = element(number * scale);
+                        let place = elements.get_mut(input * outputs + output);
+                        if let (Some(place), Some(&number)) = (place, numbers.get(usize::from(code))) {
+                            *place = number;
                         }
                     }
                 }
