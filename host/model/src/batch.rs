@@ -66,16 +66,17 @@ impl Batch {
                 architecture.vocab_size
             )));
         }
-        let longest = u64::from(position_ids.iter().copied().max().unwrap_or_default()) + 1;
-        if let Some(limit) = architecture.longest_sequence.filter(|limit| longest > *limit) {
-            return Err(Error::TooLong { longest, limit });
+        let most = u64::from(position_ids.iter().copied().max().unwrap_or_default()) + 1;
+        if let Some(limit) = architecture.longest_sequence.filter(|limit| most > *limit) {
+            return Err(Error::TooLong { longest: most, limit });
         }
         let rotary = architecture.rotary_tables.iter().map(|table| {
             let (own, longer) = (&table.inverse_frequencies, table.longer.as_ref());
             let parts = fused::rotary_parts(own, longer, position_ids, &lengths, longest);
             RotaryTable::of_parts(&parts, table.scale, table.interleaved, dtype)
         });
+        let rotary = rotary.collect();
         let ids = Tensor::constant(Value::from_slice(ids, ids.len(), device)?);
-        Ok(Self { ids, lengths, rotary: rotary.collect(), cached: None })
+        Ok(Self { ids, lengths, rotary, cached: None })
     }
 }

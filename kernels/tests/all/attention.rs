@@ -35,7 +35,7 @@ struct Problem {
 
 /// Each case without slopes and with a slope for each head, and what to call it.
 fn problems(magnitude: f64) -> impl Iterator<Item = (String, Problem)> {
-    let both = |case| {
+    let both = move |case| {
         [false, true].map(|sloped| (format!("{case:?} {sloped}"), Problem::new(case, magnitude, sloped)))
     };
     CASES.iter().flat_map(both)

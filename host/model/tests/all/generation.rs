@@ -136,7 +136,7 @@ fn each_sequence_of_a_step_gets_its_own_adapter() {
         }
     }
     let plain = whole(&base, &sequences[1].ids);
-    assert!(worst(&in_steps(&base, &sequences, 64)[1], &plain) > 1e-3, "the adapter does nothing");
+    assert!(worst(&in_steps(&base, &sequences, 64, LONGEST)[1], &plain) > 1e-3, "the adapter does nothing");
 }
 
 #[test]
@@ -215,11 +215,14 @@ fn adapters_work_on_what_the_cache_does_not_hold() {
         .collect();
     for most in [1, 64] {
         for ((got, sequence), model) in
-            in_steps(&models[1], &sequences, most).iter().zip(&sequences).zip(&models)
+            in_steps(&models[1], &sequences, most, LONGEST).iter().zip(&sequences).zip(&models)
         {
             assert!(worst(got, &whole(model, &sequence.ids)) < 1e-9, "{most}");
         }
     }
     let plain = whole(&models[1], &sequences[0].ids);
-    assert!(worst(&in_steps(&models[1], &sequences, 64)[0], &plain) > 1e-3, "the adapter does nothing");
+    assert!(
+        worst(&in_steps(&models[1], &sequences, 64, LONGEST)[0], &plain) > 1e-3,
+        "the adapter does nothing"
+    );
 }
