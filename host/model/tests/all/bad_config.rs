@@ -35,11 +35,7 @@ fn values_that_make_no_sense_are_refused_in_a_sentence_that_names_them() {
         ("hidden_size", "-64", "`hidden_size` is -64, not a whole number"),
         ("num_hidden_layers", "\"two\"", "`num_hidden_layers` is \"two\", not a whole number"),
         ("num_key_value_heads", "5", ", not a multiple of `num_key_value_heads`, 5"),
-        (
-            "num_key_value_heads",
-            "0",
-            "`num_attention_heads` is 4, not a multiple of `num_key_value_heads`, 0",
-        ),
+        ("num_key_value_heads", "0", ", not a multiple of `num_key_value_heads`, 0"),
         (
             "quantization_config",
             "{\"quant_method\": \"gptq\"}",
