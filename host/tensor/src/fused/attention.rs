@@ -22,22 +22,35 @@ pub fn attention(
     lengths: &Arc<[usize]>,
     options: &AttentionOptions,
 ) -> Result<Tensor> {
-    attend([q, k, v], None, lengths, options)
+    attention_with([q, k, v], HeadScores::default(), lengths, options)
 }
 
-/// As [`attention`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero (Agarwal et al.
-/// 2025, "gpt-oss").
-///
-/// # Errors
-/// As [`attention`], and if there is not one sink for each head.
-pub fn attention_with_sinks(
-    qkv: [&Tensor; 3],
-    sinks: &Tensor,
-    lengths: &Arc<[usize]>,
-    options: &AttentionOptions,
-) -> Result<Tensor> {
-    attend(qkv, Some(sinks), lengths, options)
+/// What each head adds to scores, if it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScores<'a> {
+    /// A sink that the head attends to besides: a score, `[heads]`, and a value of zero (Agarwal et al. 2025, "gpt-oss").
+    pub sinks: Option<&'a Tensor>,
+    /// A slope for each head, or none: `slope * (j - p)` is added, before the soft cap, for the query at position `p` and the key
+    /// at `j` (Press et al. 2022, "ALiBi", section 3).
+    pub slopes: &'a [f64],
 }
+
+impl HeadScores<'_> {
+    pub(super) fn check(&self, heads: usize) -> Result<()> {
+        if let Some(sinks) = self.sinks {
+            checks::same_shape(OP, sinks.dims(), &[heads])?;
+        }
+        if ![0, heads].contains(&self.slopes.len()) || self.slopes.iter().any(|slope| !slope.is_finite()) {
+            return Err(Error::invalid(
+                OP,
+                format!("slopes are not {heads} finite numbers, one for each head"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+const OP: &str = "attention";
 
 /// Values with zeros for the components that keys have and they don't.
 pub(super) fn widened(v: &Tensor, head_dim: usize) -> Result<Option<Tensor>> {
@@ -50,28 +63,30 @@ pub(super) fn widened(v: &Tensor, head_dim: usize) -> Result<Option<Tensor>> {
     crate::cat(&[v, &zeros], 2).map(Some)
 }
 
-fn attend(
+/// As [`attention`], with what heads add to scores.
+///
+/// # Errors
+/// As [`attention`], and if there is not one sink or slope for each head.
+pub fn attention_with(
     [q, k, v]: [&Tensor; 3],
-    sinks: Option<&Tensor>,
+    added: HeadScores<'_>,
     lengths: &Arc<[usize]>,
     options: &AttentionOptions,
 ) -> Result<Tensor> {
-    const OP: &str = "attention";
     let (&[tokens, heads, head_dim], &[_, kv_heads, _]) = (q.dims(), k.dims()) else {
         return Err(Error::shapes(OP, q.dims(), k.dims()));
     };
     if let Some(wide) = widened(v, head_dim)? {
         let width = v.dims().last().copied().unwrap_or_default();
-        return attend([q, k, &wide], sinks, lengths, options)?.narrow(2, 0, width as u64);
+        return attention_with([q, k, &wide], added, lengths, options)?.narrow(2, 0, width as u64);
     }
     checks::same_shape(OP, k.dims(), &[tokens, kv_heads, head_dim])?;
     checks::same_shape(OP, v.dims(), k.dims())?;
     checks::same_dtype(OP, q, k)?;
     checks::same_dtype(OP, q, v)?;
-    if let Some(sinks) = sinks {
-        checks::same_shape(OP, sinks.dims(), &[heads])?;
-    }
-    let (lengths, options) = (lengths.clone(), *options);
+    added.check(heads)?;
+    let HeadScores { sinks, slopes } = added;
+    let (lengths, options, slopes) = (lengths.clone(), *options, slopes.to_vec());
     let operands: Vec<&Tensor> = [q, k, v].into_iter().chain(sinks).collect();
     let sinks = sinks.map(|sinks| sinks.value().clone());
     let values = [q, k, v].map(|tensor| tensor.value().clone());
@@ -83,7 +98,7 @@ fn attend(
             let mut lse = zeros::<Compute>(heads * tokens);
             let shape = kernel::AttentionShape { lengths: &lengths, heads, kv_heads, head_dim };
             let scores = sink_scores::<Compute>(sinks.as_ref())?;
-            let inputs = kernel::AttentionInputs { q, k, v };
+            let inputs = kernel::AttentionInputs { q, k, v, slopes: &slopes };
             kernel::forward_with_sinks(&inputs, &shape, &options, &scores, &mut out, &mut lse)?;
             Ok((make(out, &[tokens, heads, head_dim])?, lse))
         })))?;
@@ -95,7 +110,7 @@ fn attend(
                     let mut dq = zeros::<T>(q.len());
                     let (mut dk, mut dv) = (zeros::<T>(k.len()), zeros::<T>(v.len()));
                     let gradients = kernel::AttentionGradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
-                    let inputs = kernel::AttentionInputs { q, k, v };
+                    let inputs = kernel::AttentionInputs { q, k, v, slopes: &slopes };
                     let shape = kernel::AttentionShape { lengths: &lengths, heads, kv_heads, head_dim };
                     kernel::backward(dout, &inputs, out, &lse, &shape, &options, gradients)?;
                     let mut gradients = vec![
