@@ -25,7 +25,6 @@ pub mod quantised;
 pub mod rms_norm;
 pub mod rope;
 pub mod segment;
-mod stored;
 mod sums;
 pub mod swiglu;
 pub mod token_logps;

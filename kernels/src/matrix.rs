@@ -1,7 +1,13 @@
 //! Matrices on slices, and their products for the operations that are made of some.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::element::{load_into, store_into};
 use crate::matmul::compute;
-use crate::{Element, KernelError, check};
+use crate::{CHUNK, Element, Float, KernelError, check};
 
 /// A matrix on a slice without gaps, or the transpose of one.
 #[derive(Clone, Copy)]
@@ -22,6 +28,16 @@ impl<'a, T: Element> Matrix<'a, T> {
         Ok(Self { elements, rows, columns, row_stride: columns, column_stride: 1 })
     }
 
+    /// `rows x columns`, row-major, in the part `range` of `elements`.
+    pub(crate) fn part(
+        elements: &'a [T],
+        range: Range<usize>,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Self, KernelError> {
+        Self::new(elements.get(range).unwrap_or_default(), rows, columns)
+    }
+
     pub(crate) fn transposed(self) -> Self {
         Self {
             elements: self.elements,
@@ -40,6 +56,22 @@ impl<'a, T: Element> Matrix<'a, T> {
     /// The same matrix, if its elements can be computed with as they are.
     pub(crate) fn to_compute(self) -> Option<Matrix<'a, T::Compute>> {
         Some(self.with(T::as_compute(self.elements)?))
+    }
+
+    /// The elements to compute with; converted only if they need to be.
+    pub(crate) fn converted(self, workers: Workers) -> Cow<'a, [T::Compute]> {
+        if let Some(elements) = T::as_compute(self.elements) {
+            return Cow::Borrowed(elements);
+        }
+        let mut converted = vec![T::Compute::ZERO; self.elements.len()];
+        match workers {
+            Workers::Caller => load_into(self.elements, &mut converted),
+            Workers::Pool => {
+                let tasks = converted.par_chunks_mut(CHUNK).zip(self.elements.par_chunks(CHUNK));
+                tasks.for_each(|(into, from)| load_into(from, into));
+            }
+        }
+        Cow::Owned(converted)
     }
 
     /// A matrix of these sizes on another slice of the same length.
@@ -75,4 +107,24 @@ pub(crate) fn multiply<T: Element>(
     check::length("matmul", "product", result, &[lhs.rows, rhs.columns])?;
     compute(lhs, rhs, result, accumulate, workers);
     Ok(())
+}
+
+/// Numbers as they are stored, in `buffer` if they need to be rounded.
+pub(crate) fn rounded<'a, T: Element>(
+    numbers: &'a [T::Compute],
+    buffer: &'a mut Vec<T>,
+    workers: Workers,
+) -> &'a [T] {
+    if let Some(stored) = T::from_compute(numbers) {
+        return stored;
+    }
+    buffer.resize(numbers.len(), T::store(T::Compute::ZERO));
+    match workers {
+        Workers::Caller => store_into(numbers, buffer),
+        Workers::Pool => {
+            let tasks = buffer.par_chunks_mut(CHUNK).zip(numbers.par_chunks(CHUNK));
+            tasks.for_each(|(into, from)| store_into(from, into));
+        }
+    }
+    buffer
 }

@@ -5,8 +5,7 @@ use rayon::prelude::*;
 use super::scores::{Bias, Scores, cut_by_token, gather};
 use super::{AttentionInputs, AttentionOptions, AttentionShape, KEYS};
 use crate::element::store_into;
-use crate::matrix::Workers;
-use crate::stored::{Stored, multiply_stored, rounded};
+use crate::matrix::{Matrix, Workers, multiply, rounded};
 use crate::sums::sum_of_triples;
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
@@ -147,24 +146,24 @@ impl<'a, T: Element> Task<'a, T> {
                 // Later keys are hidden from all of these queries.
                 let count = keys_count.min(last - first_key);
                 let (components, rows) = (first * width..last * width, (last - first) * group);
-                let queries = Stored::part(&self.queries, components.clone(), rows, head_dim);
-                let dout = Stored::part(&self.dout, components.clone(), rows, head_dim);
-                let keys = Stored::part(&keys, 0..count * head_dim, count, head_dim);
-                let values = Stored::part(&values, 0..count * head_dim, count, head_dim);
+                let queries = Matrix::part(&self.queries, components.clone(), rows, head_dim)?;
+                let dout = Matrix::part(&self.dout, components.clone(), rows, head_dim)?;
+                let keys = Matrix::part(&keys, 0..count * head_dim, count, head_dim)?;
+                let values = Matrix::part(&values, 0..count * head_dim, count, head_dim)?;
                 let weights = weights.get_mut(..rows * count).unwrap_or_default();
                 let slopes = slopes.get_mut(..rows * count).unwrap_or_default();
-                multiply_stored(queries, keys.transposed(), weights, false, Workers::Caller)?;
-                multiply_stored(dout, values.transposed(), slopes, false, Workers::Caller)?;
+                multiply(queries, keys.transposed(), weights, false, Workers::Caller)?;
+                multiply(dout, values.transposed(), slopes, false, Workers::Caller)?;
                 self.weigh(first, first_key, count, weights, slopes);
                 let weights =
-                    Stored::new(rounded(weights, &mut weights_buffer, Workers::Caller), rows, count);
-                let slopes = Stored::new(rounded(slopes, &mut slopes_buffer, Workers::Caller), rows, count);
+                    Matrix::new(rounded(weights, &mut weights_buffer, Workers::Caller), rows, count)?;
+                let slopes = Matrix::new(rounded(slopes, &mut slopes_buffer, Workers::Caller), rows, count)?;
                 let dk = dk.get_mut(..count * head_dim).unwrap_or_default();
                 let dv = dv.get_mut(..count * head_dim).unwrap_or_default();
-                multiply_stored(weights.transposed(), dout, dv, true, Workers::Caller)?;
-                multiply_stored(slopes.transposed(), queries, dk, true, Workers::Caller)?;
+                multiply(weights.transposed(), dout, dv, true, Workers::Caller)?;
+                multiply(slopes.transposed(), queries, dk, true, Workers::Caller)?;
                 let dq = dq.get_mut(components).unwrap_or_default();
-                multiply_stored(slopes, keys, dq, true, Workers::Caller)?;
+                multiply(slopes, keys, dq, true, Workers::Caller)?;
             }
             dk.iter_mut().for_each(|dk| *dk *= self.scores.scale);
             for (dk, row) in dk.chunks_exact(head_dim).zip(dk_rows.by_ref()) {

@@ -3,8 +3,7 @@
 use super::KEYS;
 use super::scores::{Bias, Scores};
 use crate::element::store_into;
-use crate::matrix::Workers;
-use crate::stored::{Stored, multiply_stored, rounded};
+use crate::matrix::{Matrix, Workers, multiply, rounded};
 use crate::sums::{greatest, sum_replacing};
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError};
@@ -65,18 +64,18 @@ impl<'a, T: Element> Rows<'a, T> {
     pub(super) fn see(&mut self, keys: &[T], values: &[T], first_key: usize) -> Result<(), KernelError> {
         let (rows, count) = (self.softmax.len(), keys.len() / self.head_dim);
         let tile = self.tile.get_mut(..rows * count).unwrap_or_default();
-        let queries = Stored::new(self.queries, rows, self.head_dim);
-        let keys = Stored::new(keys, count, self.head_dim).transposed();
-        multiply_stored(queries, keys, tile, false, Workers::Caller)?;
+        let queries = Matrix::new(self.queries, rows, self.head_dim)?;
+        let keys = Matrix::new(keys, count, self.head_dim)?.transposed();
+        multiply(queries, keys, tile, false, Workers::Caller)?;
         let state = self.softmax.iter_mut().zip(self.sums.chunks_exact_mut(self.value_dim));
         for (row, (scores, (state, sums))) in tile.chunks_exact_mut(count).zip(state).enumerate() {
             let position = self.position + row / self.group;
             let bias = self.scores.bias(row % self.group, position, first_key);
             soften(self.scores.visible(scores, position, first_key), bias, &self.scores, state, sums);
         }
-        let weights = Stored::new(rounded(tile, &mut self.buffer, Workers::Caller), rows, count);
-        let values = Stored::new(values, count, self.value_dim);
-        multiply_stored(weights, values, &mut self.sums, true, Workers::Caller)
+        let weights = Matrix::new(rounded(tile, &mut self.buffer, Workers::Caller), rows, count)?;
+        let values = Matrix::new(values, count, self.value_dim)?;
+        multiply(weights, values, &mut self.sums, true, Workers::Caller)
     }
 
     /// Writes the results, `[group, value_dim]` for each token, and gives what is known of each row's scores: the greatest and

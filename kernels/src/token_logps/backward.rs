@@ -7,8 +7,7 @@ use rayon::prelude::*;
 use super::TokenLogpsInputs;
 use super::tiles::{TOKENS, cap_slopes, logits, rows, scale_by, tiles};
 use crate::element::store_into;
-use crate::matrix::Workers;
-use crate::stored::{Stored, multiply_stored, rounded};
+use crate::matrix::{Matrix, Workers, multiply, rounded};
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
@@ -54,7 +53,7 @@ pub fn backward<T: Element>(
     let cap = inputs.soft_cap.map(T::Compute::of);
     for (first, ((dlogp, log_sum_exp), labels)) in (0..).step_by(TOKENS).zip(chunks) {
         let count = labels.len();
-        let hidden = rows(inputs.hidden, &(first..first + count), width);
+        let hidden = rows(inputs.hidden, &(first..first + count), width)?;
         let wide_hidden = match dweight {
             Some(_) => hidden.converted(Workers::Pool),
             None => Cow::default(),
@@ -62,7 +61,7 @@ pub fn backward<T: Element>(
         let dhidden = dhiddens.as_mut().and_then(Iterator::next);
         let mut sums = dhidden.as_ref().map(|_| vec![T::Compute::ZERO; count * width]);
         for entries in tiles(inputs) {
-            let weight = rows(inputs.weight, &entries, width);
+            let weight = rows(inputs.weight, &entries, width)?;
             tile.resize(count * entries.len(), T::Compute::ZERO);
             logits(hidden, weight, inputs, &entries, &mut tile)?;
             if let Some(cap) = cap {
@@ -82,15 +81,15 @@ pub fn backward<T: Element>(
             }
             if let Some(sums) = &mut sums {
                 let dlogits = rounded(&tile, &mut buffer, Workers::Pool);
-                let dlogits = Stored::new(dlogits, count, entries.len());
-                multiply_stored(dlogits, weight, sums, true, Workers::Pool)?;
+                let dlogits = Matrix::new(dlogits, count, entries.len())?;
+                multiply(dlogits, weight, sums, true, Workers::Pool)?;
             }
             let rows_of_weight = entries.start * width..entries.end * width;
             if let Some(dweight) = dweight.as_mut().and_then(|dweight| dweight.get_mut(rows_of_weight)) {
                 // Rounding errors would add up over the tokens, so nothing is rounded.
-                let dlogits = Stored::new(&tile, count, entries.len());
-                let hidden = Stored::new(&wide_hidden, count, width);
-                multiply_stored(dlogits.transposed(), hidden, dweight, true, Workers::Pool)?;
+                let dlogits = Matrix::new(&tile, count, entries.len())?;
+                let hidden = Matrix::new(&wide_hidden, count, width)?;
+                multiply(dlogits.transposed(), hidden, dweight, true, Workers::Pool)?;
             }
             if let Some(dbias) = dbias.as_mut().and_then(|dbias| dbias.get_mut(entries.clone())) {
                 for dlogits in tile.chunks_exact(entries.len()) {

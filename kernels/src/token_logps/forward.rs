@@ -5,8 +5,7 @@ use rayon::prelude::*;
 use super::TokenLogpsInputs;
 use super::softmax::Running;
 use super::tiles::{TOKENS, cap_slope, cap_slopes, logits, rows, scale_by, shrink, tiles};
-use crate::matrix::Workers;
-use crate::stored::{Stored, multiply_stored, rounded};
+use crate::matrix::{Matrix, Workers, multiply, rounded};
 use crate::{Element, Float, KernelError, check};
 
 /// Where the results go, each `[tokens]`.
@@ -81,7 +80,7 @@ fn chunk<T: Element>(
     direction: Option<&mut [T]>,
 ) -> Result<Vec<Running>, KernelError> {
     let (count, width) = (tokens.len(), inputs.width);
-    let hidden = rows(inputs.hidden, &tokens, width);
+    let hidden = rows(inputs.hidden, &tokens, width)?;
     let labels = inputs.labels.get(tokens).unwrap_or_default();
     let mut states = vec![Running::NEW; count];
     let mut shrinks = vec![T::Compute::ONE; count];
@@ -89,7 +88,7 @@ fn chunk<T: Element>(
     let (mut tile, mut buffer, mut slopes) = (Vec::new(), Vec::new(), Vec::new());
     let cap = inputs.soft_cap.map(T::Compute::of);
     for entries in tiles(inputs) {
-        let weight = rows(inputs.weight, &entries, width);
+        let weight = rows(inputs.weight, &entries, width)?;
         tile.resize(count * entries.len(), T::Compute::ZERO);
         logits(hidden, weight, inputs, &entries, &mut tile)?;
         if let (Some(cap), Some(_)) = (cap, &means) {
@@ -105,8 +104,8 @@ fn chunk<T: Element>(
             if cap.is_some() {
                 scale_by(&mut tile, &slopes);
             }
-            let weights = Stored::new(rounded(&tile, &mut buffer, Workers::Pool), count, entries.len());
-            multiply_stored(weights, weight, means, true, Workers::Pool)?;
+            let weights = Matrix::new(rounded(&tile, &mut buffer, Workers::Pool), count, entries.len())?;
+            multiply(weights, weight, means, true, Workers::Pool)?;
         }
     }
     if let (Some(direction), Some(means)) = (direction, means) {

@@ -5,8 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::TokenLogpsInputs;
-use crate::matrix::Workers;
-use crate::stored::{Stored, multiply_stored};
+use crate::matrix::{Matrix, Workers, multiply};
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError};
 
@@ -28,19 +27,23 @@ pub(super) fn tiles<T: Element>(
 }
 
 /// The rows `range` of `x`, each of `width`.
-pub(super) fn rows<'a, T: Element>(x: &'a [T], range: &Range<usize>, width: usize) -> Stored<'a, T> {
-    Stored::part(x, range.start * width..range.end * width, range.len(), width)
+pub(super) fn rows<'a, T: Element>(
+    x: &'a [T],
+    range: &Range<usize>,
+    width: usize,
+) -> Result<Matrix<'a, T>, KernelError> {
+    Matrix::part(x, range.start * width..range.end * width, range.len(), width)
 }
 
 /// Writes `logits` `[tokens, entries]` `= cap(hidden weight^T + bias)` for a chunk of tokens and a tile of the vocabulary.
 pub(super) fn logits<T: Element>(
-    hidden: Stored<'_, T>,
-    weight: Stored<'_, T>,
+    hidden: Matrix<'_, T>,
+    weight: Matrix<'_, T>,
     inputs: &TokenLogpsInputs<'_, T>,
     entries: &Range<usize>,
     logits: &mut [T::Compute],
 ) -> Result<(), KernelError> {
-    multiply_stored(hidden, weight.transposed(), logits, false, Workers::Pool)?;
+    multiply(hidden, weight.transposed(), logits, false, Workers::Pool)?;
     if let Some(bias) = inputs.bias.and_then(|bias| bias.get(entries.clone())) {
         logits.par_chunks_exact_mut(entries.len()).for_each(|logits| add_bias(logits, bias));
     }
