@@ -1,4 +1,6 @@
-//! Attention, backward: a task for each sequence and key-value head computes the tiles of scores again.
+//! Attention, backward: a task for each part of the keys of a sequence and key-value head computes the tiles of scores again.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -9,6 +11,12 @@ use crate::matrix::{Matrix, Workers, multiply, rounded};
 use crate::sums::sum_of_triples;
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
+
+/// Parts that the keys of a sequence are cut into, at most. Each keeps gradients of its own for the queries that see it, which are
+/// added up in the order of the parts, so that results do not depend on the number of threads.
+const PARTS: usize = 8;
+/// Keys of a part, at least where there are several.
+const PART: usize = 4 * KEYS;
 
 /// Where the gradients of [`AttentionInputs`] go; same shapes.
 #[derive(Debug)]
@@ -125,16 +133,52 @@ impl<'a, T: Element> Task<'a, T> {
         dk_rows: Vec<&mut [T]>,
         dv_rows: Vec<&mut [T]>,
     ) -> Result<(), KernelError> {
+        let width = self.shape.group() * self.shape.head_dim;
+        let size = self.length.div_ceil(PARTS).max(PART).next_multiple_of(KEYS);
+        let (mut dk_rows, mut dv_rows) = (dk_rows.into_iter(), dv_rows.into_iter());
+        let parts: Vec<_> = (0..self.length)
+            .step_by(size)
+            .map(|first| {
+                let rows = |from: &mut std::vec::IntoIter<_>| from.by_ref().take(size).collect::<Vec<_>>();
+                (first..self.length.min(first + size), rows(&mut dk_rows), rows(&mut dv_rows))
+            })
+            .collect();
+        let parts = parts.into_par_iter().with_max_len(1);
+        let parts = parts.map(|(keys, dk, dv)| Ok((keys.start, self.part(keys, dk, dv)?)));
+        let mut parts = parts.collect::<Result<Vec<_>, _>>()?.into_iter();
+        // The first part's queries are all that see anything before the second.
+        let (_, mut dq) = parts.next().unwrap_or_default();
+        dq.resize(self.length * width, T::Compute::ZERO);
+        for (first, part) in parts {
+            let dq = dq.iter_mut().skip(first * width);
+            dq.zip(part).for_each(|(dq, part)| *dq += part);
+        }
+        dq.iter_mut().for_each(|dq| *dq *= self.scores.scale);
+        for (dq, row) in dq.chunks_exact(width).zip(dq_rows) {
+            store_into(dq, row);
+        }
+        Ok(())
+    }
+
+    /// Writes the gradients of some keys and their values, and gives what these keys add to those of the queries from the first key
+    /// on that see any of them, without the scale.
+    fn part(
+        &self,
+        part: Range<usize>,
+        dk_rows: Vec<&mut [T]>,
+        dv_rows: Vec<&mut [T]>,
+    ) -> Result<Vec<T::Compute>, KernelError> {
         let (group, head_dim) = (self.shape.group(), self.shape.head_dim);
         let zeros = |count: usize| vec![T::Compute::ZERO; count];
         let (tile_tokens, width) = (self.shape.tile_tokens(), group * head_dim);
         let (mut weights, mut slopes) =
             (zeros(tile_tokens * group * KEYS), zeros(tile_tokens * group * KEYS));
         let (mut weights_buffer, mut slopes_buffer) = (Vec::new(), Vec::new());
-        let mut dq = zeros(self.length * width);
+        let end = self.scores.end_of_queries(part.end - 1, self.length);
+        let mut dq = zeros((end - part.start) * width);
         let (mut dk_rows, mut dv_rows) = (dk_rows.into_iter(), dv_rows.into_iter());
-        for first_key in (0..self.length).step_by(KEYS) {
-            let keys_count = KEYS.min(self.length - first_key);
+        for first_key in part.clone().step_by(KEYS) {
+            let keys_count = KEYS.min(part.end - first_key);
             let range = self.start + first_key..self.start + first_key + keys_count;
             let kv_head = self.kv_head..self.kv_head + 1;
             let keys = gather(self.inputs.k, self.shape.kv_heads, range.clone(), kv_head.clone(), self.shape);
@@ -162,7 +206,8 @@ impl<'a, T: Element> Task<'a, T> {
                 let dv = dv.get_mut(..count * head_dim).unwrap_or_default();
                 multiply(weights.transposed(), dout, dv, true, Workers::Caller)?;
                 multiply(slopes.transposed(), queries, dk, true, Workers::Caller)?;
-                let dq = dq.get_mut(components).unwrap_or_default();
+                let before = part.start * width;
+                let dq = dq.get_mut(components.start - before..components.end - before).unwrap_or_default();
                 multiply(slopes, keys, dq, true, Workers::Caller)?;
             }
             dk.iter_mut().for_each(|dk| *dk *= self.scores.scale);
@@ -173,11 +218,7 @@ impl<'a, T: Element> Task<'a, T> {
                 store_into(dv, row);
             }
         }
-        dq.iter_mut().for_each(|dq| *dq *= self.scores.scale);
-        for (dq, row) in dq.chunks_exact(width).zip(dq_rows) {
-            store_into(dq, row);
-        }
-        Ok(())
+        Ok(dq)
     }
 
     /// From products of queries and keys to attention weights in `weights`, and from products of `dout` and values to

@@ -9,8 +9,8 @@ use crate::support::{
 type Case = (&'static [usize], usize, usize, usize, Option<usize>, Option<f64>);
 
 /// Lengths, heads, key-value heads, components, window, soft cap: no tokens, sequences of one and of none, groups of one
-/// and several, windows of one and beyond the sequence, odd sizes, and several tiles of queries and keys.
-const CASES: [Case; 10] = [
+/// and several, windows of one and beyond the sequence, odd sizes, and several tiles and parts of queries and keys.
+const CASES: [Case; 12] = [
     (&[], 2, 1, 4, None, None),
     (&[0, 0], 1, 1, 1, None, None),
     (&[1], 1, 1, 1, None, None),
@@ -21,6 +21,8 @@ const CASES: [Case; 10] = [
     (&[300], 2, 2, 5, Some(40), None),
     (&[270], 1, 1, 16, Some(150), Some(2.0)),
     (&[140], 5, 1, 3, None, Some(30.0)),
+    (&[700, 4], 2, 1, 2, None, None),
+    (&[600], 1, 1, 2, Some(90), Some(2.0)),
 ];
 
 struct Problem {
@@ -70,9 +72,9 @@ impl Problem {
             for (head, token) in
                 (0..heads).flat_map(|head| (start..start + length).map(move |token| (head, token)))
             {
-                let row = |x: &[f64], token, heads, head| {
-                    let first = (token * heads + head) * head_dim;
-                    x[first..first + head_dim].to_vec()
+                let row = |token, heads, head| {
+                    let first: usize = (token * heads + head) * head_dim;
+                    first..first + head_dim
                 };
                 let first =
                     self.options.window.map_or(start, |window| start.max((token + 1).saturating_sub(window)));
@@ -80,7 +82,7 @@ impl Problem {
                 let score = |key| {
                     let slope = self.slopes.get(head).copied().unwrap_or_default();
                     let score = self.options.scale
-                        * dot(&row(q, token, heads, head), &row(k, key, kv_heads, kv_head))
+                        * dot(&q[row(token, heads, head)], &k[row(key, kv_heads, kv_head)])
                         - slope * (token - key) as f64;
                     self.options.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
                 };
@@ -89,7 +91,7 @@ impl Problem {
                 let total: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
                 lse[head * tokens + token] = highest + total.ln();
                 for (key, score) in (first..).zip(&scores) {
-                    for (i, v) in row(v, key, kv_heads, kv_head).iter().enumerate() {
+                    for (i, v) in v[row(key, kv_heads, kv_head)].iter().enumerate() {
                         out[(token * heads + head) * head_dim + i] += (score - highest).exp() / total * v;
                     }
                 }

@@ -62,13 +62,13 @@ fn products_with_quantised_weights_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn attention_does_not_depend_on_the_number_of_threads() {
-    let shape = AttentionShape { lengths: &[300, 1, 170], heads: 4, kv_heads: 2, head_dim: 24 };
+    let shape = AttentionShape { lengths: &[1300, 1, 170], heads: 4, kv_heads: 2, head_dim: 24 };
     let options = AttentionOptions { scale: 0.2, window: None, soft_cap: None };
-    let of = |seed, heads: usize| narrow::<f32>(&numbers(seed, 471 * heads * 24));
+    let of = |seed, heads: usize| narrow::<f32>(&numbers(seed, 1471 * heads * 24));
     let (q, k, v, dout) = (of(1, 4), of(2, 2), of(3, 2), of(4, 4));
     let both = || {
         let inputs = AttentionInputs { q: &q, k: &k, v: &v, slopes: &[] };
-        let (mut out, mut lse) = (zeros::<f32>(q.len()), zeros::<f32>(471 * 4));
+        let (mut out, mut lse) = (zeros::<f32>(q.len()), zeros::<f32>(1471 * 4));
         attention::forward(&inputs, &shape, &options, &mut out, &mut lse).unwrap();
         let (mut dq, mut dk, mut dv) = (zeros::<f32>(q.len()), zeros::<f32>(k.len()), zeros::<f32>(v.len()));
         let gradients = AttentionGradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
