@@ -88,7 +88,7 @@ def train(folder, name, modules, parameters):
     command = [EXECUTABLE, "run", "--plugin", "pt", "--model", model, "--dataset", folder / "rows.jsonl", *targets,
                "--target-modules", *modules, "--lora-dropout", "0", "--lora-rank", "4", "--learning-rate", "0.01",
                "--lr-scheduler-type", "constant", "--per-device-train-batch-size", "4", "--gradient-accumulation-steps", "1",
-               "--max-steps", "8", "--logging-steps", "1", "--output-dir", folder / "out"]
+               "--max-steps", "8", "--max-length", "64", "--logging-steps", "1", "--output-dir", folder / "out"]
     run = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     lines = map(json.loads, (folder / "out/logging.jsonl").read_text().splitlines())

@@ -164,7 +164,7 @@ fn gradients_agree_with_f64<T: Element>(tolerance: f64) {
     for (case, problem) in problems(1.0) {
         let problem = problem.rounded::<T>();
         for (got, want) in problem.gradients::<T>().iter().zip(&problem.gradients::<f64>()) {
-            assert_close(got, want, tolerance, &format!("{case}"));
+            assert_close(got, want, tolerance, &case);
         }
     }
 }
