@@ -20,7 +20,7 @@ pub(crate) fn with_f32<R>(value: &Value, f: impl FnOnce(&[f32]) -> R) -> Result<
 
 /// The sum of squares, in `f64` and in a fixed order.
 pub(crate) fn sum_of_squares(value: &Value) -> Result<f64> {
-    with_f32(value, swift_tensor::sum_of_squares)
+    Ok(swift_tensor::sum_of_squares(value)?)
 }
 
 /// `sum(values * weights)` and `sum(weights)` in `f64`; each value weighs 1 without weights. What weighs nothing does not
