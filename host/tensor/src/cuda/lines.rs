@@ -2,6 +2,7 @@ use candle_core::{DType, Tensor as Value};
 use swift_kernels_cuda::{FIRST_GREATEST, Kernel, Line, ORDER, RUNNING_SUM};
 
 use super::buffer::{Buffer, Operands};
+use super::known;
 use super::launch::{Grid, launch};
 use crate::{Result, checks};
 
@@ -9,6 +10,7 @@ use crate::{Result, checks};
 pub(crate) fn running_sum(x: &Value, dim: usize, backwards: bool) -> Result<Value> {
     let (outer, length, inner) = checks::around(x, dim);
     let sizes = Sizes { count: outer * inner, length, inner, flag: backwards };
+    known("cumsum", x.dtype())?;
     run("cumsum", RUNNING_SUM, x, x.dtype(), x.dims(), sizes)
 }
 
