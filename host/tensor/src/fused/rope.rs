@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use candle_core::{DType, Tensor as Value};
 use swift_kernels::rope as kernel;
@@ -17,7 +17,8 @@ pub struct RotaryTable {
     /// Cosines and sines for `float64`, the former first.
     wide: Option<[Arc<[f64]>; 2]>,
     /// Both where tensors are rotated on a device, once they have been.
-    on_device: Arc<OnceLock<[Value; 2]>>,
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    on_device: Arc<std::sync::OnceLock<[Value; 2]>>,
     pairs: usize,
     interleaved: bool,
 }
@@ -37,8 +38,15 @@ impl RotaryTable {
             let (cos, sin) = kernel::tables::<f64>(inverse_frequencies, positions, scale);
             [cos.into(), sin.into()]
         });
-        let (pairs, on_device) = (inverse_frequencies.len(), Arc::default());
-        Self { cos: cos.into(), sin: sin.into(), wide, on_device, pairs, interleaved }
+        Self {
+            cos: cos.into(),
+            sin: sin.into(),
+            wide,
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            on_device: Arc::default(),
+            pairs: inverse_frequencies.len(),
+            interleaved,
+        }
     }
 
     /// Cosines and sines on the device of `like`, in the type that it is computed in.

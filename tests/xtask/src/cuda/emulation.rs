@@ -2,21 +2,22 @@
 
 use anyhow::Result;
 
-use crate::{build, sdk};
+use crate::{build, plugins, sdk};
 
-/// Runs the tests of operations and of models with kernels that are emulated. They need no CUDA, but a compiler for C++.
+const FEATURE: [&str; 3] = ["--workspace", "--features", "swift-tensor/emulation"];
+
+/// Runs the tests of operations, of models and of whole training runs with kernels that are emulated. They need no CUDA, but a
+/// compiler for C++.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sdk::without_arguments("emulation", arguments)?;
     sdk::install(&["c++", "ar"], &["g++", "binutils"])?;
-    build::cargo(&[
-        "test",
-        "--locked",
-        "--workspace",
-        "--features",
-        "swift-tensor/emulation",
-        "--test",
-        "conformance",
-        "--test",
-        "golden_models",
-    ])
+    plugins::run(&[])?;
+    let cargo = |before: &[&str], after: &[&str]| build::cargo(&[before, &FEATURE, after].concat());
+    cargo(&["test", "--locked"], &["--test", "conformance"])?;
+    cargo(&["test", "--locked"], &["--test", "all", "golden"])?;
+    cargo(&["build", "--locked"], &["--bin", "swift-host"])?;
+    let traces = cargo(&["test", "--locked"], &["--test", "end_to_end", "traces"]);
+    // The executable that other commands use is the one without emulation.
+    build::swift_host()?;
+    traces
 }
