@@ -19,6 +19,9 @@ use toolkit::Toolkit;
 /// the driver compiles for the GPU that is there, so that one executable serves all later ones.
 const COMPUTE_CAPABILITY: &str = "80";
 
+/// CUDA 13.0, in the way that cudarc writes it.
+const CUDA_VERSION: &str = "13000";
+
 /// `cargo xtask build [--cuda [--check]]`.
 pub(crate) fn build(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -71,6 +74,7 @@ fn cargo(toolkit: &Toolkit, arguments: &[&str]) -> Command {
     command
         .env("NVCC", home.join("bin/nvcc"))
         .env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY)
+        .env("CUDARC_CUDA_VERSION", CUDA_VERSION)
         .env("LIBRARY_PATH", &libraries)
         .env("RUSTFLAGS", search)
         .env("CARGO_TARGET_DIR", target());
