@@ -16,6 +16,7 @@ mod check;
 mod element;
 pub mod elementwise;
 mod error;
+mod few_rows;
 pub mod grouped;
 pub mod low_rank;
 pub mod matmul;

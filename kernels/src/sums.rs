@@ -39,20 +39,20 @@ pub(crate) fn sum_of_wide<T: Element>(x: &[T], term: impl Fn(T::Compute) -> f64)
 
 /// Sum of the products of two slices of one length.
 #[inline(always)]
-pub(crate) fn dot<C: Float>(x: &[C], y: &[C]) -> C {
+pub(crate) fn dot<T: Element>(x: &[T], y: &[T::Compute]) -> T::Compute {
     /// More partial sums, since there is little else to do while one is added to.
     const WIDE: usize = 4 * LANES;
-    let mut lanes = [C::ZERO; WIDE];
+    let mut lanes = [T::Compute::ZERO; WIDE];
     let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<WIDE>(), y.as_chunks::<WIDE>());
     for (x, y) in xs.iter().zip(ys) {
         for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane += x * y;
+            *lane += x.load() * y;
         }
     }
     for ((lane, &x), &y) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
-        *lane += x * y;
+        *lane += x.load() * y;
     }
-    let mut sums = [C::ZERO; LANES];
+    let mut sums = [T::Compute::ZERO; LANES];
     for lanes in lanes.as_chunks::<LANES>().0 {
         for (sum, &lane) in sums.iter_mut().zip(lanes) {
             *sum += lane;

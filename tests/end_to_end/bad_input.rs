@@ -169,6 +169,13 @@ fn an_argument_is_unknown() {
 }
 
 #[test]
+fn a_loss_of_routers_is_wanted_of_a_model_that_has_none() {
+    Bench::new()
+        .set("router-aux-loss-coef", "0.1")
+        .fails(2, &["`--router-aux-loss-coef` is for a loss that the model adds", "leave it out"]);
+}
+
+#[test]
 fn the_output_folder_is_not_empty() {
     let bench = Bench::new();
     bench.file("out/precious.txt", "keep me");

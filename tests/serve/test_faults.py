@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import random
 
 import openai
 import pytest
@@ -53,6 +54,34 @@ def test_whoever_hangs_up_gives_the_blocks_back():
             assert len(list(itertools.islice(lines, 300))) == 300
             assert server.metric("swift_cache_blocks_free") < server.metric("swift_cache_blocks")
         server.wait_until_idle()
+
+
+def test_many_clients_of_whom_some_leave_get_their_answers_and_lose_no_block():
+    clients, requests = 64, 6
+    # A fifth of what all of them could fill, so that sequences have to give blocks back.
+    with serving(GOLDEN / "tiny-qwen2", "--max-model-len", 128, "--num-blocks", 96) as server:
+
+        def ask(client):
+            chance, tokens = random.Random(client), []
+            for _ in range(requests):
+                prompt = [chance.randrange(200) for _ in range(1 + chance.randrange(40))]
+                length = 1 + chance.randrange(64)
+                body = {"prompt": prompt, "max_tokens": length, "ignore_eos": True}
+                if chance.randrange(4):
+                    reply = post(server, json=body)
+                    assert reply.status_code == 200, reply.text
+                    tokens.append((reply.json()["usage"]["completion_tokens"], length))
+                else:
+                    body["stream"] = True
+                    with server.client._client.stream("POST", server.url + "/v1/completions", json=body) as response:
+                        list(itertools.islice(response.iter_lines(), chance.randrange(8)))
+            return tokens
+
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            for tokens in pool.map(ask, range(clients)):
+                assert all(count == length for count, length in tokens)
+        server.wait_until_idle()
+        assert server.metric("swift_preemptions_total") > 0
 
 
 def test_more_than_the_server_takes_is_refused():

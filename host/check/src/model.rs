@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use swift_runtime::{AddedLoss, Architecture, AttentionOptions, ModelPlugin, NnContext, Result};
-use swift_tensor::fused::{self, RotaryTable};
+use swift_tensor::fused::{self, HeadScores, RotaryTable};
 use swift_tensor::{DType, Error, Tensor, from_list, uniform};
 
 use crate::bench::Bench;
@@ -198,7 +198,18 @@ impl NnContext for Context {
         sinks: u32,
         options: &AttentionOptions,
     ) -> swift_tensor::Result<Tensor> {
-        fused::attention_with_sinks(qkv, Self::parameter(self, sinks)?, &self.lengths, options)
+        let added = HeadScores { sinks: Some(Self::parameter(self, sinks)?), slopes: &[] };
+        fused::attention_with(qkv, added, &self.lengths, options)
+    }
+
+    fn attention_with_slopes(
+        &self,
+        _: u32,
+        qkv: [&Tensor; 3],
+        slopes: &[f64],
+        options: &AttentionOptions,
+    ) -> swift_tensor::Result<Tensor> {
+        fused::attention_with(qkv, HeadScores { sinks: None, slopes }, &self.lengths, options)
     }
 
     fn grouped_linear(

@@ -42,7 +42,8 @@ pub(crate) struct EngineArguments {
     /// Number of CPU threads; the results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// The most tokens of prompt and answer together [default: as many as the model has positions for]
+    /// The most tokens of prompt and answer together [default: as many as the model has positions for; where it rotates long
+    /// sequences otherwise than short ones, those that it rotates as short ones, and with more all are rotated as long ones]
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_model_len: Option<NonZeroUsize>,
     /// The most sequences that are computed at once
@@ -118,18 +119,20 @@ impl EngineArguments {
             .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&Limits::default())?)));
         let (_, definition) = find_model_plugin(&config, models)?;
         let model = Model::load(config.folder(), definition, &options)?;
-        let context = self.max_model_len.map(NonZeroUsize::get).or(generation.context_length);
-        let context = context.unwrap_or(EngineOptions::default().context_length);
-        let longest = model.architecture().longest_sequence.and_then(|longest| usize::try_from(longest).ok());
+        let architecture = model.architecture();
+        let [longest, short] = [architecture.longest_sequence, architecture.short_sequence()]
+            .map(|tokens| tokens.map_or(usize::MAX, |tokens| usize::try_from(tokens).unwrap_or(usize::MAX)));
+        let known = generation.context_length.unwrap_or(EngineOptions::default().context_length);
+        let context = self.max_model_len.map_or(known.min(short), NonZeroUsize::get);
         let options = EngineOptions {
             max_batch_tokens: self.max_num_batched_tokens.get(),
             max_sequences: self.max_num_seqs.get(),
             max_waiting: self.max_num_waiting.get(),
-            context_length: longest.map_or(context, |longest| context.min(longest)),
+            context_length: context.min(longest),
             prefix_caching: self.enable_prefix_caching,
         };
         let blocks = self.blocks(&model, options.context_length)?;
-        let mut backend = ModelBackend::new(model, blocks, self.block_size.get())?;
+        let mut backend = ModelBackend::new(model, blocks, self.block_size.get(), options.context_length)?;
         for adapter in &self.adapters {
             let Some((name, folder)) = adapter.split_once('=') else {
                 return Err(UsageError::new(format!("`--adapters {adapter}` has no `=`"))

@@ -80,7 +80,7 @@ fn is_usage(error: &(dyn std::error::Error + 'static)) -> bool {
     use swift_model::Error as Model;
     use swift_train::Error as Train;
     error.is::<UsageError>()
-        || matches!(error.downcast_ref(), Some(Train::Setting { .. }))
+        || matches!(error.downcast_ref(), Some(Train::Setting { .. } | Train::ModelLossMissing))
         || matches!(
             error.downcast_ref(),
             Some(

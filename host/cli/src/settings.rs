@@ -288,6 +288,7 @@ impl Settings {
                 lorap_lr_ratio: adapter.lorap_lr_ratio,
                 max_grad_norm: training.max_grad_norm,
                 recompute: training.gradient_checkpointing,
+                model_adds_loss: training.router_aux_loss_coef != 0.0,
                 seed: training.seed,
                 logging_steps: output.logging_steps,
                 logging_first_step: output.logging_first_step,

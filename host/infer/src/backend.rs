@@ -81,16 +81,18 @@ pub struct ModelBackend {
     /// The adapter that is part of the model: requests that name none are answered with it.
     own: Option<ServedAdapter>,
     adapters: BTreeMap<String, ServedAdapter>,
+    /// The most tokens of a sequence.
+    context_length: usize,
 }
 
 impl ModelBackend {
-    /// A model with a cache of so many blocks of `block_size` tokens.
+    /// A model with a cache of so many blocks of `block_size` tokens, for sequences of at most `context_length`.
     ///
     /// # Errors
     /// If a size is zero.
-    pub fn new(model: Model, blocks: usize, block_size: usize) -> Result<Self> {
+    pub fn new(model: Model, blocks: usize, block_size: usize, context_length: usize) -> Result<Self> {
         let cache = model.new_cache(blocks, block_size)?;
-        Ok(Self { own: model.own_adapter(), model, cache, adapters: BTreeMap::new() })
+        Ok(Self { own: model.own_adapter(), model, cache, adapters: BTreeMap::new(), context_length })
     }
 
     /// The model.
@@ -120,7 +122,8 @@ impl Backend for ModelBackend {
             None => Ok((*count, self.own.as_ref())),
         });
         let adapters = adapters.collect::<Result<_>>()?;
-        let hidden = self.model.forward_cached(&self.cache, Continuation { ids, sequences, adapters })?;
+        let step = Continuation { ids, sequences, adapters, longest: self.context_length };
+        let hidden = self.model.forward_cached(&self.cache, step)?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }

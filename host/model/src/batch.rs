@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use swift_runtime::Architecture;
-use swift_tensor::fused::{PagedBatch, PagedCache, RotaryTable};
+use swift_tensor::fused::{self, PagedBatch, PagedCache, RotaryTable};
 use swift_tensor::{DType, Device, Tensor, Value};
 
 use crate::adapter::Adapter;
@@ -38,6 +38,8 @@ pub(crate) struct Cached {
 }
 
 impl Batch {
+    /// Sequences are rotated by their lengths, or all as if they had `longest` tokens.
+    ///
     /// # Errors
     /// If the batch is empty, its parts don't fit together, a token is not in the vocabulary, or a sequence is longer than
     /// the rotary tables are for.
@@ -46,6 +48,7 @@ impl Batch {
         architecture: &Architecture,
         dtype: DType,
         device: &Device,
+        longest: Option<u64>,
     ) -> Result<Self> {
         let Tokens { ids, position_ids, lengths } = tokens;
         let lengths: Arc<[usize]> = lengths.iter().map(|&length| length as usize).collect();
@@ -63,14 +66,17 @@ impl Batch {
                 architecture.vocab_size
             )));
         }
-        let longest = u64::from(position_ids.iter().copied().max().unwrap_or_default()) + 1;
-        if let Some(limit) = architecture.longest_sequence.filter(|limit| longest > *limit) {
-            return Err(Error::TooLong { longest, limit });
+        let most = u64::from(position_ids.iter().copied().max().unwrap_or_default()) + 1;
+        if let Some(limit) = architecture.longest_sequence.filter(|limit| most > *limit) {
+            return Err(Error::TooLong { longest: most, limit });
         }
         let rotary = architecture.rotary_tables.iter().map(|table| {
-            RotaryTable::new(&table.inverse_frequencies, position_ids, table.scale, table.interleaved, dtype)
+            let (own, longer) = (&table.inverse_frequencies, table.longer.as_ref());
+            let parts = fused::rotary_parts(own, longer, position_ids, &lengths, longest);
+            RotaryTable::of_parts(&parts, table.scale, table.interleaved, dtype)
         });
+        let rotary = rotary.collect();
         let ids = Tensor::constant(Value::from_slice(ids, ids.len(), device)?);
-        Ok(Self { ids, lengths, rotary: rotary.collect(), cached: None })
+        Ok(Self { ids, lengths, rotary, cached: None })
     }
 }

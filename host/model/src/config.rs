@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use swift_tensor::DType;
 
+use crate::quantised::is_read;
 use crate::{Error, Result};
 
 /// The name of the file.
@@ -38,7 +39,7 @@ impl ModelConfig {
             entries.insert("architectures".into(), json!([base]));
             architecture = base;
         }
-        let text = Value::Object(entries.clone()).to_string();
+        let text = for_definition(&entries);
         Ok(Self { folder: folder.to_owned(), text, entries, architecture })
     }
 
@@ -46,7 +47,14 @@ impl ModelConfig {
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.entries.insert(name.to_owned(), value);
-        self.text = Value::Object(self.entries.clone()).to_string();
+        self.text = for_definition(&self.entries);
+        self
+    }
+
+    /// The same for weights that are not quantised any more.
+    #[must_use]
+    pub(crate) fn dense(mut self) -> Self {
+        self.entries.remove(QUANTISED);
         self
     }
 
@@ -60,7 +68,8 @@ impl ModelConfig {
         &self.folder
     }
 
-    /// The JSON text, for a model plugin, with the name of [`Self::architecture`].
+    /// The JSON text, for a model plugin, with the name of [`Self::architecture`], and without what the host itself knows of how
+    /// weights are quantised.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -107,6 +116,18 @@ impl ModelConfig {
         }
         format!("{:#}\n", Value::Object(entries))
     }
+}
+
+/// The setting that says how weights are quantised.
+const QUANTISED: &str = "quantization_config";
+
+/// The settings that a definition gets to see.
+fn for_definition(entries: &Map<String, Value>) -> String {
+    let mut entries = entries.clone();
+    if entries.get(QUANTISED).is_some_and(is_read) {
+        entries.remove(QUANTISED);
+    }
+    Value::Object(entries).to_string()
 }
 
 /// How transformers ends the names of classes that predict tokens, and of those that have a score head in the place of the

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use swift_runtime::{AddedLoss, NnContext};
-use swift_tensor::fused::{self, AttentionOptions, Dropout, Linear};
+use swift_tensor::fused::{self, AttentionOptions, Dropout, HeadScores, Linear};
 use swift_tensor::{Result, Tensor};
 
 use crate::adapter::{Served, adapted_groups, adapted_rows};
@@ -71,18 +71,15 @@ impl Context {
         &self,
         layer: u32,
         [q, k, v]: [&Tensor; 3],
-        sinks: Option<&Tensor>,
+        added: HeadScores<'_>,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
         let layer = self.cache_layer(layer)?;
-        match (&self.batch.cached, sinks) {
-            (Some(Cached { cache, sequences, .. }), _) => {
-                cache.attention_with_sinks(layer, [q, k, v], sinks, sequences, options)
+        match &self.batch.cached {
+            Some(Cached { cache, sequences, .. }) => {
+                cache.attention_with(layer, [q, k, v], added, sequences, options)
             }
-            (None, None) => fused::attention(q, k, v, &self.batch.lengths, options),
-            (None, Some(sinks)) => {
-                fused::attention_with_sinks([q, k, v], sinks, &self.batch.lengths, options)
-            }
+            None => fused::attention_with([q, k, v], added, &self.batch.lengths, options),
         }
     }
 }
@@ -146,7 +143,7 @@ impl NnContext for Context {
         v: &Tensor,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        self.attend(layer, [q, k, v], None, options)
+        self.attend(layer, [q, k, v], HeadScores::default(), options)
     }
 
     fn parameter(&self, parameter: u32) -> Result<Tensor> {
@@ -160,7 +157,18 @@ impl NnContext for Context {
         sinks: u32,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        self.attend(layer, qkv, Some(&self.parameter("attention_with_sinks", sinks)?), options)
+        let sinks = self.parameter("attention_with_sinks", sinks)?;
+        self.attend(layer, qkv, HeadScores { sinks: Some(&sinks), slopes: &[] }, options)
+    }
+
+    fn attention_with_slopes(
+        &self,
+        layer: u32,
+        qkv: [&Tensor; 3],
+        slopes: &[f64],
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        self.attend(layer, qkv, HeadScores { sinks: None, slopes }, options)
     }
 
     fn grouped_linear(

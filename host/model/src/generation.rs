@@ -23,6 +23,9 @@ pub struct Continuation<'a> {
     pub sequences: PagedBatch,
     /// How many tokens each adapter works on, one part after the other; together all tokens.
     pub adapters: Vec<(usize, Option<&'a ServedAdapter>)>,
+    /// The most tokens that a sequence of the cache may come to have. Rotary tables that depend on the length are those of this
+    /// one, so that all keys are rotated alike.
+    pub longest: usize,
 }
 
 impl Model {
@@ -69,7 +72,7 @@ impl Model {
     /// # Errors
     /// As [`Model::forward`], and if the sequences don't fit the cache.
     pub fn forward_cached(&self, cache: &Arc<PagedCache>, step: Continuation<'_>) -> Result<Tensor> {
-        let Continuation { ids, sequences, adapters } = step;
+        let Continuation { ids, sequences, adapters, longest } = step;
         let positions = |sequence: &swift_tensor::fused::PagedTokens| {
             (sequence.length.saturating_sub(sequence.count)..sequence.length).map(|position| position as u32)
         };
@@ -82,7 +85,8 @@ impl Model {
             return Err(Error::Batch("names adapters for another number of tokens than it has".into()));
         }
         let network = self.network();
-        let mut batch = Batch::new(&tokens, &network.architecture, network.dtype, self.device())?;
+        let (dtype, longest) = (network.dtype, Some(longest as u64));
+        let mut batch = Batch::new(&tokens, &network.architecture, dtype, self.device(), longest)?;
         let adapters =
             adapters.into_iter().map(|(count, adapter)| (count, adapter.map(|adapter| adapter.0.clone())));
         batch.cached = Some(Cached { cache: cache.clone(), sequences, adapters: adapters.collect() });

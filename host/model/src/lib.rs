@@ -20,6 +20,7 @@ mod definition;
 mod error;
 mod generation;
 mod merge;
+mod microscaled;
 mod model;
 mod network;
 mod outputs;

@@ -122,10 +122,10 @@ fn write_merged(
         &Device::Cpu,
         &saved,
     )?;
-    let changes: BTreeMap<String, _> = adapter.changes().collect();
-    for (name, layer) in &changes {
+    let changes: BTreeMap<String, _> = adapter.changes(architecture).collect();
+    for (name, (layer, member)) in &changes {
         let stored = base.get(name).ok_or_else(|| missing(config.folder(), name))?;
-        require_shape(config.folder(), name, stored, &layer.module().shape())?;
+        require_shape(config.folder(), name, stored, &layer.module().shape_of(*member))?;
     }
     let file = adapter_weights(adapter_folder);
     let map = open(&file)?;
@@ -177,7 +177,8 @@ fn write_merged(
                 return stored.copy(writer).map_err(Error::write(&path));
             }
             let value = stored.value(&plan.name, compute, &Device::Cpu)?;
-            let value = layer.map_or(Ok(value.clone()), |layer| layer.merged(&value))?;
+            let merged = layer.map(|(layer, member)| layer.merged(&value, *member)).transpose()?;
+            let value = merged.unwrap_or(value);
             write_elements(writer, &rounded(value, plan)?).map_err(Error::write(&path))
         })?;
         index.extend(shard.iter().map(|plan| (plan.name.clone(), file.clone())));

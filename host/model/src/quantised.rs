@@ -11,6 +11,15 @@ use swift_tensor::quantised::{Matrix, int8};
 use crate::Result;
 use crate::weights::Stored;
 
+/// The methods by which weights may have been quantised that are read, as `quantization_config` names them.
+const READ: [&str; 2] = ["bitsandbytes", "mxfp4"];
+
+/// Whether weights that were quantised as a `quantization_config` says it are read, so that a definition need not know of it.
+pub(crate) fn is_read(quantization_config: &Value) -> bool {
+    let method = quantization_config.get("quant_method").and_then(Value::as_str);
+    method.is_some_and(|method| READ.contains(&method))
+}
+
 /// Elements that share a magnitude, as in bitsandbytes.
 const BLOCK: usize = 64;
 

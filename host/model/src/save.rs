@@ -58,7 +58,7 @@ impl Model {
         let head = network.score_head.iter().map(|head| (Place::Model.name(), head.weight.clone()));
         write_shards(folder, names.zip(values).chain(head), shard_bytes)?;
         let outputs = network.score_head.as_ref().map(ScoreHead::outputs);
-        let config = self.config().text_for(Some(network.dtype), outputs);
+        let config = self.config().clone().dense().text_for(Some(network.dtype), outputs);
         write_file(&folder.join(CONFIG_FILE), |file| file.write_all(config.as_bytes()))?;
         copy_companions(self.config().folder(), folder)
     }

@@ -13,6 +13,7 @@ use swift_tensor::fused::Weight;
 use swift_tensor::{DType, Device, Tensor, Value};
 
 use crate::config::{read_object, require_folder};
+use crate::microscaled::take_stack;
 use crate::pattern::matches;
 use crate::quantised::{Quantisation, take_quantised};
 use crate::{Error, Result};
@@ -57,7 +58,7 @@ pub(crate) struct Expected {
 }
 
 /// Reads weights as [`read_tensors`] does, except that each becomes what is said beside it. What bitsandbytes has quantised
-/// stays as it is.
+/// stays as it is, and stacks in MXFP4 become dense.
 ///
 /// # Errors
 /// As [`read_tensors`].
@@ -74,7 +75,11 @@ pub(crate) fn read_weights(
     let (mut weights, mut places) = (Vec::with_capacity(expected.len()), Vec::new());
     let (mut others, mut quantisations) = (Vec::new(), Vec::new());
     for (place, (expected, quantisation)) in expected.into_iter().enumerate() {
-        let weight = take_quantised(&mut found, &expected.name, &expected.shape)?;
+        let Expected { name, shape } = &expected;
+        let weight = match take_quantised(&mut found, name, shape)? {
+            None => take_stack(&mut found, name, shape, dtype, device)?,
+            packed => packed,
+        };
         if weight.is_none() {
             places.push(place);
             others.push(expected);
@@ -245,7 +250,7 @@ impl Stored<'_> {
 
     /// Gives the memory of `bytes`, a part of the tensor that has been read, back to the system: the file and its copy
     /// together would take twice the memory of the model.
-    fn release(&self, bytes: &[u8]) {
+    pub(crate) fn release(&self, bytes: &[u8]) {
         let offset = bytes.as_ptr().addr() - self.map.as_ptr().addr();
         #[expect(unsafe_code, reason = "the advice is unsafe for maps that can be written to")]
         // SAFETY: the map is of a file and read-only, so pages that are given back are read from the file again when they

@@ -1,5 +1,7 @@
 //! How a model is wired, as a model plugin says it.
 
+use swift_tensor::fused::LongerSequences;
+
 /// What a parameter is, which decides its place in adapters, weight decay and sharding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -39,6 +41,8 @@ pub struct RotaryTable {
     pub scale: f64,
     /// Pairs are `(2i, 2i + 1)` if true, `(i, i + half)` if false.
     pub interleaved: bool,
+    /// The frequencies of sequences beyond a length, if they are others.
+    pub longer: Option<LongerSequences>,
 }
 
 /// The output projection, which the host applies itself so that logits need never exist as a whole.
@@ -52,6 +56,15 @@ pub struct Head {
     pub soft_cap: Option<f64>,
     /// Whether each row of the weight is divided by its length.
     pub normalised: bool,
+}
+
+/// Parameters that other programs have as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// What it is called there.
+    pub name: String,
+    /// For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts, in]`.
+    pub parts: Vec<Vec<u32>>,
 }
 
 /// A whole model.
@@ -85,9 +98,34 @@ pub struct Architecture {
     pub untrained: Vec<u32>,
     /// The most tokens of a sequence that the rotary tables are for, if there is a limit.
     pub longest_sequence: Option<u64>,
+    /// What other programs have as one parameter.
+    pub stacks: Vec<Stack>,
 }
 
 impl Architecture {
+    /// The most tokens of a sequence that is rotated as short ones are, if longer ones are not.
+    pub fn short_sequence(&self) -> Option<u64> {
+        self.rotary_tables.iter().filter_map(|table| Some(table.longer.as_ref()?.tokens)).min()
+    }
+
+    /// Whether there is a matrix for each group in each part, all with as many inputs, and those of a part with as many outputs.
+    fn holds(&self, stack: &Stack) -> bool {
+        let shape = |index: &u32| match self.parameters.get(*index as usize)?.shape.as_slice() {
+            &[outputs, inputs] => Some([outputs, inputs]),
+            _ => None,
+        };
+        let first = |part: &Vec<u32>| part.first().and_then(shape);
+        let Some((groups, [_, inputs])) =
+            stack.parts.first().and_then(|part| Some((part.len(), first(part)?)))
+        else {
+            return false;
+        };
+        stack.parts.iter().all(|part| {
+            let of_part = first(part).filter(|[_, others]| *others == inputs);
+            part.len() == groups && of_part.is_some() && part.iter().all(|index| shape(index) == of_part)
+        })
+    }
+
     /// What is wrong with it, if its parts don't refer to each other as they should.
     pub(crate) fn mistake(&self) -> Option<String> {
         let count = self.parameters.len();
@@ -118,6 +156,28 @@ impl Architecture {
                 self.head_dim
             ));
         }
+        for (index, table) in self.rotary_tables.iter().enumerate() {
+            let pairs = table.inverse_frequencies.len();
+            if let Some(longer) =
+                table.longer.as_ref().filter(|longer| longer.inverse_frequencies.len() != pairs)
+            {
+                let other = longer.inverse_frequencies.len();
+                return Some(format!(
+                    "rotary table {index} has {pairs} pairs, and {other} of longer sequences"
+                ));
+            }
+        }
+        if let Some(stack) = self.stacks.iter().find(|stack| !self.holds(stack)) {
+            return Some(format!("the parameters of the stack `{}` don't fit together", stack.name));
+        }
+        let mut members: Vec<u32> =
+            self.stacks.iter().flat_map(|stack| stack.parts.iter().flatten().copied()).collect();
+        members.sort_unstable();
+        if let Some(index) =
+            members.iter().zip(members.iter().skip(1)).find_map(|(a, b)| (a == b).then_some(a))
+        {
+            return Some(format!("parameter {index} is twice in stacks"));
+        }
         let head = self.parameters.get(self.head.weight as usize);
         head.filter(|head| head.shape != [self.vocab_size, self.hidden_size])
             .map(|head| format!("its head `{}` is not [vocab_size, hidden_size]", head.name))
@@ -146,6 +206,7 @@ mod tests {
             cached_values: None,
             untrained: vec![],
             longest_sequence: None,
+            stacks: vec![],
         }
     }
 
@@ -170,5 +231,35 @@ mod tests {
         let mut wrong = tiny();
         wrong.cached_values = Some(3);
         assert_eq!(wrong.mistake().unwrap(), "its cache has 3 components of values, and 2 of keys");
+        let mut wrong = tiny();
+        let longer = LongerSequences { tokens: 1, inverse_frequencies: vec![1.0, 0.1], growth: 0.0 };
+        wrong.rotary_tables = vec![RotaryTable {
+            inverse_frequencies: vec![1.0],
+            scale: 1.0,
+            interleaved: false,
+            longer: Some(longer),
+        }];
+        assert_eq!(wrong.mistake().unwrap(), "rotary table 0 has 1 pairs, and 2 of longer sequences");
+    }
+
+    #[test]
+    fn stacks_hold_matrices_that_fit_together_and_each_once() {
+        let stacked = |parts: &[&[u32]], shape: &[u64]| {
+            let mut architecture = tiny();
+            architecture.parameters[1].shape = shape.to_vec();
+            let parts = parts.iter().map(|part| part.to_vec()).collect();
+            architecture.stacks = vec![Stack { name: "a.stack".into(), parts }];
+            architecture.mistake()
+        };
+        let misfit = Some("the parameters of the stack `a.stack` don't fit together".to_owned());
+        assert_eq!(stacked(&[&[0, 1]], &[4, 2]), None);
+        assert_eq!(stacked(&[&[0], &[1]], &[3, 2]), None);
+        assert_eq!(stacked(&[&[0, 1]], &[3, 2]), misfit);
+        assert_eq!(stacked(&[&[0], &[1]], &[4, 3]), misfit);
+        assert_eq!(stacked(&[&[1]], &[4]), misfit);
+        assert_eq!(stacked(&[&[0], &[0, 1]], &[4, 2]), misfit);
+        assert_eq!(stacked(&[&[2]], &[4, 2]), misfit);
+        assert_eq!(stacked(&[], &[4, 2]), misfit);
+        assert_eq!(stacked(&[&[0, 0]], &[4, 2]).unwrap(), "parameter 0 is twice in stacks");
     }
 }

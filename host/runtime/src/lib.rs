@@ -49,7 +49,7 @@ mod views;
 mod waiting;
 mod wasi;
 
-pub use architecture::{Architecture, Head, Parameter, Role, RotaryTable};
+pub use architecture::{Architecture, Head, Parameter, Role, RotaryTable, Stack};
 pub use arguments::{Info, ParameterInfo, ParameterType};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Error, Result};
@@ -74,6 +74,6 @@ pub use limits::{Breach, Limits};
 pub use plugin::{Origin, Plugin};
 pub use registry::{Registry, Standard};
 pub use store::Usage;
-pub use swift_tensor::fused::AttentionOptions;
+pub use swift_tensor::fused::{AttentionOptions, LongerSequences};
 pub use trace::{Operation, TensorType, Trace};
 pub use views::{AddedLoss, BatchView, NnContext, OutputsView, RunView, no_score_head};

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use swift_tensor::fused::LongerSequences;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::Result;
+use crate::architecture::Stack;
 use crate::engine::{Engine, TICK};
 use crate::grants::Denials;
 use crate::held::HeldConstants;
@@ -51,6 +53,9 @@ pub(crate) struct Declared {
     pub(crate) longest_sequence: Option<u64>,
     pub(crate) untrained: Vec<u32>,
     pub(crate) cached_values: Option<u32>,
+    /// With the rotary table that each is for.
+    pub(crate) longer_sequences: Vec<(u32, LongerSequences)>,
+    pub(crate) stacks: Vec<Stack>,
 }
 
 /// What a call wrote to the log.

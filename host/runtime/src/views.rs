@@ -152,6 +152,17 @@ pub trait NnContext: Send + Sync {
     ) -> Result<Tensor> {
         Err(Error::Unsupported { op: "attention_with_sinks", what: "attention with sinks".into() })
     }
+    /// As [`Self::attention`], where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives the query
+    /// at position `p` and the key at `j`.
+    fn attention_with_slopes(
+        &self,
+        _layer: u32,
+        _qkv: [&Tensor; 3],
+        _slopes: &[f64],
+        _options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        Err(lacks("attention_with_slopes"))
+    }
     /// Linear layers of experts: `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of the row's group `g`.
     /// `weights` are one `[out, in]` for each group, or a single `[groups, in, out]`; `biases` likewise, or none. `groups` are
     /// in ascending order; `tokens` are the positions that the rows come from, ascending inside each group.

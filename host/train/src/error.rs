@@ -39,6 +39,11 @@ pub enum Error {
     /// A loss wants the outputs of a teacher model and there is none.
     #[error("The loss needs a teacher model")]
     TeacherMissing,
+    /// The model was told to add a loss of its own and adds none.
+    #[error(
+        "`--router-aux-loss-coef` is for a loss that the model adds to that of the run, and this model adds none"
+    )]
+    ModelLossMissing,
     /// A loss learns from answers of the model and nothing says how they are generated and judged.
     #[error("The loss learns from answers that the model gives during the run, and there are none")]
     RolloutsMissing,
@@ -184,6 +189,9 @@ impl Error {
                     .into()
             }
             Self::TeacherMissing => "name its folder with `--teacher-model`".into(),
+            Self::ModelLossMissing => {
+                "leave it out: the model has no routers, or its definition keeps its experts evenly used in another way".into()
+            }
             Self::ReferenceMissing => "name its folder with `--ref-model`".into(),
             Self::MetricMissing { reported, .. } => format!("it reports {}", quoted(reported)),
             Self::OutputNotEmpty(_) => {

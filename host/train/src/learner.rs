@@ -26,6 +26,7 @@ pub(crate) struct Learner {
     gradients: Gradients,
     optimizer: Box<dyn Optimizer>,
     recompute: bool,
+    model_adds_loss: bool,
     seed: u64,
     max_grad_norm: f64,
     /// What logits are divided by: 1 but for rollouts.
@@ -106,6 +107,7 @@ impl Learner {
                 None => Box::new(AdamWOptimizer::new(&parameters, options)?),
             },
             recompute: options.recompute,
+            model_adds_loss: options.model_adds_loss,
             seed: options.seed,
             max_grad_norm: options.max_grad_norm,
             temperature: rollouts.map_or(1.0, |options| options.sampling.temperature),
@@ -212,6 +214,9 @@ impl Learner {
             true => self.model.forward_to_learn(&tokens, options)?,
             false => (self.model.forward(&tokens, options)?, Vec::new()),
         };
+        if place.training && self.model_adds_loss && added.is_empty() {
+            return Err(Error::ModelLossMissing);
+        }
         let policy = of_hidden(&self.model, hidden)?;
         let batch = Batch::new(packed, place, teacher)?;
         for metric in metrics {

@@ -25,6 +25,8 @@ pub struct TrainerOptions {
     pub max_grad_norm: f64,
     /// Whether stages are computed again on the way back, which saves memory.
     pub recompute: bool,
+    /// Whether the model was told to add a loss of its own; that it adds none is an error then.
+    pub model_adds_loss: bool,
     /// Seed of dropout.
     pub seed: u64,
     /// Steps from one log line to the next.
@@ -59,6 +61,7 @@ impl Default for TrainerOptions {
             lorap_lr_ratio: None,
             max_grad_norm: 1.0,
             recompute: true,
+            model_adds_loss: false,
             seed: 42,
             logging_steps: NonZeroU64::MIN.saturating_add(4),
             logging_first_step: true,

@@ -7,7 +7,7 @@
 #include "common.cuh"
 
 struct Attention {
-  const void *q, *k, *v, *sinks;
+  const void *q, *k, *v, *sinks, *slopes;
   // Written by the way there, read by the way back.
   void *out, *lse;
   const void *dout, *delta;
@@ -175,10 +175,16 @@ __device__ inline bool sees(const Attention& a, const Tile& tile, int64 position
   return key <= position && position < tile.length && (a.window == 0 || position - key < a.window);
 }
 
-// From a product to a score.
+// By how much the scores of a head grow from one key to the next.
 template <class C>
-__device__ inline C score(const Attention& a, C product) {
-  product *= C(a.scale);
+__device__ inline C head_slope(const void* slopes, int64 head) {
+  return slopes ? C(static_cast<const double*>(slopes)[head]) : C(0);
+}
+
+// From a product to a score; `distance` is that from the query to the key, 0 or below.
+template <class C>
+__device__ inline C score(const Attention& a, C product, C slope, int64 distance) {
+  product = product * C(a.scale) + slope * C(distance);
   return a.soft_cap > 0 ? C(a.soft_cap) * tanh(product / C(a.soft_cap)) : product;
 }
 

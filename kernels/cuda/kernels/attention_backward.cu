@@ -26,6 +26,7 @@ __device__ void attention_queries(const Attention& a) {
   for (int64 i = threadIdx.x; i < a.tile * wide_stride; i += blockDim.x) dq[i] = 0;
   int64 position = tile.first + row;
   bool there = position < tile.length;
+  C steepness = head_slope<C>(a.slopes, head);
   int64 at = head * a.tokens + tile.start + position;
   C lse = there ? static_cast<const C*>(a.lse)[at] : C(0), delta = there ? static_cast<const C*>(a.delta)[at] : C(0);
 
@@ -43,7 +44,7 @@ __device__ void attention_queries(const Attention& a) {
     for (int column = half; column < a.tile; column += 2) {
       C slope = 0;
       if (sees(a, tile, position, first + column)) {
-        C s = score(a, scores[row * score_stride + column]);
+        C s = score(a, scores[row * score_stride + column], steepness, first + column - position);
         slope = exp(s - lse) * (pulls[row * score_stride + column] - delta) * score_slope(a, s) * C(a.scale);
       }
       slopes[row * weight_stride + column] = store<T>(slope);
@@ -86,6 +87,7 @@ __device__ void attention_keys(const Attention& a) {
   for (int64 head = kv_head * group; head < (kv_head + 1) * group; head++) {
     const C* lse = static_cast<const C*>(a.lse) + head * a.tokens + tile.start;
     const C* delta = static_cast<const C*>(a.delta) + head * a.tokens + tile.start;
+    C steepness = head_slope<C>(a.slopes, head);
     for (int64 first = tile.first; first < end; first += a.tile) {
       __syncthreads();
       fetch(a, a.q, a.heads, head, tile, first, others, stride);
@@ -101,7 +103,7 @@ __device__ void attention_keys(const Attention& a) {
         int64 position = first + column;
         C weight = 0, slope = 0;
         if (sees(a, tile, position, key)) {
-          C s = score(a, scores[row * score_stride + column]);
+          C s = score(a, scores[row * score_stride + column], steepness, key - position);
           weight = exp(s - lse[position]);
           slope = weight * (pulls[row * score_stride + column] - delta[position]) * score_slope(a, s) * C(a.scale);
         }

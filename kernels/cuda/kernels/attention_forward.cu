@@ -25,6 +25,7 @@ __device__ void attention_forward(const Attention& a) {
   C highest = a.sinks ? static_cast<const C*>(a.sinks)[head] : -infinity<C>();
   C weight = a.sinks ? C(1) : C(0);
   int64 position = tile.first + row;
+  C slope = head_slope<C>(a.slopes, head);
 
   for (int64 first = first_tile(a, tile.first); first < tile.first + a.tile && first < tile.length; first += a.tile) {
     __syncthreads();
@@ -37,7 +38,7 @@ __device__ void attention_forward(const Attention& a) {
 
     C here = -infinity<C>();
     for (int column = half; column < a.tile; column += 2) {
-      C s = sees(a, tile, position, first + column) ? score(a, my_scores[column]) : -infinity<C>();
+      C s = sees(a, tile, position, first + column) ? score(a, my_scores[column], slope, first + column - position) : -infinity<C>();
       my_scores[column] = s;
       if (s > here) here = s;
     }

@@ -18,7 +18,7 @@ EXPORT(paged_write, PagedWrite)
 
 // `places` has for each token its position in the sequence, and where its sequence's blocks begin in `blocks`.
 struct Paged {
-  const void *q, *keys, *values, *sinks, *places, *blocks;
+  const void *q, *keys, *values, *sinks, *slopes, *places, *blocks;
   void* out;
   int64 heads, kv_heads, head_dim, value_dim, block_size, window;
   double scale, soft_cap;
@@ -44,6 +44,7 @@ __device__ void paged(const Paged& a) {
   const void* value_cache = a.values ? a.values : a.keys;
   int64 value_width = a.values ? a.value_dim : a.head_dim;
 
+  C slope = a.slopes ? C(static_cast<const double*>(a.slopes)[head]) : C(0);
   C query[PARTS], sum[PARTS], highest = -infinity<C>(), weight = 0;
 #pragma unroll
   for (int n = 0; n < PARTS; n++) {
@@ -59,7 +60,7 @@ __device__ void paged(const Paged& a) {
     for (int n = 0; n < PARTS; n++) {
       if (n * 32 + lane < head_dim) s += query[n] * load(key[n * 32 + lane]);
     }
-    s = warp_reduce<Sum>(s) * C(a.scale);
+    s = warp_reduce<Sum>(s) * C(a.scale) + slope * C(j - position);
     if (a.soft_cap > 0) s = C(a.soft_cap) * tanh(s / C(a.soft_cap));
     C now = Greatest::join(highest, s), shrink = exp(highest - now), exponential = exp(s - now);
     highest = now;

@@ -113,7 +113,7 @@ kernels! {
         PULL_LOGITS = "logits" "pull_logits";
     /// Of attention over packed sequences, both ways.
     Attention {
-        q, k, v, sinks, out, lse, dout, delta, dq, dk, dv, tiles;
+        q, k, v, sinks, slopes, out, lse, dout, delta, dq, dk, dv, tiles;
         tokens: i64, heads: i64, kv_heads: i64, head_dim: i64, padded_dim: i64, tile: i64, window: i64,
         scale: f64, soft_cap: f64
     }
@@ -129,7 +129,7 @@ kernels! {
         PAGED_WRITE = "paged" "paged_write";
     /// Of [`PAGED`].
     Paged {
-        q, keys, values, sinks, places, blocks, out;
+        q, keys, values, sinks, slopes, places, blocks, out;
         heads: i64, kv_heads: i64, head_dim: i64, value_dim: i64, block_size: i64, window: i64,
         scale: f64, soft_cap: f64
     }

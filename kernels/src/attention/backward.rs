@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::scores::{Scores, cut_by_token, gather};
+use super::scores::{Bias, Scores, cut_by_token, gather};
 use super::{AttentionInputs, AttentionOptions, AttentionShape, KEYS};
 use crate::element::store_into;
 use crate::matrix::Workers;
@@ -116,7 +116,7 @@ impl<'a, T: Element> Task<'a, T> {
                 (lse.unwrap_or(T::Compute::ZERO), sum_of_triples((out, dout, out), |out, dout, _| out * dout))
             })
             .collect();
-        let scores = Scores::new(options);
+        let scores = Scores::new(options, inputs.slopes.get(heads).unwrap_or_default());
         Self { inputs, shape, kv_head, start, length, scores, queries, dout, rows }
     }
 
@@ -197,17 +197,25 @@ impl<'a, T: Element> Task<'a, T> {
             tile.zip(self.rows.iter().skip(first * group)).enumerate()
         {
             let position = first + row / group;
+            let bias = self.scores.bias(row % group, position, first_key);
             let weights = self.scores.visible(weights, position, first_key);
             let slopes = self.scores.visible(slopes, position, first_key);
-            weigh(weights, slopes, lse, mean, &self.scores);
+            weigh((weights, bias), slopes, lse, mean, &self.scores);
         }
     }
 }
 
 vectorised! {
     /// A row: products become weights, gradients of weights become gradients of scores.
-    fn weigh<C: Float>(weights: &mut [C], slopes: &mut [C], lse: C, mean: C, scores: &Scores<C>) {
-        scores.finish(weights);
+    fn weigh<C: Float>(
+        scored: (&mut [C], Option<Bias<C>>),
+        slopes: &mut [C],
+        lse: C,
+        mean: C,
+        scores: &Scores<C>,
+    ) {
+        let (weights, bias) = scored;
+        scores.finish(weights, bias);
         for (weight, slope) in weights.iter_mut().zip(slopes) {
             let score = *weight;
             *weight = (score - lse).exponential();

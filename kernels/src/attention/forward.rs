@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::rows::Rows;
-use super::scores::{cut_by_head, cut_by_token, gather};
+use super::scores::{Scores, cut_by_head, cut_by_token, gather};
 use super::{AttentionInputs, AttentionOptions, AttentionShape, KEYS};
 use crate::{Element, Float, KernelError, check};
 
@@ -88,8 +88,9 @@ impl Tile {
         let tokens = self.start + self.first;
         let query_heads = kv_head * group..(kv_head + 1) * group;
         let sinks = sinks.get(query_heads.clone()).unwrap_or_default();
-        let queries = gather(inputs.q, shape.heads, tokens..tokens + self.count, query_heads, shape);
-        let mut rows = Rows::new(&queries, self.first, group, [head_dim; 2], options, sinks);
+        let queries = gather(inputs.q, shape.heads, tokens..tokens + self.count, query_heads.clone(), shape);
+        let scores = Scores::new(options, inputs.slopes.get(query_heads.clone()).unwrap_or_default());
+        let mut rows = Rows::new(&queries, self.first, group, [head_dim; 2], scores, sinks);
         let end = self.first + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {
             let count = KEYS.min(end - first_key);

@@ -2,9 +2,9 @@
 //! that memory grows with the length and not with its square.
 //!
 //! Sequences lie end to end, and a token attends inside its own. With `p` the position of the query and `j` of the key,
-//! `s[p, j] = cap(scale * q[p] . k[j])` for `p - window < j <= p`, `out[p] = sum over j of softmax(s[p])[j] v[j]`, and
-//! `cap(s) = soft_cap * tanh(s / soft_cap)` where there is a soft cap. Query heads share a key-value head in groups of
-//! `heads / kv_heads` neighbours.
+//! `s[p, j] = cap(scale * q[p] . k[j] + slope * (j - p))` for `p - window < j <= p`, `out[p] = sum over j of softmax(s[p])[j]
+//! v[j]`, and `cap(s) = soft_cap * tanh(s / soft_cap)` where there is a soft cap. Each query head has a slope (Press et al. 2022,
+//! "ALiBi", section 3), or none has. Query heads share a key-value head in groups of `heads / kv_heads` neighbours.
 
 mod backward;
 mod forward;
@@ -26,6 +26,8 @@ pub struct AttentionInputs<'a, T> {
     pub k: &'a [T],
     /// Values `[tokens, kv_heads, head_dim]`.
     pub v: &'a [T],
+    /// By how much a head's score grows from one key to the next, `[heads]`; empty for no such slopes.
+    pub slopes: &'a [f64],
 }
 
 /// The sizes of attention.
@@ -91,6 +93,7 @@ impl AttentionShape<'_> {
         )?;
         check::rule(operation, "a window of at least 1", options.window != Some(0))?;
         check::rule(operation, "a soft cap above 0", options.soft_cap.is_none_or(|cap| cap > 0.0))?;
+        check::rule(operation, "a slope for each head", [0, heads].contains(&inputs.slopes.len()))?;
         let tokens = self.lengths.iter().fold(0usize, |sum, &length| sum.saturating_add(length));
         check::length(operation, "q", inputs.q, &[tokens, heads, head_dim])?;
         check::length(operation, "k", inputs.k, &[tokens, kv_heads, head_dim])?;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::rows::Rows;
+use super::scores::Scores;
 use super::{AttentionOptions, KEYS, ROWS};
 use crate::{Element, KernelError, check};
 
@@ -49,6 +50,8 @@ pub struct PagedInputs<'a, T> {
     /// Values `[blocks, block_size, kv_heads, value_dim]`; if there are none, they are the first `value_dim` components of the
     /// keys.
     pub values: Option<&'a [T]>,
+    /// By how much a head's score grows from one key to the next, `[heads]`; empty for no such slopes.
+    pub slopes: &'a [f64],
 }
 
 impl PagedShape {
@@ -85,6 +88,7 @@ impl PagedShape {
         )?;
         check::rule(operation, "a window of at least 1", options.window != Some(0))?;
         check::rule(operation, "a soft cap above 0", options.soft_cap.is_none_or(|cap| cap > 0.0))?;
+        check::rule(operation, "a slope for each head", [0, heads].contains(&inputs.slopes.len()))?;
         let tokens = sequences.iter().fold(0usize, |sum, sequence| sum.saturating_add(sequence.queries));
         check::length(operation, "q", inputs.q, &[tokens, heads, head_dim])?;
         let block = block_size * kv_heads * head_dim;
@@ -138,7 +142,7 @@ pub fn write<T: Element>(x: &[T], slots: &[usize], width: usize, cache: &mut [T]
 }
 
 /// Writes `out` `[tokens, heads, value_dim]`. With `p` the position of a query in its sequence and `j` of a key,
-/// `out[p] = sum over j of softmax(s[p])[j] v[j]`, `s[p, j] = cap(scale * q[p] . k[j])` for `p - window < j <= p`.
+/// `out[p] = sum over j of softmax(s[p])[j] v[j]`, `s[p, j] = cap(scale * q[p] . k[j] + slope * (j - p))` for `p - window < j <= p`.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Rule`] if a size or an option is out of range,
@@ -238,7 +242,8 @@ impl Tile<'_> {
             queries.extend_from_slice(token.get(own.clone()).unwrap_or_default());
         }
         let sinks = sinks.get(head..head + together).unwrap_or_default();
-        let mut rows = Rows::new(&queries, self.position, together, [head_dim, value_dim], options, sinks);
+        let scores = Scores::new(options, inputs.slopes.get(head..head + together).unwrap_or_default());
+        let mut rows = Rows::new(&queries, self.position, together, [head_dim, value_dim], scores, sinks);
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         let end = self.position + self.count;
         for first_key in (rows.first_key()..end).step_by(KEYS) {

@@ -1,7 +1,7 @@
 //! Rows of queries on their way over the keys, with a running softmax.
 
-use super::scores::Scores;
-use super::{AttentionOptions, KEYS};
+use super::KEYS;
+use super::scores::{Bias, Scores};
 use crate::element::store_into;
 use crate::matrix::Workers;
 use crate::stored::{Stored, multiply_stored, rounded};
@@ -33,7 +33,7 @@ impl<'a, T: Element> Rows<'a, T> {
         position: usize,
         group: usize,
         [head_dim, value_dim]: [usize; 2],
-        options: &AttentionOptions,
+        scores: Scores<T::Compute>,
         sinks: &[T::Compute],
     ) -> Self {
         let count = queries.len() / head_dim;
@@ -48,7 +48,7 @@ impl<'a, T: Element> Rows<'a, T> {
             group,
             head_dim,
             value_dim,
-            scores: Scores::new(options),
+            scores,
             sums: vec![T::Compute::ZERO; count * value_dim],
             softmax: (0..count).map(start).collect(),
             tile: vec![T::Compute::ZERO; count * KEYS],
@@ -70,8 +70,9 @@ impl<'a, T: Element> Rows<'a, T> {
         multiply_stored(queries, keys, tile, false, Workers::Caller)?;
         let state = self.softmax.iter_mut().zip(self.sums.chunks_exact_mut(self.value_dim));
         for (row, (scores, (state, sums))) in tile.chunks_exact_mut(count).zip(state).enumerate() {
-            let visible = self.scores.visible(scores, self.position + row / self.group, first_key);
-            soften(visible, &self.scores, state, sums);
+            let position = self.position + row / self.group;
+            let bias = self.scores.bias(row % self.group, position, first_key);
+            soften(self.scores.visible(scores, position, first_key), bias, &self.scores, state, sums);
         }
         let weights = Stored::new(rounded(tile, &mut self.buffer, Workers::Caller), rows, count);
         let values = Stored::new(values, count, self.value_dim);
@@ -94,8 +95,8 @@ impl<'a, T: Element> Rows<'a, T> {
 vectorised! {
     /// From a row of products to exponentials relative to the greatest score so far; the sums of earlier ones follow if
     /// it changes.
-    fn soften<C: Float>(row: &mut [C], scores: &Scores<C>, state: &mut (C, C), sums: &mut [C]) {
-        scores.finish(row);
+    fn soften<C: Float>(row: &mut [C], bias: Option<Bias<C>>, scores: &Scores<C>, state: &mut (C, C), sums: &mut [C]) {
+        scores.finish(row, bias);
         let highest = greatest(row);
         if highest > state.0 {
             let shrink = (state.0 - highest).exponential();

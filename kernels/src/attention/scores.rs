@@ -2,22 +2,42 @@
 
 use std::ops::Range;
 
-use super::{AttentionOptions, AttentionShape};
+use super::{AttentionOptions, AttentionShape, KEYS};
 use crate::{Element, Float};
 
-/// From products of queries and keys to scores: the mask, the scale and the soft cap.
+/// From products of queries and keys to scores: the mask, the scale, the slopes and the soft cap.
 pub(super) struct Scores<C> {
     window: Option<usize>,
     /// Factor on the products.
     pub(super) scale: C,
     /// The soft cap and its inverse.
     soft_cap: Option<(C, C)>,
+    /// By how much the scores of each head of a group grow from one key to the next; empty if they don't.
+    slopes: Vec<C>,
+    /// `0, 1, ..`, one for each key of a tile; empty without slopes.
+    steps: Vec<C>,
+}
+
+/// What is added to a row of scores: `slope * (distance + i)` to the `i`-th.
+#[derive(Clone, Copy)]
+pub(super) struct Bias<C> {
+    slope: C,
+    /// From the query to the first key, zero or below.
+    distance: C,
 }
 
 impl<C: Float> Scores<C> {
-    pub(super) fn new(options: &AttentionOptions) -> Self {
+    /// `slopes` are those of the heads of a group, or empty.
+    pub(super) fn new(options: &AttentionOptions, slopes: &[f64]) -> Self {
         let soft_cap = options.soft_cap.map(|cap| (C::of(cap), C::of(1.0 / cap)));
-        Self { window: options.window, scale: C::of(options.scale), soft_cap }
+        let steps = if slopes.is_empty() { 0 } else { KEYS as u32 };
+        Self {
+            window: options.window,
+            scale: C::of(options.scale),
+            soft_cap,
+            slopes: slopes.iter().copied().map(C::of).collect(),
+            steps: (0..steps).map(|step| C::of(step.into())).collect(),
+        }
     }
 
     /// The first key that the query at `position` sees.
@@ -42,10 +62,20 @@ impl<C: Float> Scores<C> {
         row
     }
 
-    /// Applies the scale and the soft cap.
+    /// What is added to the scores that the query of a head at `position` sees of the keys from `first_key`.
+    pub(super) fn bias(&self, head: usize, position: usize, first_key: usize) -> Option<Bias<C>> {
+        let first = self.first_key(position).max(first_key);
+        let distance = first as f64 - position as f64;
+        self.slopes.get(head).map(|&slope| Bias { slope, distance: C::of(distance) })
+    }
+
+    /// Applies the scale, the bias and the soft cap.
     #[inline(always)]
-    pub(super) fn finish(&self, row: &mut [C]) {
+    pub(super) fn finish(&self, row: &mut [C], bias: Option<Bias<C>>) {
         row.iter_mut().for_each(|score| *score *= self.scale);
+        if let Some(Bias { slope, distance }) = bias {
+            row.iter_mut().zip(&self.steps).for_each(|(score, &step)| *score += slope * (distance + step));
+        }
         if let Some((cap, inverse)) = self.soft_cap {
             for score in row {
                 *score = cap * (*score * inverse).hyperbolic_tangent();

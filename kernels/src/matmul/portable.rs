@@ -1,8 +1,10 @@
-//! The product on any processor, by the `gemm` crate: `bf16` is converted panel by panel.
+//! The product on any processor, by the `gemm` crate: `bf16` is converted panel by panel, or row by row where there are
+//! few of them.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::convert_rows;
 use crate::element::{load_into, store_into};
 use crate::matrix::{Matrix, Workers};
 use crate::{CHUNK, Element, Float};
@@ -13,6 +15,10 @@ const PANEL: usize = 1 << 22;
 const WIDEST: usize = 2048;
 /// Rows or columns of a panel, at least, even if the inner dimension makes it larger than `PANEL`.
 const NARROWEST: usize = 64;
+/// Rows of the left matrix that are few.
+const FEW: usize = 64;
+/// Elements that are converted at a time for few rows, about: 256 KiB of `f32`.
+const CACHED: usize = 1 << 16;
 
 /// `result = left right`, or `result += left right`.
 pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
@@ -28,49 +34,93 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     {
         return call(left, right, result, accumulate, workers);
     }
+    if convert_rows::multiply(left, right, result, accumulate, workers) {
+        return;
+    }
     if m == 0 || n == 0 {
         return;
+    }
+    if m <= FEW && k > 0 {
+        return multiply_few(left, right.transposed(), result, accumulate, workers);
     }
     let widest = (PANEL / k.max(1)).clamp(NARROWEST, WIDEST);
     let mut block = Vec::new();
     for first_column in (0..n).step_by(widest) {
         let columns = first_column..n.min(first_column + widest);
-        let converted = convert(right.transposed(), columns.clone());
+        let converted = convert(right.transposed(), columns.clone(), workers);
         let right = of_rows(&converted, right.transposed(), columns.len()).transposed();
         for first_row in (0..m).step_by(widest) {
             let rows = first_row..m.min(first_row + widest);
-            let converted = convert(left, rows.clone());
+            let converted = convert(left, rows.clone(), workers);
             let left = of_rows(&converted, left, rows.len());
             block.resize(rows.len() * columns.len(), T::Compute::ZERO);
             call(left, right, &mut block, false, workers);
             let result = result.par_chunks_exact_mut(n).skip(first_row);
             result.zip(block.par_chunks_exact(columns.len())).for_each(|(result, block)| {
-                let result = result.get_mut(columns.clone()).unwrap_or_default();
-                if accumulate {
-                    for (result, &sum) in result.iter_mut().zip(block) {
-                        *result = O::store(result.load() + sum);
-                    }
-                } else {
-                    store_into(block, result);
-                }
+                add(block, result.get_mut(columns.clone()).unwrap_or_default(), accumulate);
             });
         }
     }
 }
 
-/// Rows of a matrix to compute with, in the order that they are stored in.
-fn convert<T: Element>(x: Matrix<'_, T>, rows: std::ops::Range<usize>) -> Vec<T::Compute> {
-    if x.column_stride == 1 {
-        let x = x.elements.get(rows.start * x.columns..rows.end * x.columns).unwrap_or_default();
-        let mut converted = vec![T::Compute::ZERO; x.len()];
-        converted.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(into, x)| load_into(x, into));
-        converted
-    } else {
-        let mut converted = vec![T::Compute::ZERO; x.columns * rows.len()];
-        let columns = converted.par_chunks_exact_mut(rows.len()).zip(x.elements.par_chunks_exact(x.rows));
-        columns.for_each(|(into, x)| load_into(x.get(rows.clone()).unwrap_or_default(), into));
-        converted
+/// The same for few rows on the left: each thread converts as much of the right matrix as its second cache holds.
+fn multiply_few<T: Element, O: Element<Compute = T::Compute>>(
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    result: &mut [O],
+    accumulate: bool,
+    workers: Workers,
+) {
+    let (m, k, n) = (left.rows, left.columns, right.rows);
+    let converted = convert(left, 0..m, workers);
+    let left = of_rows(&converted, left, m);
+    let width = (CACHED / k).max(1).next_multiple_of(NARROWEST);
+    let mut parts: Vec<Vec<&mut [O]>> = (0..n).step_by(width).map(|_| Vec::with_capacity(m)).collect();
+    for row in result.chunks_exact_mut(n) {
+        parts.iter_mut().zip(row.chunks_mut(width)).for_each(|(rows, part)| rows.push(part));
     }
+    let work = |block: &mut Vec<T::Compute>, (part, into): (usize, Vec<&mut [O]>)| {
+        let rows = part * width..n.min((part + 1) * width);
+        let converted = convert(right, rows.clone(), Workers::Caller);
+        block.resize(m * rows.len(), T::Compute::ZERO);
+        call(left, of_rows(&converted, right, rows.len()).transposed(), block, false, Workers::Caller);
+        for (into, sums) in into.into_iter().zip(block.chunks_exact(rows.len())) {
+            add(sums, into, accumulate);
+        }
+    };
+    match workers {
+        Workers::Pool => parts.into_par_iter().enumerate().with_max_len(1).for_each_init(Vec::new, work),
+        Workers::Caller => {
+            let mut block = Vec::new();
+            parts.into_iter().enumerate().for_each(|part| work(&mut block, part));
+        }
+    }
+}
+
+/// Stores sums, or adds them to what is there.
+fn add<O: Element>(sums: &[O::Compute], into: &mut [O], accumulate: bool) {
+    if accumulate {
+        into.iter_mut().zip(sums).for_each(|(into, &sum)| *into = O::store(into.load() + sum));
+    } else {
+        store_into(sums, into);
+    }
+}
+
+/// Rows of a matrix to compute with, in the order that they are stored in.
+fn convert<T: Element>(x: Matrix<'_, T>, rows: std::ops::Range<usize>, workers: Workers) -> Vec<T::Compute> {
+    let mut converted = vec![T::Compute::ZERO; x.columns * rows.len()];
+    let pieces: Vec<(&mut [T::Compute], &[T])> = if x.column_stride == 1 {
+        let x = x.elements.get(rows.start * x.columns..rows.end * x.columns).unwrap_or_default();
+        converted.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect()
+    } else {
+        let columns = x.elements.chunks_exact(x.rows).map(|x| x.get(rows.clone()).unwrap_or_default());
+        converted.chunks_exact_mut(rows.len()).zip(columns).collect()
+    };
+    match workers {
+        Workers::Caller => pieces.into_iter().for_each(|(into, x)| load_into(x, into)),
+        Workers::Pool => pieces.into_par_iter().for_each(|(into, x)| load_into(x, into)),
+    }
+    converted
 }
 
 /// What [`convert`] has made of `x`.

@@ -1,7 +1,8 @@
 //! A linear layer whose weight is quantised and frozen: a part of its rows at a time is made into elements.
 
-use super::{Matrix, OPERATION, few};
+use super::{Matrix, OPERATION};
 use crate::element::{load_into, store_into};
+use crate::few_rows::{self, ROWS};
 use crate::matmul::is_native;
 use crate::matrix::{self, Workers};
 use crate::{Element, Float, KernelError, check};
@@ -25,8 +26,8 @@ pub fn forward<T: Element>(
     let (rows, columns) = (weight.rows(), weight.columns());
     check::length(OPERATION, "x", x, &[tokens, columns])?;
     check::length(OPERATION, "y", y, &[tokens, rows])?;
-    if (1..=few::ROWS).contains(&tokens) && columns > 0 {
-        few::forward(x, weight, tokens, y, accumulate);
+    if (1..=ROWS).contains(&tokens) && columns > 0 {
+        few_rows::multiply(&converted(x), weight, y, accumulate, Workers::Pool);
         Ok(())
     } else if is_native::<T>() {
         forward_by_parts(x, weight, tokens, y, accumulate)

@@ -1,10 +1,9 @@
 //! Weights of few bits, and products with them: as frozen weights of a model are kept in memory.
 //!
 //! A quantised weight is never there as a whole in the type that it is computed in. For few rows each row of the weight is
-//! decoded into the first cache and multiplied at once ([`few`]); for many, a part of the weight at a time is decoded and
+//! decoded into the first cache and multiplied at once; for many, a part of the weight at a time is decoded and
 //! multiplied as any other matrix is ([`linear`]).
 
-mod few;
 pub mod int8;
 mod linear;
 pub mod nf4;
@@ -15,7 +14,8 @@ use rayon::prelude::*;
 
 pub use linear::{forward, input_gradient};
 
-use crate::element::KnownMut;
+use crate::element::{Known, KnownMut};
+use crate::few_rows::Rows;
 use crate::{CHUNK, Element, Float, KernelError, check};
 
 /// A weight of few bits.
@@ -86,17 +86,6 @@ impl Matrix {
         Ok(())
     }
 
-    /// The product of a row with `x`, where it is better taken without decoding the row.
-    fn dot(&self, row: usize, x: &[f32]) -> Option<f32> {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Nf4(matrix) => matrix.dot(row, x),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Nf4(_) => None,
-            Self::Int8(matrix) => Some(matrix.dot(row, x)),
-        }
-    }
-
     /// Writes the elements from one on, row after row, by all threads.
     fn decode_in_parallel<T: Element>(&self, first: usize, into: &mut [T]) {
         let parts = into.par_chunks_mut(CHUNK).enumerate();
@@ -122,5 +111,31 @@ impl Matrix {
                 *into = T::store(T::Compute::of(f64::from(value)));
             }
         }
+    }
+}
+
+impl<C: Float> Rows<C> for Matrix {
+    fn rows(&self) -> usize {
+        self.rows()
+    }
+
+    fn columns(&self) -> usize {
+        self.columns()
+    }
+
+    fn convert(&self, row: usize, into: &mut [C]) {
+        self.decode(row * self.columns(), into);
+    }
+
+    fn dot(&self, row: usize, vector: &[C]) -> Option<C> {
+        let Known::F32(vector) = C::known(vector) else { return None };
+        let product = match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Nf4(matrix) => matrix.dot(row, vector)?,
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Nf4(_) => return None,
+            Self::Int8(matrix) => matrix.dot(row, vector),
+        };
+        Some(C::of(product.into()))
     }
 }

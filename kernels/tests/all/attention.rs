@@ -30,10 +30,23 @@ struct Problem {
     k: Vec<f64>,
     v: Vec<f64>,
     dout: Vec<f64>,
+    slopes: Vec<f64>,
+}
+
+/// Each case without slopes and with a slope for each head, and what to call it.
+fn problems(magnitude: f64) -> impl Iterator<Item = (String, Problem)> {
+    let both = move |case| {
+        [false, true].map(|sloped| (format!("{case:?} {sloped}"), Problem::new(case, magnitude, sloped)))
+    };
+    CASES.iter().flat_map(both)
 }
 
 impl Problem {
-    fn new(&(lengths, heads, kv_heads, head_dim, window, soft_cap): &Case, magnitude: f64) -> Self {
+    fn new(
+        &(lengths, heads, kv_heads, head_dim, window, soft_cap): &Case,
+        magnitude: f64,
+        sloped: bool,
+    ) -> Self {
         let tokens: usize = lengths.iter().sum();
         let of = |seed, heads| scaled(numbers(seed, tokens * heads * head_dim), magnitude);
         Self {
@@ -43,6 +56,7 @@ impl Problem {
             k: of(2, kv_heads),
             v: of(3, kv_heads),
             dout: of(4, heads),
+            slopes: (0..if sloped { heads } else { 0 }).map(|head| 0.5f64.powi(head as i32 + 1)).collect(),
         }
     }
 
@@ -64,8 +78,10 @@ impl Problem {
                     self.options.window.map_or(start, |window| start.max((token + 1).saturating_sub(window)));
                 let kv_head = head / (heads / kv_heads);
                 let score = |key| {
+                    let slope = self.slopes.get(head).copied().unwrap_or_default();
                     let score = self.options.scale
-                        * dot(&row(q, token, heads, head), &row(k, key, kv_heads, kv_head));
+                        * dot(&row(q, token, heads, head), &row(k, key, kv_heads, kv_head))
+                        - slope * (token - key) as f64;
                     self.options.soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
                 };
                 let scores: Vec<f64> = (first..=token).map(score).collect();
@@ -92,7 +108,7 @@ impl Problem {
     fn forward<T: Element>(&self) -> (Vec<T>, Vec<T::Compute>) {
         let (q, k, v) = (narrow::<T>(&self.q), narrow::<T>(&self.k), narrow::<T>(&self.v));
         let (mut out, mut lse) = (zeros::<T>(q.len()), zeros::<T::Compute>(q.len() / self.shape.head_dim));
-        let inputs = AttentionInputs { q: &q, k: &k, v: &v };
+        let inputs = AttentionInputs { q: &q, k: &k, v: &v, slopes: &self.slopes };
         attention::forward(&inputs, &self.shape, &self.options, &mut out, &mut lse).unwrap();
         (out, lse)
     }
@@ -102,7 +118,7 @@ impl Problem {
             (narrow::<T>(&self.q), narrow::<T>(&self.k), narrow::<T>(&self.v), narrow::<T>(&self.dout));
         let (out, lse) = self.forward::<T>();
         let (mut dq, mut dk, mut dv) = (zeros::<T>(q.len()), zeros::<T>(k.len()), zeros::<T>(v.len()));
-        let inputs = AttentionInputs { q: &q, k: &k, v: &v };
+        let inputs = AttentionInputs { q: &q, k: &k, v: &v, slopes: &self.slopes };
         let gradients = AttentionGradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
         attention::backward(&dout, &inputs, &out, &lse, &self.shape, &self.options, gradients).unwrap();
         [widen(&dq), widen(&dk), widen(&dv)]
@@ -110,12 +126,12 @@ impl Problem {
 }
 
 fn follows_the_formula<T: Element>(tolerance: f64) {
-    for case in &CASES {
-        let problem = Problem::new(case, 2.0).rounded::<T>();
+    for (case, problem) in problems(2.0) {
+        let problem = problem.rounded::<T>();
         let (out, lse) = problem.forward::<T>();
         let (want_out, want_lse) = problem.naive(&problem.q, &problem.k, &problem.v);
-        assert_close(&widen(&out), &want_out, tolerance, &format!("out of {case:?}"));
-        assert_close(&widen(&lse), &want_lse, tolerance.min(1e-5), &format!("lse of {case:?}"));
+        assert_close(&widen(&out), &want_out, tolerance, &format!("out of {case}"));
+        assert_close(&widen(&lse), &want_lse, tolerance.min(1e-5), &format!("lse of {case}"));
     }
 }
 
@@ -128,26 +144,25 @@ fn forward_follows_the_formula_in_every_type() {
 
 #[test]
 fn gradients_are_central_differences() {
-    for case in &CASES {
-        let problem = Problem::new(case, 1.0);
+    for (case, problem) in problems(1.0) {
         let [dq, dk, dv] = problem.gradients::<f64>();
         let Problem { q, k, v, dout, .. } = &problem;
         let loss = |q: &[f64], k: &[f64], v: &[f64]| dot(&problem.naive(q, k, v).0, dout);
         let (at_q, at_k) = (components(q.len(), 15), components(k.len(), 15));
         let want = differences(q, &at_q, |q| loss(q, k, v));
-        assert_close(&pick(&dq, &at_q), &want, 1e-7, &format!("dq of {case:?}"));
+        assert_close(&pick(&dq, &at_q), &want, 1e-7, &format!("dq of {case}"));
         let want = differences(k, &at_k, |k| loss(q, k, v));
-        assert_close(&pick(&dk, &at_k), &want, 1e-7, &format!("dk of {case:?}"));
+        assert_close(&pick(&dk, &at_k), &want, 1e-7, &format!("dk of {case}"));
         let want = differences(v, &at_k, |v| loss(q, k, v));
-        assert_close(&pick(&dv, &at_k), &want, 1e-7, &format!("dv of {case:?}"));
+        assert_close(&pick(&dv, &at_k), &want, 1e-7, &format!("dv of {case}"));
     }
 }
 
 fn gradients_agree_with_f64<T: Element>(tolerance: f64) {
-    for case in &CASES {
-        let problem = Problem::new(case, 1.0).rounded::<T>();
+    for (case, problem) in problems(1.0) {
+        let problem = problem.rounded::<T>();
         for (got, want) in problem.gradients::<T>().iter().zip(&problem.gradients::<f64>()) {
-            assert_close(got, want, tolerance, &format!("{case:?}"));
+            assert_close(got, want, tolerance, &format!("{case}"));
         }
     }
 }
@@ -160,30 +175,32 @@ fn gradients_in_narrow_types_agree_with_f64() {
 
 #[test]
 fn extreme_scores_choose_single_keys_and_stay_finite() {
-    for case in &CASES {
-        let problem = Problem::new(case, 300.0).rounded::<bf16>();
+    for (case, problem) in problems(300.0) {
+        let problem = problem.rounded::<bf16>();
         let (out, lse) = problem.forward::<f64>();
         let (want_out, want_lse) = problem.naive(&problem.q, &problem.k, &problem.v);
-        assert_close(&out, &want_out, 1e-8, &format!("out of {case:?}"));
-        assert_close(&lse, &want_lse, 1e-12, &format!("lse of {case:?}"));
+        assert_close(&out, &want_out, 1e-8, &format!("out of {case}"));
+        assert_close(&lse, &want_lse, 1e-12, &format!("lse of {case}"));
         let (out, lse) = problem.forward::<f32>();
-        assert!(out.iter().chain(&lse).all(|x| x.is_finite()), "{case:?}");
+        assert!(out.iter().chain(&lse).all(|x| x.is_finite()), "{case}");
         for gradients in [problem.gradients::<f64>(), problem.gradients::<f32>(), problem.gradients::<bf16>()]
         {
-            assert!(gradients.iter().flatten().all(|x| x.is_finite()), "{case:?}");
+            assert!(gradients.iter().flatten().all(|x| x.is_finite()), "{case}");
         }
     }
 }
 
 #[test]
 fn what_attention_is_not_defined_for_is_refused() {
-    let refused = |heads, window, soft_cap| {
+    let refused_with = |heads, window, soft_cap, slopes: &[f64]| {
         let shape = AttentionShape { lengths: &[1], heads, kv_heads: 2, head_dim: 1 };
         let (q, k, mut out, mut lse) = (vec![0f32; heads], [0.0; 2], vec![0.0; heads], vec![0.0; heads]);
-        let inputs = AttentionInputs { q: &q, k: &k, v: &k };
+        let inputs = AttentionInputs { q: &q, k: &k, v: &k, slopes };
         let options = AttentionOptions { scale: 1.0, window, soft_cap };
         attention::forward(&inputs, &shape, &options, &mut out, &mut lse).unwrap_err().to_string()
     };
+    let refused = |heads, window, soft_cap| refused_with(heads, window, soft_cap, &[]);
+    assert!(refused_with(2, None, None, &[0.5]).ends_with("a slope for each head"));
     assert!(refused(3, None, None).ends_with("a multiple of the number of key-value heads"));
     assert!(refused(0, None, None).ends_with("at least one head of at least one component"));
     assert!(refused(2, Some(0), None).ends_with("a window of at least 1"));
@@ -194,7 +211,7 @@ fn what_attention_is_not_defined_for_is_refused() {
 fn huge_sizes_without_tokens_do_not_overflow() {
     let shape = AttentionShape { lengths: &[0], heads: usize::MAX, kv_heads: 1, head_dim: usize::MAX };
     let options = AttentionOptions { scale: 1.0, window: None, soft_cap: None };
-    let inputs = AttentionInputs { q: &[], k: &[], v: &[] };
+    let inputs = AttentionInputs { q: &[], k: &[], v: &[], slopes: &[] };
     attention::forward::<f32>(&inputs, &shape, &options, &mut [], &mut []).unwrap();
     let gradients = AttentionGradients { dq: &mut [], dk: &mut [], dv: &mut [] };
     attention::backward::<f32>(&[], &inputs, &[], &[], &shape, &options, gradients).unwrap();

@@ -68,6 +68,21 @@ fn what_was_in_the_result_is_not_read_without_accumulation() {
 }
 
 #[test]
+fn an_inner_dimension_longer_than_any_panel_is_summed_to_its_end() {
+    let (m, k, n) = (9, 70_000, 3);
+    let last = |rows: usize, value| {
+        let mut elements = vec![0.0; rows * k];
+        elements.iter_mut().skip(k - 1).step_by(k).for_each(|element| *element = value);
+        narrow::<bf16>(&elements)
+    };
+    for product in [matmul::product, matmul::product_portable] {
+        let mut c = narrow::<bf16>(&vec![0.0; m * n]);
+        product(&last(m, 2.0), &last(n, 3.0), &mut c, m, k, n, false, true, false).unwrap();
+        assert_eq!(widen(&c), vec![6.0; m * n]);
+    }
+}
+
+#[test]
 fn slices_that_do_not_fit_are_refused_by_name() {
     let error =
         matmul::product(&[0f32; 6], &[0.0; 5], &mut [0.0; 4], 2, 3, 2, false, false, false).unwrap_err();

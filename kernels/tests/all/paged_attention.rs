@@ -45,12 +45,14 @@ struct Problem {
     q: Vec<f64>,
     k: Vec<f64>,
     v: Vec<f64>,
+    slopes: Vec<f64>,
 }
 
 impl Problem {
     fn new(
         &(sequences, heads, kv_heads, head_dim, block_size, window, soft_cap): &Case,
         values: Values,
+        sloped: bool,
     ) -> Self {
         let tokens: usize = sequences.iter().map(|(length, _)| length).sum();
         let of = |seed, heads| numbers(seed, tokens * heads * head_dim);
@@ -67,6 +69,7 @@ impl Problem {
             q: of(1, heads),
             k,
             v,
+            slopes: (0..if sloped { heads } else { 0 }).map(|head| 0.5 / (head + 1) as f64).collect(),
         }
     }
 
@@ -89,7 +92,7 @@ impl Problem {
         let [q, k, v] = [&self.q, &self.k, &self.v].map(|x| narrow::<T>(x));
         let mut out = zeros::<T>(q.len());
         let mut lse = vec![T::Compute::ZERO; lengths.iter().sum::<usize>() * heads];
-        let inputs = AttentionInputs { q: &q, k: &k, v: &v };
+        let inputs = AttentionInputs { q: &q, k: &k, v: &v, slopes: &self.slopes };
         attention::forward(&inputs, &shape, &self.options, &mut out, &mut lse).unwrap();
         self.cut(&self.last(&out))
     }
@@ -134,7 +137,7 @@ impl Problem {
         let q = self.last(&narrow::<T>(&self.q));
         let mut out = zeros::<T>(q.len() / head_dim * value_dim);
         let values = (self.values != Values::OfKeys).then_some(&*values);
-        let inputs = PagedInputs { q: &q, keys: &keys, values };
+        let inputs = PagedInputs { q: &q, keys: &keys, values, slopes: &self.slopes };
         paged::forward(&inputs, &sequences, &self.shape, &self.options, &mut out)?;
         Ok(out)
     }
@@ -142,10 +145,16 @@ impl Problem {
 
 fn agrees<T: Element>(tolerance: f64) {
     for case in &CASES {
-        for values in [Values::Whole, Values::Narrow, Values::OfKeys] {
-            let problem = Problem::new(case, values);
+        for (values, sloped) in [
+            (Values::Whole, false),
+            (Values::Whole, true),
+            (Values::Narrow, false),
+            (Values::OfKeys, false),
+            (Values::OfKeys, true),
+        ] {
+            let problem = Problem::new(case, values, sloped);
             let (got, expected) = (widen(&problem.paged::<T>().unwrap()), widen(&problem.expected::<T>()));
-            assert_close(&got, &expected, tolerance, &format!("{case:?} {values:?}"));
+            assert_close(&got, &expected, tolerance, &format!("{case:?} {values:?} {sloped}"));
         }
     }
 }
@@ -162,7 +171,7 @@ fn tables_that_do_not_fit_the_cache_are_refused() {
     let shape = PagedShape { heads: 1, kv_heads: 1, head_dim: 2, value_dim: 2, block_size: 2 };
     let options = AttentionOptions { scale: 1.0, window: None, soft_cap: None };
     let cache = [0f32; 8];
-    let inputs = PagedInputs { q: &[0f32; 2], keys: &cache, values: Some(&cache) };
+    let inputs = PagedInputs { q: &[0f32; 2], keys: &cache, values: Some(&cache), slopes: &[] };
     let run = |queries, length, blocks: &[u32]| {
         let sequences = [PagedSequence { queries, length, blocks }];
         paged::forward(&inputs, &sequences, &shape, &options, &mut [0f32; 2])

@@ -67,7 +67,7 @@ fn attention_does_not_depend_on_the_number_of_threads() {
     let of = |seed, heads: usize| narrow::<f32>(&numbers(seed, 471 * heads * 24));
     let (q, k, v, dout) = (of(1, 4), of(2, 2), of(3, 2), of(4, 4));
     let both = || {
-        let inputs = AttentionInputs { q: &q, k: &k, v: &v };
+        let inputs = AttentionInputs { q: &q, k: &k, v: &v, slopes: &[] };
         let (mut out, mut lse) = (zeros::<f32>(q.len()), zeros::<f32>(471 * 4));
         attention::forward(&inputs, &shape, &options, &mut out, &mut lse).unwrap();
         let (mut dq, mut dk, mut dv) = (zeros::<f32>(q.len()), zeros::<f32>(k.len()), zeros::<f32>(v.len()));

@@ -113,12 +113,18 @@ const architecture = ({ hiddenSize, vocabSize, parameters, ignored = [], rotaryT
 });
 
 /** Says by functions what the contract's record of an architecture, which is frozen, has no field for. */
-function declare({ head: { softCap, normalised }, longestSequence, untrained, cachedValues }) {
+function declare({ head: { softCap, normalised }, longestSequence, untrained, cachedValues, longerSequences = [], stacks = [] }) {
   if (softCap != null) call(() => host("nn").headSoftCap(softCap));
   if (normalised) call(() => host("nn").normalisedHead());
   if (longestSequence != null) call(() => host("nn").longestSequence(BigInt(longestSequence)));
   if (untrained?.length) call(() => host("nn").untrained(Uint32Array.from(untrained)));
   if (cachedValues != null) call(() => host("nn").cachedValues(cachedValues));
+  for (const { table, tokens, inverseFrequencies, growth = 0 } of longerSequences) {
+    call(() => host("nn").longerSequences(table, BigInt(tokens), Float64Array.from(inverseFrequencies), growth));
+  }
+  for (const { name, parts } of stacks) {
+    call(() => host("nn").stacked(name, parts.map((part) => Uint32Array.from(part))));
+  }
 }
 
 export const model = (plugin) => ({

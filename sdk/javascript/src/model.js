@@ -69,6 +69,28 @@ import { Tensor } from "./tensor.js";
  *   if `attentionProjected` is all that is used.
  * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
  *   refused.
+ * @property {LongerSequences[]} [longerSequences] What longer sequences are rotated with, at most one for each rotary table.
+ * @property {Stack[]} [stacks] Parameters that other programs have as one, for adapters.
+ */
+
+/**
+ * Parameters that other programs have as one.
+ *
+ * @typedef {object} Stack
+ * @property {string} name What adapters call it.
+ * @property {number[][]} parts For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts,
+ *   in]`. A single one is a parameter that has another name there.
+ */
+
+/**
+ * What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n` has
+ * `inverseFrequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`.
+ *
+ * @typedef {object} LongerSequences
+ * @property {number} table The index of the table.
+ * @property {number} tokens The most tokens, above 0, of a sequence that the table itself is for.
+ * @property {number[]} inverseFrequencies As many as the table has.
+ * @property {number} [growth] 0 or above; 0 where it is missing.
  */
 
 /**
@@ -192,6 +214,25 @@ export class Context {
     const options = { scale, window: window ?? undefined, softCap: softCap ?? undefined };
     return new Tensor(
       call(() => this.handle.attentionWithSinks(layer, q.handle, k.handle, v.handle, sinks, options)),
+    );
+  }
+
+  /**
+   * As `attention`, where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives the query at
+   * position `p` and the key at `j` (Press et al. 2022, "ALiBi").
+   *
+   * @param {number} layer
+   * @param {Tensor} q
+   * @param {Tensor} k
+   * @param {Tensor} v
+   * @param {number[]} slopes
+   * @param {AttentionOptions} options
+   */
+  attentionWithSlopes(layer, q, k, v, slopes, { scale, window, softCap }) {
+    const options = { scale, window: window ?? undefined, softCap: softCap ?? undefined };
+    const list = Float64Array.from(slopes);
+    return new Tensor(
+      call(() => this.handle.attentionWithSlopes(layer, q.handle, k.handle, v.handle, list, options)),
     );
   }
 

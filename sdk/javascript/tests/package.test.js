@@ -80,7 +80,10 @@ test("every function that is of no such thing is called by somebody", () => {
   const recorder = new Proxy({}, { get: (_, name) => () => called.push(name) });
   install({ nn: recorder });
   const head = { weight: 0, softCap: 30, normalised: true };
-  const loaded = { hiddenSize: 1, vocabSize: 1, parameters: [], head, longestSequence: 1, untrained: [0], cachedValues: 0 };
+  const longerSequences = [{ table: 0, tokens: 1, inverseFrequencies: [1] }];
+  const stacks = [{ name: "x", parts: [[0]] }];
+  const declared = { longestSequence: 1, untrained: [0], cachedValues: 0, longerSequences, stacks };
+  const loaded = { hiddenSize: 1, vocabSize: 1, parameters: [], head, ...declared };
   model(() => ({ load: () => loaded })).load.call("{}");
   install(undefined);
   const sources = readdirSync(join(PACKAGE, "src")).map((file) => readFileSync(join(PACKAGE, "src", file), "utf8")).join("\n");

@@ -113,6 +113,43 @@ export type Architecture = {
      * refused.
      */
     longestSequence?: number | null;
+    /**
+     * What longer sequences are rotated with, at most one for each rotary table.
+     */
+    longerSequences?: LongerSequences[];
+    /**
+     * Parameters that other programs have as one, for adapters.
+     */
+    stacks?: Stack[];
+};
+export type Stack = {
+    /**
+     * What adapters call it.
+     */
+    name: string;
+    /**
+     * For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts,
+     * in]`. A single one is a parameter that has another name there.
+     */
+    parts: number[][];
+};
+export type LongerSequences = {
+    /**
+     * The index of the table.
+     */
+    table: number;
+    /**
+     * The most tokens, above 0, of a sequence that the table itself is for.
+     */
+    tokens: number;
+    /**
+     * As many as the table has.
+     */
+    inverseFrequencies: number[];
+    /**
+     * 0 or above; 0 where it is missing.
+     */
+    growth?: number;
 };
 export type AttentionOptions = {
     /**
@@ -188,6 +225,26 @@ export type AttentionOptions = {
  *   if `attentionProjected` is all that is used.
  * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are
  *   refused.
+ * @property {LongerSequences[]} [longerSequences] What longer sequences are rotated with, at most one for each rotary table.
+ * @property {Stack[]} [stacks] Parameters that other programs have as one, for adapters.
+ */
+/**
+ * Parameters that other programs have as one.
+ *
+ * @typedef {object} Stack
+ * @property {string} name What adapters call it.
+ * @property {number[][]} parts For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts,
+ *   in]`. A single one is a parameter that has another name there.
+ */
+/**
+ * What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n` has
+ * `inverseFrequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`.
+ *
+ * @typedef {object} LongerSequences
+ * @property {number} table The index of the table.
+ * @property {number} tokens The most tokens, above 0, of a sequence that the table itself is for.
+ * @property {number[]} inverseFrequencies As many as the table has.
+ * @property {number} [growth] 0 or above; 0 where it is missing.
  */
 /**
  * Options of `attention`.
@@ -276,6 +333,18 @@ export declare class Context {
      * @param {AttentionOptions} options
      */
     attentionWithSinks(layer: number, q: Tensor, k: Tensor, v: Tensor, sinks: number, { scale, window, softCap }: AttentionOptions): Tensor;
+    /**
+     * As `attention`, where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives the query at
+     * position `p` and the key at `j` (Press et al. 2022, "ALiBi").
+     *
+     * @param {number} layer
+     * @param {Tensor} q
+     * @param {Tensor} k
+     * @param {Tensor} v
+     * @param {number[]} slopes
+     * @param {AttentionOptions} options
+     */
+    attentionWithSlopes(layer: number, q: Tensor, k: Tensor, v: Tensor, slopes: number[], { scale, window, softCap }: AttentionOptions): Tensor;
     /**
      * `x W[g]^T + b[g]` for each row of `x` `[rows, in]`, with the layer of its group `g`: `[rows, out]`. `weights` are one `[out,
      * in]` for each group, or a single `[groups, in, out]`; `biases` are none, one `[out]` for each group, or a single

@@ -171,6 +171,18 @@ def test_a_sink_takes_its_share_of_attention_and_gives_nothing() -> None:
     assert made == pytest.approx([first, 0.0, near + own, own])
 
 
+def test_a_slope_makes_near_keys_count_more() -> None:
+    def layer(x: Tensor, context: Context) -> Tensor:
+        heads = x.reshape([2, 1, 2])
+        options = AttentionOptions(scale=0.5)
+        return context.attention_with_slopes(0, heads, heads, heads, [0.25], options).reshape([2, 2])
+
+    made = _run(_Expert([], layer), {}, [[0, 2]])
+    # The second position scores the first 0.5, less the slope for the distance of 1, and itself 1.
+    near = math.exp(0.25) / (math.exp(0.25) + math.exp(1.0))
+    assert made == pytest.approx([1.0, 0.0, 1.0, 1.0 - near])
+
+
 def test_a_parameter_may_be_read() -> None:
     def layer(x: Tensor, context: Context) -> Tensor:
         return x * context.parameter(1)

@@ -50,8 +50,8 @@ pub use groups::Group;
 pub use loss::{Batch, Input, Loss, Outputs, Report, Requirements, TrainedParts};
 pub use metric::Metric;
 pub use model::{
-    Architecture, AttentionOptions, Context, Grouped, Head, Linear, Model, ModelParameter, ParameterTable,
-    Role, RotaryTable,
+    Architecture, AttentionOptions, Context, Grouped, Head, Linear, LongerSequences, Model, ModelParameter,
+    ParameterTable, Role, RotaryTable, Stack,
 };
 pub use optimizer::{OptimizedParameter, Optimizer, Slot, Step, Update};
 pub use parameters::{Parameter, ParameterType, ParameterValue, Parameters};
@@ -67,11 +67,11 @@ pub use tool_parser::ToolParser;
 pub mod prelude {
     pub use crate::{
         Action, Answer, Architecture, AttentionOptions, Batch, Call, Callback, Completion, Content, Context,
-        Dataset, Dtype, Error, Event, Generation, Group, Grouped, Head, Input, Linear, Loss, LossScale,
-        Message, Metric, Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs,
+        Dataset, Dtype, Error, Event, Generation, Group, Grouped, Head, Input, Linear, LongerSequences, Loss,
+        LossScale, Message, Metric, Model, ModelParameter, OptimizedParameter, Optimizer, Outcome, Outputs,
         ParameterTable, Parameters, Piece, RenderOptions, Rendered, Report, Requirements, Result, Reward,
-        Role, RotaryTable, Row, Run, RunState, Sample, Sampler, Schedule, Settings, Slot, Step, Template,
-        Tensor, ToolParser, TrainedParts, Training, Update, Value,
+        Role, RotaryTable, Row, Run, RunState, Sample, Sampler, Schedule, Settings, Slot, Stack, Step,
+        Template, Tensor, ToolParser, TrainedParts, Training, Update, Value,
     };
     pub use crate::{bail, choose, debug, error, export, info, parameters, trace, warn};
 }

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::decoder::longest_sequence;
+use crate::decoder::longer_sequences;
 use crate::{Parameters, Result, Settings, Tensor, backend};
 
 pub use crate::bindings::host::nn::AttentionOptions;
@@ -37,14 +37,20 @@ pub trait Model: Parameters {
         false
     }
 
-    /// Declares the most tokens of a sequence that the rotary tables are for, given the `config.json`. Asked once, after
-    /// [`load`](Self::load). Unless a definition says otherwise, its tables are those of
+    /// Declares the most tokens of a sequence that the rotary tables are for. Longer ones are refused. Asked once, after
+    /// [`load`](Self::load).
+    fn longest_sequence(&self, _network: &Self::Network) -> Option<u64> {
+        None
+    }
+
+    /// Declares what longer sequences are rotated with instead of a rotary table, given the `config.json` and the tables. Asked
+    /// once, after [`load`](Self::load). Unless a definition says otherwise, its tables are those of
     /// [`rotary_table`](crate::decoder::rotary_table).
     ///
     /// # Errors
     /// If the rotary parameters make no sense.
-    fn longest_sequence(&self, config: &str) -> Result<Option<u64>> {
-        longest_sequence(&Settings::parse(config)?)
+    fn longer_sequences(&self, config: &str, tables: &[RotaryTable]) -> Result<Vec<LongerSequences>> {
+        longer_sequences(&Settings::parse(config)?, tables)
     }
 
     /// Declares parameters, by their numbers, that are never trained, for no gradient reaches them. Asked once, after
@@ -59,6 +65,11 @@ pub trait Model: Parameters {
         None
     }
 
+    /// Declares parameters that other programs have as one, for adapters. Asked once, after [`load`](Self::load).
+    fn stacks(&self, _network: &Self::Network) -> Vec<Stack> {
+        Vec::new()
+    }
+
     /// Computes one stage: `[tokens, hidden_size]` in (none for stage 0) and out.
     ///
     /// # Errors
@@ -70,6 +81,30 @@ pub trait Model: Parameters {
         input: Option<&Tensor>,
         context: &Context,
     ) -> Result<Tensor>;
+}
+
+/// What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n` has
+/// `inverse_frequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongerSequences {
+    /// The number of the table.
+    pub table: u32,
+    /// The most tokens, above 0, of a sequence that the table itself is for.
+    pub tokens: u64,
+    /// As many as the table has.
+    pub inverse_frequencies: Vec<f64>,
+    /// 0 or above.
+    pub growth: f64,
+}
+
+/// Parameters that other programs have as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// What adapters call it.
+    pub name: String,
+    /// For each part the numbers of the `[out, in]` of each group; together they are `[groups, out of all parts, in]`. A single one is a
+    /// parameter that has another name there.
+    pub parts: Vec<Vec<u32>>,
 }
 
 /// A linear layer, by the numbers of its parameters.
@@ -225,6 +260,23 @@ impl Context<'_> {
     ) -> Tensor {
         Tensor::apply(Location::caller(), || {
             Ok(self.0.attention_with_sinks(layer, q.handle()?, k.handle()?, v.handle()?, sinks, options))
+        })
+    }
+
+    /// As [`attention`](Self::attention), where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives
+    /// the query at position `p` and the key at `j`: see [`alibi_slopes`](crate::decoder::alibi_slopes).
+    #[track_caller]
+    pub fn attention_with_slopes(
+        &self,
+        layer: u32,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        slopes: &[f64],
+        options: AttentionOptions,
+    ) -> Tensor {
+        Tensor::apply(Location::caller(), || {
+            Ok(self.0.attention_with_slopes(layer, q.handle()?, k.handle()?, v.handle()?, slopes, options))
         })
     }
 

@@ -21,6 +21,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.models.bloom.modeling_bloom import build_alibi_tensor
 
 HERE = pathlib.Path(__file__).resolve().parent
 LENGTH, PADDED, MASKED = 16, 3, 4
@@ -35,12 +36,18 @@ def rope(theta=10000.0, **more):
     return {"rope_type": "default", "rope_theta": theta, **more}
 
 
+# The longest sequence that is rotated as short ones are; the first of a batch is longer, the second isn't.
+BORDER = LENGTH - PADDED + 1
+SMALL = dict(hidden_size=16, num_attention_heads=2, num_key_value_heads=1)
+
 MIXTURE = dict(n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1, moe_intermediate_size=4,
                first_k_dense_replace=1, routed_scaling_factor=1.8, num_mtp_layers=0)
 
 # A folder, the `model_type` that computes it, and settings besides BASE.
 TABLE = {
     "baichuan2": ("llama", dict(num_key_value_heads=4, rms_norm_eps=1e-6)),
+    "baichuan2_slopes": ("llama", dict(
+        hidden_size=12, num_attention_heads=6, num_key_value_heads=6, rms_norm_eps=1e-6)),
     "cohere": ("cohere", dict(logit_scale=0.5, tie_word_embeddings=True)),
     "cohere2": ("cohere2", dict(
         logit_scale=0.5, sliding_window=8, tie_word_embeddings=True, num_hidden_layers=2,
@@ -57,9 +64,17 @@ TABLE = {
         head_dim=12, rope_parameters={"rope_type": "dynamic", "rope_theta": 100.0, "alpha": 50.0, "factor": 1.0})),
     "internlm2": ("llama", dict(rope_parameters=rope(1000000.0))),
     "internlm3": ("llama", dict(attention_bias=True, mlp_bias=True, head_dim=12)),
+    "llama_dynamic": ("llama", {
+        **SMALL, "max_position_embeddings": BORDER,
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 3.0}}),
     "minicpm": ("granite", dict(
         embedding_multiplier=12.0, residual_multiplier=1.4 / 2**0.5, attention_multiplier=8**-0.5, logits_scaling=2.0)),
     "phi": ("phi", dict(rope_parameters=rope(partial_rotary_factor=0.5))),
+    "phi3_longrope": ("phi3", {
+        **SMALL, "max_position_embeddings": 64, "original_max_position_embeddings": BORDER,
+        "rope_parameters": {
+            "rope_type": "longrope", "rope_theta": 100.0, "original_max_position_embeddings": BORDER,
+            "short_factor": [1.0, 1.1, 1.3, 1.5], "long_factor": [1.2, 2.0, 3.0, 5.0]}}),
     "seed_oss": ("seed_oss", dict(head_dim=12, attention_bias=True, attention_out_bias=True)),
     "smollm3": ("smollm3", dict(no_rope_layers=[1, 0], tie_word_embeddings=True)),
     "stablelm": ("stablelm", dict(use_qkv_bias=True, rope_parameters=rope(partial_rotary_factor=0.25))),
@@ -90,12 +105,22 @@ class NormalisedHead(torch.nn.Linear):
         return torch.nn.functional.linear(hidden, torch.nn.functional.normalize(self.weight))
 
 
+def slopes(model, mask):
+    """What Baichuan of 13 billion parameters adds to scores, as Bloom computes it, and the mask of what is not seen."""
+    heads = model.config.num_attention_heads
+    biases = build_alibi_tensor(mask, heads, model.dtype).reshape(len(mask), heads, 1, -1)
+    seen = torch.ones(mask.shape[1], mask.shape[1]).tril().bool() & mask.bool()[:, None, None]
+    return biases.masked_fill(~seen, torch.finfo(model.dtype).min)
+
+
 def build(name, seed):
     kind, settings = TABLE[name]
     config = AutoConfig.for_model(kind, **{**BASE, **settings})
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
-    if name == "baichuan2":
+    if name.startswith("baichuan2"):
         model.lm_head = NormalisedHead(*reversed(model.lm_head.weight.shape), bias=False)
+    if name == "baichuan2_slopes":
+        model.slopes = True
     if hasattr(model, "set_experts_implementation"):
         model.set_experts_implementation("eager")
     randomise(model, seed)
@@ -114,7 +139,17 @@ def compute(model, ids, mask, labels):
     first = []
     hook = model.model.layers[0].register_forward_hook(
         lambda _module, _inputs, output: first.append(output[0] if isinstance(output, tuple) else output))
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    config = model.config
+    if hasattr(model, "slopes"):
+        # No position is rotated.
+        model.model.rotary_emb.inv_freq.zero_()
+        logits = model(input_ids=ids, attention_mask=slopes(model, mask), use_cache=False).logits
+    elif config.rope_parameters["rope_type"] in ("dynamic", "longrope"):
+        # Alone, for transformers rotates all sequences of a batch by the longest.
+        rows = [model(input_ids=row[:count][None], use_cache=False).logits[0] for row, count in zip(ids, mask.sum(1))]
+        logits = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    else:
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     hook.remove()
     loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
     loss.backward()
@@ -128,7 +163,7 @@ def rearranged(name, tensors, config):
                  "post_attention_layernorm": "ffn_norm", "self_attn.o_proj": "attention.wo",
                  "mlp.gate_proj": "feed_forward.w1", "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2"}
         heads, joined = (config["num_key_value_heads"], -1, config["hidden_size"]), "attention.wqkv"
-    elif name == "baichuan2":
+    elif name.startswith("baichuan2"):
         names, heads, joined = {}, (1, -1, config["hidden_size"]), "self_attn.W_pack"
     else:
         return tensors
@@ -149,9 +184,11 @@ def published(name, config):
     config = dict(config)
     if name == "internlm2":
         config.update(architectures=["InternLM2ForCausalLM"], model_type="internlm2", bias=False)
-    if name == "baichuan2":
+    if name.startswith("baichuan2"):
         config.update(architectures=["BaichuanForCausalLM"], model_type="baichuan", model_max_length=256)
         del config["num_key_value_heads"]
+    if name == "baichuan2_slopes":
+        del config["max_position_embeddings"], config["rope_parameters"]
     if name == "internlm3":
         config.update(architectures=["InternLM3ForCausalLM"], model_type="internlm3", qkv_bias=True, bias=True)
         del config["attention_bias"], config["mlp_bias"]
@@ -166,8 +203,10 @@ def published(name, config):
 def older(config):
     """The same in the names of transformers 4."""
     config = dict(config) | {"torch_dtype": "float32", "transformers_version": "4.51.0"}
-    scaling = dict(config.pop("rope_parameters"))
     del config["dtype"]
+    if "rope_parameters" not in config:
+        return config
+    scaling = dict(config.pop("rope_parameters"))
     config["rope_theta"] = scaling.pop("rope_theta")
     share = scaling.pop("partial_rotary_factor", None)
     if share is not None:

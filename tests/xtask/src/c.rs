@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sdk::without_arguments("c", arguments)?;
     let components = components()?;
     sdk::test(&components, "c")?;
-    sdk::projects(Language::C, |project, swift_host| {
+    sdk::projects(Language::C, |_, project, swift_host| {
         let mut make = Command::new("make");
         sdk::call(make.arg("test").env("SWIFT_HOST", swift_host), project)
     })

@@ -92,9 +92,9 @@ pub(crate) fn test(plugins: &Path, language: &str) -> Result<()> {
     call(&mut command, &workspace::root())
 }
 
-/// Makes a new project of every kind that there is in a language, and has it tested with the host's executable, which must
-/// have been built.
-pub(crate) fn projects(language: Language, test: impl Fn(&Path, &Path) -> Result<()>) -> Result<()> {
+/// Makes a new project of every kind that there is in a language, and has it tested, given its kind, with the host's
+/// executable, which must have been built.
+pub(crate) fn projects(language: Language, test: impl Fn(&str, &Path, &Path) -> Result<()>) -> Result<()> {
     let folder = workspace::target().join("projects").join(language.name());
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -104,7 +104,7 @@ pub(crate) fn projects(language: Language, test: impl Fn(&Path, &Path) -> Result
         let folder = folder.join(kind);
         create(&Project { language, kind, name: "my-own", folder: &folder })?;
         eprintln!("testing `{}`", folder.display());
-        test(&folder, &swift_host)?;
+        test(kind, &folder, &swift_host)?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) struct TrainingArguments {
     /// Norm that gradients are clipped to; 0 for no clipping
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub(crate) max_grad_norm: f64,
-    /// Factor on the loss that keeps the experts of a model evenly used; models without experts have none
+    /// Factor on the loss that keeps the experts of a model evenly used; refused for a model without such a loss
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     pub(crate) router_aux_loss_coef: f64,
     /// Recompute activations in the backward pass, which saves memory and costs time

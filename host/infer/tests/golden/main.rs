@@ -69,7 +69,8 @@ fn loaded(model: &str) -> Model {
 
 fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions) -> Engine<ModelBackend> {
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;
-    Engine::new(ModelBackend::new(loaded(model), blocks, block_size).unwrap(), None, ends, options)
+    let backend = ModelBackend::new(loaded(model), blocks, block_size, options.context_length).unwrap();
+    Engine::new(backend, None, ends, options)
 }
 
 /// The golden prompt `copies` times among other prompts, each with the golden continuation.
@@ -220,7 +221,7 @@ fn a_model_answers_with_the_adapter_that_is_trained_as_it_is_at_the_moment() {
         seed: 1,
     };
     model.attach_adapter(&options).unwrap();
-    let backend = ModelBackend::new(model.share(), 64, 8).unwrap();
+    let backend = ModelBackend::new(model.share(), 64, 8, EngineOptions::default().context_length).unwrap();
     let mut engine = Engine::new(backend, None, Vec::new(), EngineOptions::default());
     let (prompt, expected) = golden("qwen2");
     assert_eq!(answer(&mut engine, &prompt, expected.len()), expected, "a new adapter changes nothing");

@@ -218,14 +218,18 @@ impl Reader<'_> {
         }
     }
 
-    /// Keys are regular expressions that match the end of a name; those of plain characters are supported.
+    /// Keys are regular expressions that match the end of a name; those of plain characters are supported, with or without
+    /// anything and a full stop before them.
     fn patterns(&self, field: &str) -> Result<Vec<(String, f64)>> {
         let plain = |key: &str| key.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c));
         self.get(field, Vec::new(), |value| {
             value
                 .as_object()?
                 .iter()
-                .map(|(key, value)| plain(key).then_some((key.clone(), value.as_f64()?)))
+                .map(|(key, value)| {
+                    let key = key.strip_prefix(r".*\.").unwrap_or(key);
+                    plain(key).then_some((key.to_owned(), value.as_f64()?))
+                })
                 .collect()
         })
     }

@@ -10,7 +10,7 @@ use swift_tensor::fused::{
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
 use super::norms::{Addition, row_norms};
-use super::target::Module;
+use super::target::{Member, Module};
 
 /// What PEFT calls `A`.
 pub(crate) const A: &str = "lora_A.weight";
@@ -102,18 +102,23 @@ impl Layer {
         y.cast(x.dtype())
     }
 
-    /// What a stack adds to `x` `[rows, in]`, where `groups` `[rows]` say through which of its layers each row goes.
+    /// What a stack adds to `x` `[rows, in]`, where `groups` `[rows]` say through which of its layers each row goes; of its outputs
+    /// maybe only some.
     pub(crate) fn stacked_addition(
         &self,
         x: &Tensor,
         groups: &Tensor,
+        outputs: Option<&Range<usize>>,
         trainable: bool,
     ) -> swift_tensor::Result<Tensor> {
         let leaf = |value: &Value, offset| match trainable {
             true => Tensor::parameter(value.clone(), ParameterId(self.first_id + offset)),
             false => Tensor::constant(value.clone()),
         };
-        let [a, b] = self.stacks(&leaf(&self.matrices.a, 0), &leaf(&self.matrices.b, 1))?;
+        let [a, mut b] = self.stacks(&leaf(&self.matrices.a, 0), &leaf(&self.matrices.b, 1))?;
+        if let Some(outputs) = outputs {
+            b = b.narrow(2, outputs.start as u64, outputs.len() as u64)?;
+        }
         let product = |x: &Tensor, stack: Tensor| {
             let layer = GroupedLinear { weights: vec![stack.cast(x.dtype())?.into()], biases: vec![] };
             grouped_linear(x, &layer, groups)
@@ -141,14 +146,18 @@ impl Layer {
         Ok([flat(a?)?, flat(b?)?])
     }
 
-    /// What layer `layer` of a stack adds to some neighbouring rows.
+    /// What layer `layer` of a stack adds to some neighbouring rows; of its outputs maybe only some.
     pub(crate) fn stacked_rows(
         &self,
         layer: usize,
+        outputs: Option<&Range<usize>>,
         start: usize,
         count: usize,
     ) -> swift_tensor::Result<LowRankRows> {
-        let [a, b] = self.of_stack(layer)?;
+        let [a, mut b] = self.of_stack(layer)?;
+        if let Some(outputs) = outputs {
+            b = b.narrow(0, outputs.start as u64, outputs.len() as u64)?;
+        }
         Ok(LowRankRows { start, count, a, b, scale: self.scale })
     }
 
@@ -183,7 +192,7 @@ impl Layer {
         let Matrices { a, b, magnitude } = &self.matrices;
         let constant = |matrix: &Value| Tensor::constant(matrix.clone()).cast(x.dtype());
         if magnitude.is_some() {
-            return head_linear(x, &constant(&self.merged(weight.value())?)?, rows, way);
+            return head_linear(x, &constant(&self.merged(weight.value(), None)?)?, rows, way);
         }
         let (a, b) = (constant(a)?, constant(b)?);
         let through = |x: &Tensor, weight: Tensor| {
@@ -197,13 +206,18 @@ impl Layer {
     }
 
     /// The weight `[out, in]` that does alone what `weight` and the adapter do together: `W + s B A`, for DoRA with each row
-    /// times `m / n`, and for a stack `[layers, in, out]` with the transpose of the product of each layer. It is formed in the adapter's element type.
-    pub(crate) fn merged(&self, weight: &Value) -> swift_tensor::Result<Value> {
+    /// times `m / n`, and for a stack `[layers, in, out]` with the transpose of the product of each layer. Of a stack that the model has
+    /// apart, it is that of one of its weights. It is formed in the adapter's element type.
+    pub(crate) fn merged(&self, weight: &Value, member: Option<&Member>) -> swift_tensor::Result<Value> {
         let Matrices { a, b, magnitude } = &self.matrices;
         let constant = |value: &Value| Tensor::constant(value.clone());
-        let addition = match self.module.stack {
-            None => constant(b).matmul(&constant(a))?,
-            Some(_) => {
+        let addition = match (member, self.module.stack) {
+            (Some(Member { layer, outputs }), _) => {
+                let LowRankRows { a, b, .. } = self.stacked_rows(*layer, Some(outputs), 0, 0)?;
+                b.matmul(&a)?
+            }
+            (None, None) => constant(b).matmul(&constant(a))?,
+            (None, Some(_)) => {
                 let [a, b] = self.stacks(&constant(a), &constant(b))?;
                 a.matmul(&b)?
             }

@@ -10,6 +10,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use swift_runtime::{Architecture, Role};
 use swift_tensor::fused::Weight;
 use swift_tensor::{DType, Value, uniform};
@@ -21,7 +23,7 @@ use crate::random::stream;
 use config::AdapterConfig;
 use layer::{Layer, Matrices};
 use norms::row_norms;
-use target::Module;
+use target::{Member, Module};
 
 pub(crate) use groups::{Served, adapted_groups};
 pub(crate) use layer::adapter_dtype;
@@ -58,6 +60,8 @@ pub(crate) struct Adapter {
     trainable: bool,
     /// In the order of their weights' indices.
     layers: Vec<Layer>,
+    /// For each weight of a stack that the model has apart, the place of its layer, and which part of it is the weight's.
+    members: BTreeMap<usize, (usize, Member)>,
 }
 
 impl Adapter {
@@ -97,12 +101,17 @@ impl Adapter {
         mut matrices: impl FnMut(&Module) -> Result<Matrices>,
     ) -> Result<Self> {
         let ids = (architecture.parameters.len() as u32..).step_by(3);
+        let places = modules.iter().enumerate();
+        let members = places.flat_map(|(place, module)| {
+            module.members.iter().map(move |(index, member)| (*index, (place, member.clone())))
+        });
+        let members = members.collect();
         let layers = modules.into_iter().zip(ids).map(|(module, first_id)| {
             let matrices = matrices(&module)?;
-            let scale = config.scale_of(&module.name);
+            let scale = config.scale_of(module.key());
             Ok(Layer::new(module, matrices, scale, first_id))
         });
-        Ok(Self { layers: layers.collect::<Result<_>>()?, config, trainable })
+        Ok(Self { layers: layers.collect::<Result<_>>()?, members, config, trainable })
     }
 
     /// The layer on the weight with this index, if there is one.
@@ -111,9 +120,24 @@ impl Adapter {
         self.layers.get(place)
     }
 
+    /// The layer on a stack that this weight is one of, and which part of it is the weight's.
+    pub(crate) fn member(&self, weight: usize) -> Option<(&Layer, &Member)> {
+        let (place, member) = self.members.get(&weight)?;
+        Some((self.layers.get(*place)?, member))
+    }
+
     /// The names of the weights that it changes, and how.
-    pub(crate) fn changes(&self) -> impl Iterator<Item = (String, &Layer)> {
-        self.layers.iter().map(|layer| (layer.module().weight.clone(), layer))
+    pub(crate) fn changes<'a>(
+        &'a self,
+        architecture: &'a Architecture,
+    ) -> impl Iterator<Item = (String, (&'a Layer, Option<&'a Member>))> {
+        let name = |index: usize| architecture.parameters.get(index).map(|parameter| parameter.name.clone());
+        let alone = self.layers.iter().filter(|layer| layer.module().members.is_empty());
+        let alone = alone.filter_map(move |layer| Some((name(layer.module().index)?, (layer, None))));
+        alone.chain(self.members.keys().filter_map(move |&index| {
+            let (layer, member) = self.member(index)?;
+            Some((name(index)?, (layer, Some(member))))
+        }))
     }
 
     /// Whether gradients are wanted.

@@ -125,7 +125,7 @@ impl Adapter {
 
 /// The tensors of one layer, in the order of [`Matrices`].
 fn shapes(config: &AdapterConfig, module: &Module) -> Vec<Expected> {
-    let rank = config.rank_of(&module.name) * module.layers();
+    let rank = config.rank_of(module.key()) * module.layers();
     let magnitude = config.dora.then(|| (MAGNITUDE, vec![module.outputs]));
     let shapes =
         [(A, vec![rank, module.inputs]), (B, vec![module.outputs, rank])].into_iter().chain(magnitude);

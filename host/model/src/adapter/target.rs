@@ -1,8 +1,9 @@
 //! Which layers an adapter goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use swift_runtime::{Architecture, Parameter, Role};
+use swift_runtime::{Architecture, Parameter, Role, Stack};
 
 use super::config::AdapterConfig;
 use crate::{Error, Result};
@@ -20,7 +21,7 @@ pub(crate) struct Module {
     pub(crate) index: usize,
     /// Its name in PEFT: mostly the weight's without `.weight`.
     pub(crate) name: String,
-    /// The name of its weight.
+    /// The name of its weight in PEFT, mostly that in the model's files.
     pub(crate) weight: String,
     /// Width of what goes in.
     pub(crate) inputs: usize,
@@ -30,15 +31,32 @@ pub(crate) struct Module {
     pub(crate) stack: Option<usize>,
     /// Whether PEFT is told of the parameter, and not of the module.
     pub(crate) by_parameter: bool,
+    /// The weights of a stack that the model has apart; none if it has the stack.
+    pub(crate) members: Vec<(usize, Member)>,
+}
+
+/// The place of a weight in a stack that the model has apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Which of its layers it belongs to.
+    pub(crate) layer: usize,
+    /// Which of the layer's outputs are its own.
+    pub(crate) outputs: Range<usize>,
 }
 
 impl Module {
-    /// The shape of its weight.
-    pub(crate) fn shape(&self) -> Vec<usize> {
-        match self.stack {
-            None => vec![self.outputs, self.inputs],
-            Some(layers) => vec![layers, self.inputs, self.outputs],
+    /// The shape of its weight, or of one of its weights.
+    pub(crate) fn shape_of(&self, member: Option<&Member>) -> Vec<usize> {
+        match (member, self.stack) {
+            (Some(member), _) => vec![member.outputs.len(), self.inputs],
+            (None, None) => vec![self.outputs, self.inputs],
+            (None, Some(layers)) => vec![layers, self.inputs, self.outputs],
         }
+    }
+
+    /// The name by which PEFT looks up what is said of single layers.
+    pub(crate) fn key(&self) -> &str {
+        if self.by_parameter { &self.weight } else { &self.name }
     }
 
     /// How many layers its adapter has in one.
@@ -49,6 +67,7 @@ impl Module {
 
 /// The layers that a configuration names, in the order of the architecture. A target module is `all-linear`, the name of
 /// a linear layer, or the last parts of names; a target parameter is the name of a weight, be it a stack, or its last parts.
+/// Of stacks that the model has apart that is the name that PEFT has.
 ///
 /// # Errors
 /// If a target names nothing that takes an adapter, or the output projection, or the configuration asks of target parameters
@@ -74,6 +93,10 @@ pub(crate) fn select(architecture: &Architecture, config: &AdapterConfig) -> Res
         |module: &Module| targets.iter().any(|target| target == ALL_LINEAR || names(target, &module.name));
     selected.extend(modules.into_iter().filter(wanted).map(|module| (module.index, module)));
     let parameters = by_parameter(architecture, target_parameters)?;
+    if parameters.iter().any(|module| !module.members.is_empty()) {
+        // Who names such a stack has its layers in no module: a target module does not mean one of them.
+        selected.retain(|index, _| !architecture.stacks.iter().any(|stack| has(stack, *index)));
+    }
     if !parameters.is_empty() {
         config.fits_parameters()?;
     }
@@ -86,8 +109,13 @@ pub(crate) fn select(architecture: &Architecture, config: &AdapterConfig) -> Res
 
 /// The layers whose weights have these names, or names that end so.
 fn by_parameter(architecture: &Architecture, targets: &[String]) -> Result<Vec<Module>> {
+    let apart: Vec<Module> =
+        architecture.stacks.iter().filter_map(|stack| apart(architecture, stack)).collect();
     let mut possible: Vec<Module> = linear_modules(architecture);
+    // What has another name for PEFT has that alone.
+    possible.retain(|module| !architecture.stacks.iter().any(|stack| has(stack, module.index)));
     possible.extend(stacks(architecture));
+    possible.extend(apart);
     for target in targets {
         if !possible.iter().any(|module| names(target, &module.weight)) {
             let parts = |module: &Module| {
@@ -146,6 +174,40 @@ fn stacks(architecture: &Architecture) -> Vec<Module> {
     })
 }
 
+/// Whether a weight is one of a stack's.
+fn has(stack: &Stack, index: usize) -> bool {
+    stack.parts.iter().flatten().any(|&member| member as usize == index)
+}
+
+/// A stack that the model has apart. Where it is a single weight, that has another name.
+fn apart(architecture: &Architecture, stack: &Stack) -> Option<Module> {
+    let shape = |index: u32| linear_sizes(architecture.parameters.get(index as usize)?);
+    let (first, [_, inputs]) =
+        stack.parts.first()?.first().and_then(|&first| Some((first, shape(first)?)))?;
+    let (mut members, mut outputs) = (Vec::new(), 0);
+    for part in &stack.parts {
+        let [width, _] = part.first().and_then(|&first| shape(first))?;
+        let range = outputs..outputs + width;
+        let of_part = part.iter().enumerate();
+        members.extend(
+            of_part.map(|(layer, &index)| (index as usize, Member { layer, outputs: range.clone() })),
+        );
+        outputs += width;
+    }
+    let alone = members.len() == 1;
+    let (name, _) = stack.name.rsplit_once('.')?;
+    Some(Module {
+        index: first as usize,
+        name: name.to_owned(),
+        weight: stack.name.clone(),
+        inputs,
+        outputs,
+        stack: (!alone).then(|| stack.parts.first().map_or(0, Vec::len)),
+        by_parameter: false,
+        members: if alone { Vec::new() } else { members },
+    })
+}
+
 /// The weights of linear layers of which `read` gives the name of the module, inputs, outputs, and how many are stacked.
 fn weights(
     architecture: &Architecture,
@@ -163,6 +225,7 @@ fn weights(
             outputs: outputs as usize,
             stack,
             by_parameter: false,
+            members: Vec::new(),
         })
     });
     modules.collect()

@@ -39,6 +39,7 @@ fn architecture(weights: &BTreeMap<String, Value>) -> Architecture {
         cached_values: None,
         untrained: Vec::new(),
         longest_sequence: None,
+        stacks: Vec::new(),
     }
 }
 
@@ -54,7 +55,7 @@ fn merged_weights_are_those_of_peft() {
         assert_eq!(adapter.layers.len(), count);
         for layer in &adapter.layers {
             let weight = format!("{}.weight", layer.module().name);
-            let got = layer.merged(&weights[&weight]).unwrap();
+            let got = layer.merged(&weights[&weight], None).unwrap();
             let expected = &merged[&format!("weight.{weight}")];
             let difference = (got - expected).unwrap().abs().unwrap().max_all().unwrap();
             assert!(difference.to_scalar::<f32>().unwrap() <= 1e-6, "{name} {weight}");

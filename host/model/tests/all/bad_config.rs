@@ -34,16 +34,8 @@ fn values_that_make_no_sense_are_refused_in_a_sentence_that_names_them() {
         ("hidden_size", "0", "`hidden_size` is 0"),
         ("hidden_size", "-64", "`hidden_size` is -64, not a whole number"),
         ("num_hidden_layers", "\"two\"", "`num_hidden_layers` is \"two\", not a whole number"),
-        (
-            "num_key_value_heads",
-            "3",
-            "`num_attention_heads` is 4, not a multiple of `num_key_value_heads`, 3",
-        ),
-        (
-            "num_key_value_heads",
-            "0",
-            "`num_attention_heads` is 4, not a multiple of `num_key_value_heads`, 0",
-        ),
+        ("num_key_value_heads", "5", ", not a multiple of `num_key_value_heads`, 5"),
+        ("num_key_value_heads", "0", ", not a multiple of `num_key_value_heads`, 0"),
         (
             "quantization_config",
             "{\"quant_method\": \"gptq\"}",
@@ -76,6 +68,11 @@ fn values_that_make_no_sense_are_refused_in_a_sentence_that_names_them() {
 #[test]
 fn a_rotation_of_an_unknown_kind_is_refused_by_its_name() {
     for (name, plugin) in FAMILIES {
+        let config: Json = serde_json::from_str(&file(name, "config.json")).unwrap();
+        if config.get("rope_parameters").is_none() {
+            // Its positions are slopes.
+            continue;
+        }
         let message = refused(name, plugin, |config| {
             let rotary = config["rope_parameters"].as_object_mut().unwrap();
             rotary.insert("rope_type".into(), json!("spiral"));

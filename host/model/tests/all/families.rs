@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use serde_json::{Value as Json, json};
 use swift_model::{Definition, ForwardOptions, LoadOptions, Model, Quantisation, Result};
 use swift_runtime::{Architecture, Engine, EngineOptions, Limits, ModelPlugin, NnContext, Registry, Role};
 use swift_standard_plugins::STANDARD;
@@ -16,8 +15,9 @@ use crate::adapters::options;
 use crate::golden::{self, Batch, PLAIN, compare, flat, outputs, path, scalar, tensors, worst};
 
 /// Folders of golden files, and the plugins that know them.
-pub(crate) const FAMILIES: [(&str, &str); 31] = [
+pub(crate) const FAMILIES: [(&str, &str); 34] = [
     ("baichuan2", "llama"),
+    ("baichuan2_slopes", "llama"),
     ("cohere", "cohere"),
     ("cohere2", "cohere"),
     ("deepseek_v2", "deepseek"),
@@ -33,6 +33,7 @@ pub(crate) const FAMILIES: [(&str, &str); 31] = [
     ("internlm2", "llama"),
     ("internlm3", "llama"),
     ("llama", "llama"),
+    ("llama_dynamic", "llama"),
     ("llama_tied", "llama"),
     ("minicpm", "llama"),
     ("mistral", "llama"),
@@ -40,6 +41,7 @@ pub(crate) const FAMILIES: [(&str, &str); 31] = [
     ("olmo2", "olmo2"),
     ("phi", "llama"),
     ("phi3", "phi3"),
+    ("phi3_longrope", "phi3"),
     ("qwen2", "llama"),
     ("qwen2_moe", "qwen_moe"),
     ("qwen3", "llama"),
@@ -163,6 +165,8 @@ fn gemma3_with_two_rotary_tables_matches_transformers() {
 #[test]
 fn phi3_with_fused_projections_matches_transformers() {
     matches("phi3", "phi3");
+    // Of its two sequences one is rotated by the long factors.
+    matches("phi3_longrope", "phi3");
 }
 
 #[test]
@@ -215,24 +219,34 @@ fn the_llama_family_matches_transformers() {
     }
 }
 
+/// A component with a limit that its model does not have.
+struct Limited(ModelPlugin);
+
+impl Definition for Limited {
+    fn supports(&mut self, architecture: &str, model_type: &str) -> Result<bool> {
+        Ok(self.0.supports(architecture, model_type)?)
+    }
+
+    fn load(&mut self, config_json: &str) -> Result<Architecture> {
+        Ok(Architecture { longest_sequence: Some(10), ..self.0.load(config_json)? })
+    }
+
+    fn forward(&mut self, stage: u32, input: Option<&Tensor>, context: Arc<dyn NnContext>) -> Result<Tensor> {
+        Ok(self.0.forward(stage, input, context)?)
+    }
+}
+
 #[test]
 fn sequences_that_rotary_tables_are_not_for_are_refused() {
-    let mut config: Json = serde_json::from_str(&file("phi3", "config.json")).unwrap();
-    let longrope = json!({
-        "rope_type": "longrope", "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "short_factor": [1, 1, 1, 1],
-        "long_factor": [2, 2, 2, 2], "original_max_position_embeddings": 20
-    });
-    config["rope_parameters"] = longrope;
-    let copy = with_config("phi3", &config.to_string());
-    let (model, _) = load(copy.path(), "phi3", DType::F32).unwrap();
-    assert_eq!(model.architecture().longest_sequence, Some(20));
-    let batch = Batch::from(&tensors(&folder("phi3").join("golden.safetensors")));
+    let options = LoadOptions { dtype: DType::F32, device: Device::Cpu, quantisation: None };
+    let model = Model::load(&folder("phi"), Limited(component("llama")), &options).unwrap();
+    let batch = Batch::from(&tensors(&folder("phi").join("golden.safetensors")));
     let error = model.forward(&batch.tokens, PLAIN).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "A sequence has 24 tokens, and the model's rotary positions are for at most 20"
+        "A sequence has 16 tokens, and the model's rotary positions are for at most 10"
     );
-    assert!(error.hint().unwrap().contains("`--max-length 20`"));
+    assert!(error.hint().unwrap().contains("`--max-length 10`"));
 }
 
 #[test]

@@ -13,10 +13,13 @@ use crate::golden::{self, PLAIN, flat, path, worst};
 
 const BLOCK_SIZE: usize = 4;
 
+/// As many tokens as no sequence here has.
+const LONGEST: usize = 1000;
+
 /// A sequence by its tokens and adapter.
-struct Sequence<'a> {
-    ids: Vec<u32>,
-    adapter: Option<&'a ServedAdapter>,
+pub(crate) struct Sequence<'a> {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) adapter: Option<&'a ServedAdapter>,
 }
 
 fn ids(seed: u32, count: u32) -> Vec<u32> {
@@ -24,7 +27,12 @@ fn ids(seed: u32, count: u32) -> Vec<u32> {
 }
 
 /// Hidden states of all tokens, in steps of at most `most` tokens of each sequence.
-fn in_steps(model: &Model, sequences: &[Sequence<'_>], most: usize) -> Vec<Vec<f64>> {
+pub(crate) fn in_steps(
+    model: &Model,
+    sequences: &[Sequence<'_>],
+    most: usize,
+    longest: usize,
+) -> Vec<Vec<f64>> {
     let cache = model.new_cache(64, BLOCK_SIZE).unwrap();
     let mut free: Vec<u32> = (0..64).collect();
     let tables: Vec<Vec<u32>> = sequences
@@ -35,7 +43,7 @@ fn in_steps(model: &Model, sequences: &[Sequence<'_>], most: usize) -> Vec<Vec<f
     let mut hidden = vec![Vec::new(); sequences.len()];
     while sequences.iter().zip(&done).any(|(sequence, done)| *done < sequence.ids.len()) {
         let mut step =
-            Continuation { ids: Vec::new(), sequences: PagedBatch::default(), adapters: Vec::new() };
+            Continuation { ids: Vec::new(), sequences: PagedBatch::default(), adapters: Vec::new(), longest };
         let mut parts = Vec::new();
         for (index, sequence) in sequences.iter().enumerate() {
             let count = most.min(sequence.ids.len() - done[index]);
@@ -59,7 +67,7 @@ fn in_steps(model: &Model, sequences: &[Sequence<'_>], most: usize) -> Vec<Vec<f
 }
 
 /// Hidden states of one sequence as training computes them.
-fn whole(model: &Model, ids: &[u32]) -> Vec<f64> {
+pub(crate) fn whole(model: &Model, ids: &[u32]) -> Vec<f64> {
     let count = ids.len() as u32;
     let tokens = Tokens { ids: ids.to_vec(), position_ids: (0..count).collect(), lengths: vec![count] };
     flat(model.forward(&tokens, PLAIN).unwrap().value())
@@ -72,10 +80,31 @@ fn hidden_states_do_not_depend_on_steps() {
         let sequences =
             [(1, 13), (2, 1), (3, 30)].map(|(seed, count)| Sequence { ids: ids(seed, count), adapter: None });
         for most in [1, 2, 5, 64] {
-            for (got, sequence) in in_steps(&model, &sequences, most).iter().zip(&sequences) {
+            for (got, sequence) in in_steps(&model, &sequences, most, LONGEST).iter().zip(&sequences) {
                 assert!(worst(got, &whole(&model, &sequence.ids)) < 1e-10, "{folder} {most}");
             }
         }
+    }
+}
+
+#[test]
+fn all_keys_of_a_cache_are_rotated_as_those_of_its_longest_sequence_are() {
+    // Both rotate sequences of up to 14 tokens as short ones.
+    for (name, plugin) in [("phi3_longrope", "phi3"), ("llama_dynamic", "llama")] {
+        let (model, _) = families::load(&folder(name), plugin, DType::F64).unwrap();
+        assert_eq!(model.architecture().short_sequence(), Some(14));
+        let tokens = ids(4, 20).into_iter().map(|id| id % 64).collect::<Vec<_>>();
+        let one = |count: usize| [Sequence { ids: tokens[..count].to_vec(), adapter: None }];
+        for (count, longest) in [(14, 14), (20, 20)] {
+            let expected = whole(&model, &tokens[..count]);
+            for most in [1, 7, 64] {
+                let got = in_steps(&model, &one(count), most, longest);
+                assert!(worst(&got[0], &expected) < 1e-10, "{name} {count} {most}");
+            }
+        }
+        // A short sequence beside longer ones is another than one alone.
+        let beside = in_steps(&model, &one(14), 64, 20);
+        assert!(worst(&beside[0], &whole(&model, &tokens[..14])) > 1e-3, "{name}");
     }
 }
 
@@ -100,14 +129,14 @@ fn each_sequence_of_a_step_gets_its_own_adapter() {
         .map(|(adapter, seed)| Sequence { ids: ids(seed, 5 + 3 * seed), adapter: adapter.as_ref() })
         .collect();
     for most in [1, 64] {
-        let got = in_steps(&base, &sequences, most);
+        let got = in_steps(&base, &sequences, most, LONGEST);
         for ((got, sequence), folder) in got.iter().zip(&sequences).zip(&folders) {
             let expected = whole(&adapted(folder.as_deref()), &sequence.ids);
             assert!(worst(got, &expected) < 1e-10, "{folder:?} {most}");
         }
     }
     let plain = whole(&base, &sequences[1].ids);
-    assert!(worst(&in_steps(&base, &sequences, 64)[1], &plain) > 1e-3, "the adapter does nothing");
+    assert!(worst(&in_steps(&base, &sequences, 64, LONGEST)[1], &plain) > 1e-3, "the adapter does nothing");
 }
 
 #[test]
@@ -120,6 +149,7 @@ fn a_step_that_does_not_fit_is_refused() {
             ids: vec![3; count],
             sequences: PagedBatch { sequences },
             adapters: vec![(adapted, None)],
+            longest: LONGEST,
         };
         model.forward_cached(&cache, step).map(|_| ()).map_err(|error| error.to_string())
     };
@@ -143,7 +173,7 @@ fn a_cache_of_what_keys_and_values_are_made_of_gives_what_keys_and_values_give()
     let sequences =
         [(1, 13), (2, 1), (3, 30)].map(|(seed, count)| Sequence { ids: ids(seed, count), adapter: None });
     for most in [1, 5, 64] {
-        for (got, sequence) in in_steps(&model, &sequences, most).iter().zip(&sequences) {
+        for (got, sequence) in in_steps(&model, &sequences, most, LONGEST).iter().zip(&sequences) {
             assert!(worst(got, &whole(&model, &sequence.ids)) < 1e-10, "{most}");
         }
     }
@@ -185,11 +215,14 @@ fn adapters_work_on_what_the_cache_does_not_hold() {
         .collect();
     for most in [1, 64] {
         for ((got, sequence), model) in
-            in_steps(&models[1], &sequences, most).iter().zip(&sequences).zip(&models)
+            in_steps(&models[1], &sequences, most, LONGEST).iter().zip(&sequences).zip(&models)
         {
             assert!(worst(got, &whole(model, &sequence.ids)) < 1e-9, "{most}");
         }
     }
     let plain = whole(&models[1], &sequences[0].ids);
-    assert!(worst(&in_steps(&models[1], &sequences, 64)[0], &plain) > 1e-3, "the adapter does nothing");
+    assert!(
+        worst(&in_steps(&models[1], &sequences, 64, LONGEST)[0], &plain) > 1e-3,
+        "the adapter does nothing"
+    );
 }

@@ -117,6 +117,7 @@ impl Definition for NativeLlama {
                 inverse_frequencies: inverse_frequencies(&config, self.head_dim),
                 scale: 1.0,
                 interleaved: false,
+                longer: None,
             }],
             head: Head { weight: head, bias: None, soft_cap: None, normalised: false },
             cache_layers: self.layers.len() as u32,
@@ -125,6 +126,7 @@ impl Definition for NativeLlama {
             cached_values: None,
             untrained: Vec::new(),
             longest_sequence: None,
+            stacks: Vec::new(),
         })
     }
 

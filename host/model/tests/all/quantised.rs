@@ -62,11 +62,54 @@ fn a_checkpoint_of_bitsandbytes_is_read_as_it_is() {
     let folder = path("nf4/qwen2_nf4");
     let golden = tensors(&folder.join("golden.safetensors"));
     let batch = Batch::from(&golden);
-    let model = golden::load(&folder, DType::F32);
-    let outputs = outputs(&model, &batch, PLAIN);
-    compare_logits(&outputs, &batch, &golden["logits"]);
-    let difference = (scalar(loss(&outputs, &batch).value()) - scalar(&golden["loss"])).abs();
-    assert!(difference <= 1e-5, "loss is off by {difference:e}");
+    // A definition learns nothing of the few bits.
+    let component = families::load_quantised(&folder, "llama", None).unwrap();
+    for model in [golden::load(&folder, DType::F32), component] {
+        let outputs = outputs(&model, &batch, PLAIN);
+        compare_logits(&outputs, &batch, &golden["logits"]);
+        let difference = (scalar(loss(&outputs, &batch).value()) - scalar(&golden["loss"])).abs();
+        assert!(difference <= 1e-5, "loss is off by {difference:e}");
+    }
+}
+
+#[test]
+fn experts_in_mxfp4_are_read_as_what_they_stand_for() {
+    let folder = path("mxfp4/gpt_oss");
+    let golden = tensors(&folder.join("golden.safetensors"));
+    let batch = Batch::from(&golden);
+    let mut model = families::load_quantised(&folder, "gpt_oss", None).unwrap();
+    compare_logits(&outputs(&model, &batch, PLAIN), &batch, &golden["logits"]);
+    // Once all of it has been trained it is written dense, and says so.
+    model.train_all().unwrap();
+    let saved = TempDir::new().unwrap();
+    model.save(saved.path()).unwrap();
+    let config = fs::read_to_string(saved.path().join("config.json")).unwrap();
+    assert!(!config.contains("quantization_config") && config.contains("float32"), "{config}");
+    let again = families::load_quantised(saved.path(), "gpt_oss", None).unwrap();
+    compare_logits(&outputs(&again, &batch, PLAIN), &batch, &golden["logits"]);
+}
+
+#[test]
+fn broken_experts_in_mxfp4_are_named() {
+    let from = path("mxfp4/gpt_oss");
+    let folder = TempDir::new().unwrap();
+    fs::copy(from.join("config.json"), folder.path().join("config.json")).unwrap();
+    let (name, file) = ("model.layers.1.mlp.experts.down_proj", folder.path().join("model.safetensors"));
+    let scales = format!("{name}_scales");
+    let refused = |change: &dyn Fn(&Value) -> Option<Value>| {
+        let mut tensors: HashMap<String, Value> =
+            tensors(&from.join("model.safetensors")).into_iter().collect();
+        let before = tensors.remove(&scales).unwrap();
+        tensors.extend(change(&before).map(|after| (scales.clone(), after)));
+        candle_core::safetensors::save(&tensors, &file).unwrap();
+        families::load_quantised(folder.path(), "gpt_oss", None).err().unwrap().to_string()
+    };
+    let message = refused(&|scales| Some(scales.narrow(1, 0, 16).unwrap().contiguous().unwrap()));
+    assert!(message.contains("does not have the blocks and scales of the shape [4, 64, 32]"), "{message}");
+    let message = refused(&|scales| Some((scales.zeros_like().unwrap() + 255.0).unwrap()));
+    assert!(message.contains(name) && message.contains("a scale that is no number"), "{message}");
+    let message = refused(&|_| None);
+    assert!(message.contains(name), "{message}");
 }
 
 #[test]

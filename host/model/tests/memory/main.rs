@@ -49,6 +49,7 @@ impl Definition for Weights {
             rotary_tables: vec![],
             untrained: Vec::new(),
             longest_sequence: None,
+            stacks: Vec::new(),
             head: Head { weight: 0, bias: None, soft_cap: None, normalised: false },
             cache_layers: 0,
             kv_heads: 1,

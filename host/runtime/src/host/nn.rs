@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use swift_tensor::Tensor;
-use swift_tensor::fused;
+use swift_tensor::fused::{self, LongerSequences};
 use wasmtime::component::Resource;
 
 use super::{Failure, Result, view};
+use crate::architecture::Stack;
 use crate::bindings::nn::{AttentionOptions, Context, Host, HostContext};
 use crate::bindings::tensor::Tensor as Handle;
 use crate::scope::Scope;
@@ -60,6 +61,38 @@ impl Host for State {
             return Err(Failure::InvalidArgument("`cached-values` can only be called in `load`".into()));
         }
         self.declared.cached_values = Some(components);
+        Ok(())
+    }
+
+    fn longer_sequences(
+        &mut self,
+        table: u32,
+        tokens: u64,
+        inverse_frequencies: Vec<f64>,
+        growth: f64,
+    ) -> Result<()> {
+        let refused = |message: &str| Err(Failure::InvalidArgument(message.into()));
+        if self.function != "load" {
+            return refused("`longer-sequences` can only be called in `load`");
+        }
+        if tokens == 0 || !growth.is_finite() || growth < 0.0 {
+            return refused(
+                "longer sequences have no tokens before them, or a growth that is not 0 or above",
+            );
+        }
+        if self.declared.longer_sequences.iter().any(|(other, _)| *other == table) {
+            return refused("longer sequences of a rotary table are declared twice");
+        }
+        let longer = LongerSequences { tokens, inverse_frequencies, growth };
+        self.declared.longer_sequences.push((table, longer));
+        Ok(())
+    }
+
+    fn stacked(&mut self, name: String, parts: Vec<Vec<u32>>) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`stacked` can only be called in `load`".into()));
+        }
+        self.declared.stacks.push(Stack { name, parts });
         Ok(())
     }
 }
@@ -187,6 +220,23 @@ impl HostContext for State {
         self.of_context("context.attention_with_sinks", &[&q, &k, &v], |context, scope| {
             let qkv = [scope.get(&q)?, scope.get(&k)?, scope.get(&v)?];
             Ok(context.attention_with_sinks(layer, qkv, sinks, &options)?)
+        })
+    }
+
+    fn attention_with_slopes(
+        &mut self,
+        _: Resource<Context>,
+        layer: u32,
+        q: Resource<Handle>,
+        k: Resource<Handle>,
+        v: Resource<Handle>,
+        slopes: Vec<f64>,
+        options: AttentionOptions,
+    ) -> Result<Resource<Handle>> {
+        let options = converted(options);
+        self.of_context("context.attention_with_slopes", &[&q, &k, &v], |context, scope| {
+            let qkv = [scope.get(&q)?, scope.get(&k)?, scope.get(&v)?];
+            Ok(context.attention_with_slopes(layer, qkv, &slopes, &options)?)
         })
     }
 

@@ -63,6 +63,16 @@ impl ModelPlugin {
                 architecture.longest_sequence = state.declared.longest_sequence;
                 architecture.untrained.clone_from(&state.declared.untrained);
                 architecture.cached_values = state.declared.cached_values;
+                architecture.stacks.clone_from(&state.declared.stacks);
+                for (table, longer) in &state.declared.longer_sequences {
+                    let tables = architecture.rotary_tables.len();
+                    let Some(table) = architecture.rotary_tables.get_mut(*table as usize) else {
+                        let mistake =
+                            format!("it has no rotary table {table} for longer sequences, but {tables}");
+                        return Err(Rejection::Wrong(mistake));
+                    };
+                    table.longer = Some(longer.clone());
+                }
                 match architecture.mistake() {
                     Some(mistake) => Err(Rejection::Wrong(mistake)),
                     None => Ok(architecture),
@@ -118,6 +128,7 @@ impl From<contract::Architecture> for Architecture {
             inverse_frequencies: table.inverse_frequencies,
             scale: table.scale,
             interleaved: table.interleaved,
+            longer: None,
         });
         Self {
             name: given.name,
@@ -139,6 +150,7 @@ impl From<contract::Architecture> for Architecture {
             cached_values: None,
             untrained: Vec::new(),
             longest_sequence: None,
+            stacks: Vec::new(),
         }
     }
 }

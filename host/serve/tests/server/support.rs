@@ -70,7 +70,7 @@ pub(crate) fn serve_with(
     let template = tokenizer
         .as_ref()
         .map(|tokenizer| Template::of_model(tokenizer, TemplateOptions::default()).unwrap());
-    let backend = ModelBackend::new(loaded, blocks, 4).unwrap();
+    let backend = ModelBackend::new(loaded, blocks, 4, engine.context_length).unwrap();
     let grammars = tokenizer.as_ref().map(|tokenizer| {
         Arc::new(Grammars::new(tokenizer, &ends, backend.vocab_size(), GrammarLimits::default()).unwrap())
     });

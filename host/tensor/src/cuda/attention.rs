@@ -18,6 +18,8 @@ const TILES: &[usize] = if cfg!(feature = "emulation") { &[32, 16] } else { &[64
 pub(crate) struct Sequences<'a> {
     pub(crate) qkv: [&'a Value; 3],
     pub(crate) sinks: Option<&'a Value>,
+    /// One for each head, or none.
+    pub(crate) slopes: &'a [f64],
     pub(crate) lengths: &'a [usize],
     pub(crate) options: &'a AttentionOptions,
 }
@@ -77,6 +79,7 @@ impl Sequences<'_> {
             k: 0,
             v: 0,
             sinks: 0,
+            slopes: 0,
             out: 0,
             lse: 0,
             dout: 0,
@@ -95,6 +98,10 @@ impl Sequences<'_> {
             scale,
             soft_cap: soft_cap.unwrap_or(0.0),
         })
+    }
+
+    fn slopes(&self, device: &Device) -> Result<Option<Buffer>> {
+        (!self.slopes.is_empty()).then(|| Buffer::of(OP, device, self.slopes)).transpose()
     }
 
     /// Cuts sequences into tiles of the largest size that fits: its rows, a list of tiles as kernels read it, their number, and
@@ -141,6 +148,7 @@ pub(crate) fn attention_forward(sequences: &Sequences<'_>) -> Result<[Value; 2]>
     let sinks = sequences.sinks.map(|sinks| sinks.to_dtype(wide(dtype))?.contiguous()).transpose()?;
     let arguments = sequences.arguments()?;
     let [tokens, heads, ..] = sequences.sizes()?;
+    let mut slopes = sequences.slopes(device)?;
     let mut tiles = sequences.tiles(&FORWARD, arguments.padded_dim, device, dtype)?;
     let mut out = Buffer::new(OP, device, dtype, q.elem_count())?;
     let mut lse = Buffer::new(OP, device, wide(dtype), heads * tokens)?;
@@ -149,6 +157,7 @@ pub(crate) fn attention_forward(sequences: &Sequences<'_>) -> Result<[Value; 2]>
         k: at.stored(&k)?,
         v: at.stored(&v)?,
         sinks: at.wide_if(sinks.as_ref())?,
+        slopes: slopes.as_mut().map_or(Ok(0), Buffer::address)?,
         out: out.address()?,
         lse: lse.address()?,
         tiles: tiles.list.address()?,
@@ -171,6 +180,7 @@ pub(crate) fn attention_backward(
     let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
     let (dout, out) = (dout.contiguous()?, out.contiguous()?);
     let [tokens, heads, ..] = sequences.sizes()?;
+    let mut slopes = sequences.slopes(device)?;
     let mut delta = Buffer::new(OP, device, wide(dtype), heads * tokens)?;
     let shared = Attention {
         q: at.stored(&q)?,
@@ -180,6 +190,7 @@ pub(crate) fn attention_backward(
         lse: at.wide(lse)?,
         dout: at.stored(&dout)?,
         delta: delta.address()?,
+        slopes: slopes.as_mut().map_or(Ok(0), Buffer::address)?,
         ..sequences.arguments()?
     };
     let warps = Grid::blocks((heads * tokens * WARP).div_ceil(BLOCK as usize), 1);

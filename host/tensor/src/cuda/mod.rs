@@ -39,7 +39,7 @@ pub(crate) use grouped::{grouped_forward, grouped_input_gradient, grouped_weight
 pub(crate) use linear::linear;
 pub(crate) use lines::{first_greatest, order, running_sum};
 pub(crate) use logits::{direction_gradient, logits_backward, logits_forward};
-pub(crate) use paged::{paged_attention, paged_copy, paged_write};
+pub(crate) use paged::{PagedQueries, paged_attention, paged_copy, paged_write};
 pub(crate) use quantised::DeviceMatrix;
 pub(crate) use rms_norm::{rms_norm_backward, rms_norm_forward};
 pub(crate) use rope::rotate;

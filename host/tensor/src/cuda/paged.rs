@@ -6,6 +6,7 @@ use swift_kernels_cuda::{PAGED, PAGED_WRITE, Paged, PagedWrite};
 use super::buffer::{Buffer, Operands};
 use super::launch::{Grid, launch};
 use super::wide;
+use crate::fused::HeadScores;
 use crate::{Error, Result};
 
 const OP: &str = "paged_attention";
@@ -41,15 +42,21 @@ pub(crate) fn paged_copy(cache: &mut Buffer, size: usize, from: usize, to: usize
     launch(OP, &device, (PAGED_WRITE, cache.dtype()), Grid::blocks(1, 1), &arguments)
 }
 
-/// Attention of queries `[tokens, heads, head_dim]` to what a cache holds of their sequences.
-pub(crate) fn paged_attention(
-    q: &Value,
-    [keys, values]: [Option<&mut Buffer>; 2],
-    sequences: &[PagedSequence<'_>],
-    shape: &PagedShape,
-    sinks: Option<&Value>,
-    options: &AttentionOptions,
-) -> Result<Value> {
+/// Queries of new tokens, and what they attend to.
+pub(crate) struct PagedQueries<'a> {
+    /// `[tokens, heads, head_dim]`.
+    pub(crate) q: &'a Value,
+    /// Keys, and values unless these are a part of the keys.
+    pub(crate) caches: [Option<&'a mut Buffer>; 2],
+    pub(crate) added: HeadScores<'a>,
+    pub(crate) sequences: &'a [PagedSequence<'a>],
+    pub(crate) shape: &'a PagedShape,
+    pub(crate) options: &'a AttentionOptions,
+}
+
+/// Attention of queries to what a cache holds of their sequences.
+pub(crate) fn paged_attention(queries: PagedQueries<'_>) -> Result<Value> {
+    let PagedQueries { q, caches: [keys, values], added, sequences, shape, options } = queries;
     let (device, dtype, q) = (q.device(), q.dtype(), q.contiguous()?);
     let &PagedShape { heads, kv_heads, head_dim, value_dim, block_size } = shape;
     let tokens = q.dim(0)?;
@@ -70,7 +77,9 @@ pub(crate) fn paged_attention(
     let upload = |numbers: &[i64], device: &Device| Buffer::of(OP, device, numbers);
     let (mut places, mut blocks) = (upload(&places, device)?, upload(&blocks, device)?);
     let at = Operands { op: OP, device, dtype };
-    let sinks = sinks.map(|sinks| sinks.to_dtype(wide(dtype))?.contiguous()).transpose()?;
+    let sinks = added.sinks.map(|sinks| sinks.value().to_dtype(wide(dtype))?.contiguous()).transpose()?;
+    let has_slopes = !added.slopes.is_empty();
+    let mut slopes = has_slopes.then(|| Buffer::of(OP, device, added.slopes)).transpose()?;
     let mut out = Buffer::new(OP, device, dtype, tokens * heads * value_dim)?;
     let of = |cache: Option<&mut Buffer>| cache.map_or(Ok(0), Buffer::address);
     let arguments = Paged {
@@ -78,6 +87,7 @@ pub(crate) fn paged_attention(
         keys: of(keys)?,
         values: of(values)?,
         sinks: at.wide_if(sinks.as_ref())?,
+        slopes: slopes.as_mut().map_or(Ok(0), Buffer::address)?,
         places: places.address()?,
         blocks: blocks.address()?,
         out: out.address()?,

@@ -8,8 +8,6 @@ use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
-const OP: &str = "attention";
-
 /// Causal attention inside each of the sequences that lie end to end: `q` `[tokens, heads, head_dim]`, `k` and `v`
 /// `[tokens, kv_heads, head_dim]`, to `[tokens, heads, head_dim]`.
 ///
@@ -25,22 +23,35 @@ pub fn attention(
     lengths: &Arc<[usize]>,
     options: &AttentionOptions,
 ) -> Result<Tensor> {
-    attend([q, k, v], None, lengths, options)
+    attention_with([q, k, v], HeadScores::default(), lengths, options)
 }
 
-/// As [`attention`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero (Agarwal et al.
-/// 2025, "gpt-oss").
-///
-/// # Errors
-/// As [`attention`], and if there is not one sink for each head.
-pub fn attention_with_sinks(
-    qkv: [&Tensor; 3],
-    sinks: &Tensor,
-    lengths: &Arc<[usize]>,
-    options: &AttentionOptions,
-) -> Result<Tensor> {
-    attend(qkv, Some(sinks), lengths, options)
+/// What each head adds to scores, if it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScores<'a> {
+    /// A sink that the head attends to besides: a score, `[heads]`, and a value of zero (Agarwal et al. 2025, "gpt-oss").
+    pub sinks: Option<&'a Tensor>,
+    /// A slope for each head, or none: `slope * (j - p)` is added, before the soft cap, for the query at position `p` and the key
+    /// at `j` (Press et al. 2022, "ALiBi", section 3).
+    pub slopes: &'a [f64],
 }
+
+impl HeadScores<'_> {
+    pub(super) fn check(&self, heads: usize) -> Result<()> {
+        if let Some(sinks) = self.sinks {
+            checks::same_shape(OP, sinks.dims(), &[heads])?;
+        }
+        if ![0, heads].contains(&self.slopes.len()) || self.slopes.iter().any(|slope| !slope.is_finite()) {
+            return Err(Error::invalid(
+                OP,
+                format!("slopes are not {heads} finite numbers, one for each head"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+const OP: &str = "attention";
 
 /// Values with zeros for the components that keys have and they don't.
 pub(super) fn widened(v: &Tensor, head_dim: usize) -> Result<Option<Tensor>> {
@@ -53,9 +64,13 @@ pub(super) fn widened(v: &Tensor, head_dim: usize) -> Result<Option<Tensor>> {
     crate::cat(&[v, &zeros], 2).map(Some)
 }
 
-fn attend(
+/// As [`attention`], with what heads add to scores.
+///
+/// # Errors
+/// As [`attention`], and if there is not one sink or slope for each head.
+pub fn attention_with(
     [q, k, v]: [&Tensor; 3],
-    sinks: Option<&Tensor>,
+    added: HeadScores<'_>,
     lengths: &Arc<[usize]>,
     options: &AttentionOptions,
 ) -> Result<Tensor> {
@@ -64,20 +79,19 @@ fn attend(
     };
     if let Some(wide) = widened(v, head_dim)? {
         let width = v.dims().last().copied().unwrap_or_default();
-        return attend([q, k, &wide], sinks, lengths, options)?.narrow(2, 0, width as u64);
+        return attention_with([q, k, &wide], added, lengths, options)?.narrow(2, 0, width as u64);
     }
     checks::same_shape(OP, k.dims(), &[tokens, kv_heads, head_dim])?;
     checks::same_shape(OP, v.dims(), k.dims())?;
     checks::same_dtype(OP, q, k)?;
     checks::same_dtype(OP, q, v)?;
-    if let Some(sinks) = sinks {
-        checks::same_shape(OP, sinks.dims(), &[heads])?;
-    }
-    let (lengths, options) = (lengths.clone(), *options);
+    added.check(heads)?;
+    let HeadScores { sinks, slopes } = added;
+    let (lengths, options, slopes) = (lengths.clone(), *options, slopes.to_vec());
     let operands: Vec<&Tensor> = [q, k, v].into_iter().chain(sinks).collect();
     let sinks = sinks.map(|sinks| sinks.value().clone());
     let values = [q, k, v].map(|tensor| tensor.value().clone());
-    let sequences = Sequences { qkv: values, sinks, lengths, options };
+    let sequences = Sequences { qkv: values, sinks, slopes, lengths, options };
     let [out, lse] = on_device!(OP, q.value().device(),
         cpu: sequences.forward(),
         cuda: crate::cuda::attention_forward(&sequences.on_device()),
@@ -95,6 +109,7 @@ fn attend(
 struct Sequences {
     qkv: [Value; 3],
     sinks: Option<Value>,
+    slopes: Vec<f64>,
     lengths: Arc<[usize]>,
     options: AttentionOptions,
 }
@@ -102,8 +117,8 @@ struct Sequences {
 impl Sequences {
     #[cfg(any(feature = "cuda", feature = "emulation"))]
     fn on_device(&self) -> crate::cuda::Sequences<'_> {
-        let Self { qkv, sinks, lengths, options } = self;
-        crate::cuda::Sequences { qkv: qkv.each_ref(), sinks: sinks.as_ref(), lengths, options }
+        let Self { qkv, sinks, slopes, lengths, options } = self;
+        crate::cuda::Sequences { qkv: qkv.each_ref(), sinks: sinks.as_ref(), slopes, lengths, options }
     }
 
     fn shape(&self) -> Result<kernel::AttentionShape<'_>> {
@@ -122,7 +137,7 @@ impl Sequences {
                 let mut out = zeros::<T>(q.len());
                 let mut lse = zeros::<Compute>(shape.heads * tokens);
                 let scores = sink_scores::<Compute>(self.sinks.as_ref())?;
-                let inputs = kernel::AttentionInputs { q, k, v };
+                let inputs = kernel::AttentionInputs { q, k, v, slopes: &self.slopes };
                 kernel::forward_with_sinks(&inputs, &shape, &self.options, &scores, &mut out, &mut lse)?;
                 Ok([make(out, dims)?, make(lse, &[shape.heads, tokens])?])
             })))
@@ -140,7 +155,7 @@ impl Sequences {
                     let mut dq = zeros::<T>(q.len());
                     let (mut dk, mut dv) = (zeros::<T>(k.len()), zeros::<T>(v.len()));
                     let gradients = kernel::AttentionGradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
-                    let inputs = kernel::AttentionInputs { q, k, v };
+                    let inputs = kernel::AttentionInputs { q, k, v, slopes: &self.slopes };
                     kernel::backward(dout, &inputs, out, lse, &shape, &self.options, gradients)?;
                     let mut gradients = vec![
                         Some(make(dq, q_value.dims())?),

@@ -15,7 +15,7 @@ mod swiglu;
 mod token_statistics;
 mod weight;
 
-pub use attention::{AttentionOptions, attention, attention_with_sinks};
+pub use attention::{AttentionOptions, HeadScores, attention, attention_with};
 pub use attention_projected::attention_projected;
 pub use embedding::embedding;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
@@ -29,7 +29,7 @@ pub use linear::{Dropout, Linear, LowRank, dropout, linear};
 pub use low_rank_rows::{LowRankRows, low_rank_rows};
 pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
 pub use rms_norm::{rms_norm, rms_norm_offset};
-pub use rope::{RotaryTable, rope};
+pub use rope::{LongerSequences, RotaryPart, RotaryTable, rope, rotary_parts};
 pub use swiglu::swiglu;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub(crate) use token_statistics::{Head, Statistics};

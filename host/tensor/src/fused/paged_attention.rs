@@ -4,7 +4,7 @@ use half::bf16;
 use swift_kernels::attention::AttentionOptions;
 use swift_kernels::attention::paged::{self, PagedInputs, PagedSequence, PagedShape};
 
-use super::attention::sink_scores;
+use super::attention::{HeadScores, sink_scores};
 use crate::storage::{Real, make, on_device, read, zeros};
 use crate::{DType, Device, Error, Result, Tensor, checks};
 
@@ -189,28 +189,27 @@ impl PagedCache {
         batch: &PagedBatch,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        self.attention_with_sinks(layer, qkv, None, batch, options)
+        self.attention_with(layer, qkv, HeadScores::default(), batch, options)
     }
 
-    /// As [`Self::attention`], where each head also attends to a sink: a score of `sinks` `[heads]`, and a value of zero.
-    /// Values that have fewer components than the cache are kept with zeros.
+    /// As [`Self::attention`], with what heads add to scores. Values that have fewer components than the cache are kept with zeros.
     ///
     /// # Errors
-    /// As [`Self::attention`], and if there is not one sink for each head.
-    pub fn attention_with_sinks(
+    /// As [`Self::attention`], and if there is not one sink or slope for each head.
+    pub fn attention_with(
         &self,
         layer: usize,
         [q, k, v]: [&Tensor; 3],
-        sinks: Option<&Tensor>,
+        added: HeadScores<'_>,
         batch: &PagedBatch,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
         if let Some(wide) = super::attention::widened(v, self.shape.value_dim)? {
             let width = v.dims().last().copied().unwrap_or_default();
-            let y = self.attention_with_sinks(layer, [q, k, &wide], sinks, batch, options)?;
+            let y = self.attention_with(layer, [q, k, &wide], added, batch, options)?;
             return y.narrow(2, 0, width as u64);
         }
-        self.attend(layer, [q, k], Values::Given(v), sinks, batch, options)
+        self.attend(layer, [q, k], Values::Given(v), added, batch, options)
     }
 
     /// As [`Self::attention`], where values are the first `value_dim` components of the keys: `[tokens, heads, value_dim]`. Only
@@ -226,7 +225,7 @@ impl PagedCache {
         batch: &PagedBatch,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        self.attend(layer, [q, k], Values::OfKeys(value_dim), None, batch, options)
+        self.attend(layer, [q, k], Values::OfKeys(value_dim), HeadScores::default(), batch, options)
     }
 
     fn attend(
@@ -234,7 +233,7 @@ impl PagedCache {
         layer: usize,
         [q, k]: [&Tensor; 2],
         v: Values<'_>,
-        sinks: Option<&Tensor>,
+        added: HeadScores<'_>,
         batch: &PagedBatch,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
@@ -249,6 +248,7 @@ impl PagedCache {
             }
             Values::OfKeys(value_dim) => (None, value_dim),
         };
+        added.check(heads)?;
         let slots = batch.slots(block_size)?;
         let shape = PagedShape { heads, kv_heads, head_dim, value_dim, block_size };
         let sequences: Vec<_> = batch
@@ -270,12 +270,12 @@ impl PagedCache {
             if batch.sequences.iter().any(|sequence| sequence.blocks.iter().any(missing)) {
                 return Err(Error::invalid(OP, format!("the cache has {} blocks", self.shape.blocks)));
             }
-            return layer.attend((q, k, v, sinks), &slots, &sequences, &shape, options);
+            return layer.attend((q, k, v, added), &slots, &sequences, &shape, options);
         }
         with_layers!(self, layers => {
             let layer = layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
             let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            attend(&mut layer, (q, k, v, sinks), &slots, &sequences, &shape, options)
+            attend(&mut layer, (q, k, v, added), &slots, &sequences, &shape, options)
         })
     }
 }
@@ -303,7 +303,7 @@ impl DeviceLayer {
 
     fn attend(
         &mut self,
-        (q, k, v, sinks): (&Tensor, &Tensor, Option<&Tensor>, Option<&Tensor>),
+        (q, k, v, added): (&Tensor, &Tensor, Option<&Tensor>, HeadScores<'_>),
         slots: &[usize],
         sequences: &[PagedSequence<'_>],
         shape: &PagedShape,
@@ -318,15 +318,8 @@ impl DeviceLayer {
             crate::cuda::paged_write(v.value(), &slots, shape.kv_heads * shape.value_dim, &mut self.values)?;
         }
         let caches = [Some(&mut self.keys), v.map(|_| &mut self.values)];
-        let sinks = sinks.map(Tensor::value);
-        Ok(Tensor::constant(crate::cuda::paged_attention(
-            q.value(),
-            caches,
-            sequences,
-            shape,
-            sinks,
-            options,
-        )?))
+        let inputs = crate::cuda::PagedQueries { q: q.value(), caches, added, sequences, shape, options };
+        Ok(Tensor::constant(crate::cuda::paged_attention(inputs)?))
     }
 }
 
@@ -339,7 +332,7 @@ enum Values<'a> {
 
 fn attend<T: Real<Compute: candle_core::WithDType>>(
     layer: &mut Layer<T>,
-    (q, k, v, sinks): (&Tensor, &Tensor, Option<&Tensor>, Option<&Tensor>),
+    (q, k, v, added): (&Tensor, &Tensor, Option<&Tensor>, HeadScores<'_>),
     slots: &[usize],
     sequences: &[PagedSequence<'_>],
     shape: &PagedShape,
@@ -353,8 +346,9 @@ fn attend<T: Real<Compute: candle_core::WithDType>>(
     }
     let out = read::<T, _>(q.value(), |q| {
         let mut out = zeros::<T>(q.len() / shape.head_dim.max(1) * shape.value_dim);
-        let inputs = PagedInputs { q, keys: &layer.keys, values: v.map(|_| &*layer.values) };
-        let sinks = sink_scores::<T::Compute>(sinks.map(Tensor::value))?;
+        let inputs =
+            PagedInputs { q, keys: &layer.keys, values: v.map(|_| &*layer.values), slopes: added.slopes };
+        let sinks = sink_scores::<T::Compute>(added.sinks.map(Tensor::value))?;
         paged::forward_with_sinks(&inputs, sequences, shape, options, &sinks, &mut out)?;
         Ok(out)
     })?;

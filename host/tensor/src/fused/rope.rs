@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor as Value};
@@ -23,6 +24,58 @@ pub struct RotaryTable {
     interleaved: bool,
 }
 
+/// What sequences beyond a length are rotated with, in the place of a table's own frequencies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongerSequences {
+    /// The most tokens of a sequence that has the table's own.
+    pub tokens: u64,
+    /// One for each rotated pair.
+    pub inverse_frequencies: Vec<f64>,
+    /// By how much the slowest pair turns more slowly the longer the sequence is; 0 for one table of all lengths.
+    pub growth: f64,
+}
+
+impl LongerSequences {
+    /// The frequencies of a sequence of `length` tokens, if it is longer: pair `i` of `n` has `inverse_frequencies[i] / (1 + growth *
+    /// (length / tokens - 1))^(i / (n - 1))`. With the base `theta` of frequencies `theta^(-2i / dim)`, that is the base `theta *
+    /// (growth * length / tokens - (growth - 1))^(dim / (dim - 2))` of transformers' `dynamic` scheme.
+    pub fn frequencies(&self, length: u64) -> Option<Cow<'_, [f64]>> {
+        if length <= self.tokens {
+            return None;
+        }
+        if self.growth == 0.0 {
+            return Some(Cow::Borrowed(&self.inverse_frequencies));
+        }
+        let stretch = 1.0 + self.growth * (length as f64 / self.tokens as f64 - 1.0);
+        let last = self.inverse_frequencies.len().saturating_sub(1).max(1) as f64;
+        let pairs = self.inverse_frequencies.iter().enumerate();
+        Some(pairs.map(|(pair, frequency)| frequency / stretch.powf(pair as f64 / last)).collect())
+    }
+}
+
+/// Some positions, and the frequencies that they are rotated with.
+pub type RotaryPart<'a> = (Cow<'a, [f64]>, &'a [u32]);
+
+/// The parts of `positions` that are rotated alike: those of each of the sequences, of these `lengths`, by how long it is, or as if it
+/// had `longest` tokens. `own` are the frequencies of a sequence that is not longer than others begin at.
+pub fn rotary_parts<'a>(
+    own: &'a [f64],
+    longer: Option<&'a LongerSequences>,
+    mut positions: &'a [u32],
+    lengths: &[usize],
+    longest: Option<u64>,
+) -> Vec<RotaryPart<'a>> {
+    let Some(longer) = longer else { return vec![(Cow::Borrowed(own), positions)] };
+    let mut parts = Vec::with_capacity(lengths.len());
+    for &length in lengths {
+        let Some((part, rest)) = positions.split_at_checked(length) else { break };
+        positions = rest;
+        let length = part.iter().max().map_or(0, |&last| u64::from(last) + 1);
+        parts.push((longer.frequencies(longest.unwrap_or(length)).unwrap_or(Cow::Borrowed(own)), part));
+    }
+    parts
+}
+
 impl RotaryTable {
     /// Angles are `position * inverse_frequencies[i]`; `scale` multiplies cosines and sines. Pairs are `(2i, 2i + 1)` if
     /// `interleaved`, else `(i, i + pairs)`. `dtype` is that of the tensors to rotate.
@@ -33,18 +86,21 @@ impl RotaryTable {
         interleaved: bool,
         dtype: DType,
     ) -> Self {
-        let (cos, sin) = kernel::tables::<f32>(inverse_frequencies, positions, scale);
-        let wide = (dtype == DType::F64).then(|| {
-            let (cos, sin) = kernel::tables::<f64>(inverse_frequencies, positions, scale);
-            [cos.into(), sin.into()]
-        });
+        Self::of_parts(&[(Cow::Borrowed(inverse_frequencies), positions)], scale, interleaved, dtype)
+    }
+
+    /// As [`Self::new`], where each of some parts of the positions has frequencies of its own, one for each of as many pairs.
+    pub fn of_parts(parts: &[RotaryPart<'_>], scale: f64, interleaved: bool, dtype: DType) -> Self {
+        let pairs = parts.first().map_or(0, |(frequencies, _)| frequencies.len());
+        let [cos, sin] = tables::<f32>(parts, scale);
+        let wide = (dtype == DType::F64).then(|| tables::<f64>(parts, scale));
         Self {
-            cos: cos.into(),
-            sin: sin.into(),
+            cos,
+            sin,
             wide,
             #[cfg(any(feature = "cuda", feature = "emulation"))]
             on_device: Arc::default(),
-            pairs: inverse_frequencies.len(),
+            pairs,
             interleaved,
         }
     }
@@ -66,6 +122,17 @@ impl RotaryTable {
         let made = [cos?, sin?];
         Ok(self.on_device.get_or_init(|| made))
     }
+}
+
+/// Cosines and sines of all parts.
+fn tables<C: swift_kernels::Float>(parts: &[RotaryPart<'_>], scale: f64) -> [Arc<[C]>; 2] {
+    let (mut cos, mut sin) = (Vec::new(), Vec::new());
+    for (frequencies, positions) in parts {
+        let (mut more_cos, mut more_sin) = kernel::tables::<C>(frequencies, positions, scale);
+        cos.append(&mut more_cos);
+        sin.append(&mut more_sin);
+    }
+    [cos.into(), sin.into()]
 }
 
 /// The table in the precision that an element type computes in.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use swift_tensor::fused::{
-    AttentionOptions, Dropout, GroupedLinear, Linear, LowRank, LowRankRows, RotaryTable, Weight, attention,
-    attention_with_sinks, dropout, embedding, grouped_linear, layer_norm, linear, low_rank_rows, rms_norm,
-    rms_norm_offset, rope, swiglu, token_statistics,
+    AttentionOptions, Dropout, GroupedLinear, HeadScores, Linear, LongerSequences, LowRank, LowRankRows,
+    RotaryTable, Weight, attention, attention_with, dropout, embedding, grouped_linear, layer_norm, linear,
+    low_rank_rows, rms_norm, rms_norm_offset, rope, rotary_parts, swiglu, token_statistics,
 };
 use swift_tensor::quantised::{Matrix, int8};
 use swift_tensor::{DType, from_list};
@@ -18,7 +18,7 @@ pub(crate) fn fused(table: &mut Table) {
     linears(table);
     attentions(table);
     experts(table);
-    sinks(table);
+    head_scores(table);
     heads(table);
 }
 
@@ -97,6 +97,35 @@ fn norms_and_gates(table: &mut Table) {
                     };
                     let (sin, cos) = (f64::from(positions[i[0]]) * frequencies[pair]).sin_cos();
                     1.25 * if second { at(1) * cos + at(0) * sin } else { at(0) * cos - at(1) * sin }
+                })
+            },
+        );
+        case.reduced_precision = true;
+    }
+    longer_sequences(table);
+}
+
+/// Rotation of a sequence of three tokens, one more than the table is for, and of one that it is for.
+fn longer_sequences(table: &mut Table) {
+    let positions = [0u32, 1, 2, 1];
+    // Bases of 25 and 100, the latter growing: by (3 * 3 / 2 - 2)^(4 / 2) for three tokens.
+    for (growth, base) in [(0.0, 100.0f64), (3.0, 100.0 * 2.5f64.powi(2))] {
+        let longer = LongerSequences { tokens: 2, inverse_frequencies: vec![1.0, 0.1], growth };
+        let case = table.add(
+            "rope of longer sequences",
+            vec![numbers(&[4, 1, 4], 3)],
+            move |x| {
+                let parts = rotary_parts(&[1.0, 0.2], Some(&longer), &positions, &[3, 1], None);
+                rope(&x[0], &RotaryTable::of_parts(&parts, 1.0, false, x[0].dtype()))
+            },
+            move |x| {
+                Array::from_fn(&[4, 1, 4], |i| {
+                    let (pair, second) = (i[2] % 2, i[2] >= 2);
+                    let base = if i[0] < 3 { base } else { 25.0 };
+                    let angle = f64::from(positions[i[0]]) * base.powf(-2.0 * pair as f64 / 4.0);
+                    let at = |second: usize| x[0].at(&[i[0], 0, pair + 2 * second]);
+                    let (sin, cos) = angle.sin_cos();
+                    if second { at(1) * cos + at(0) * sin } else { at(0) * cos - at(1) * sin }
                 })
             },
         );
@@ -295,24 +324,37 @@ fn experts(table: &mut Table) {
     );
 }
 
-/// Attention with sinks, where values have fewer components than keys.
-fn sinks(table: &mut Table) {
+/// Attention with sinks, with slopes, and with both, where values have fewer components than keys.
+fn head_scores(table: &mut Table) {
     let lengths: [usize; 2] = [3, 2];
-    for window in [None, Some(2)] {
+    let cases: [(_, bool, &[f64], _); 4] = [
+        ("attention_with_sinks", true, &[], None),
+        ("attention_with_sinks and a window", true, &[], Some(2)),
+        ("attention_with_slopes", false, &[0.5, 0.03], None),
+        ("attention_with sinks, slopes and a window", true, &[0.5, 0.03], Some(2)),
+    ];
+    for (name, sinks, slopes, window) in cases {
         let options = AttentionOptions { scale: 0.6, window, soft_cap: None };
+        let mut inputs = vec![numbers(&[5, 2, 3], 1), numbers(&[5, 1, 3], 2), numbers(&[5, 1, 2], 3)];
+        inputs.extend(sinks.then(|| numbers(&[2], 4)));
         table.add(
-            "attention_with_sinks",
-            vec![numbers(&[5, 2, 3], 1), numbers(&[5, 1, 3], 2), numbers(&[5, 1, 2], 3), numbers(&[2], 4)],
-            move |x| attention_with_sinks([&x[0], &x[1], &x[2]], &x[3], &Arc::from(lengths), &options),
+            name,
+            inputs,
+            move |x| {
+                let added = HeadScores { sinks: x.get(3), slopes };
+                attention_with([&x[0], &x[1], &x[2]], added, &Arc::from(lengths), &options)
+            },
             move |x| {
                 Array::from_fn(&[5, 2, 2], |i| {
                     let start = [0, 0, 0, 3, 3][i[0]];
                     let first = window.map_or(start, |window| start.max((i[0] + 1).saturating_sub(window)));
                     let score = |j: usize| {
                         let product = (0..3).map(|k| x[0].at(&[i[0], i[1], k]) * x[1].at(&[j, 0, k]));
-                        (0.6 * product.sum::<f64>()).exp()
+                        let slope = slopes.get(i[1]).copied().unwrap_or_default();
+                        (0.6 * product.sum::<f64>() - slope * (i[0] - j) as f64).exp()
                     };
-                    let total = (first..=i[0]).map(score).sum::<f64>() + x[3].at(&[i[1]]).exp();
+                    let sink = x.get(3).map_or(0.0, |sinks| sinks.at(&[i[1]]).exp());
+                    let total = (first..=i[0]).map(score).sum::<f64>() + sink;
                     (first..=i[0]).map(|j| score(j) / total * x[2].at(&[j, 0, i[2]])).sum()
                 })
             },

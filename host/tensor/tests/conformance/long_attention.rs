@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use swift_tensor::fused::{AttentionOptions, attention_with_sinks};
+use swift_tensor::fused::{AttentionOptions, HeadScores, attention_with};
 use swift_tensor::{DType, ParameterId, Result, Tensor, backward, cat, from_list, normal};
 
 use crate::check::Gradients;
@@ -12,6 +12,7 @@ const LENGTHS: [usize; 4] = [1, 70, 0, 19];
 const HEADS: usize = 4;
 const KV_HEADS: usize = 2;
 const HEAD_DIM: usize = 20;
+const SLOPES: [f64; HEADS] = [0.5, 0.25, 0.0, -0.1];
 
 /// `[count]` of `0, 1, ..`.
 fn positions(count: usize) -> Result<Tensor> {
@@ -26,7 +27,7 @@ fn of_head(x: &Tensor, start: usize, count: usize, head: usize) -> Result<Tensor
 }
 
 /// Scores as a whole, a mask, and a softmax.
-fn plain(x: &[Tensor], options: &AttentionOptions) -> Result<Tensor> {
+fn plain(x: &[Tensor], slopes: &[f64], options: &AttentionOptions) -> Result<Tensor> {
     let (mut start, mut sequences) = (0, Vec::new());
     for count in LENGTHS.into_iter().filter(|&count| count > 0) {
         let row = positions(count)?.reshape(&[count as i64, 1])?;
@@ -42,6 +43,9 @@ fn plain(x: &[Tensor], options: &AttentionOptions) -> Result<Tensor> {
             let q = of_head(&x[0], start, count, head)?;
             let [k, v] = [&x[1], &x[2]].map(|x| of_head(x, start, count, kv_head));
             let mut scores = q.matmul(&k?.transpose(0, 1)?)?.scale(options.scale)?;
+            if let Some(slope) = slopes.get(head) {
+                scores = scores.sub(&behind.scale(*slope)?)?;
+            }
             if let Some(cap) = options.soft_cap {
                 scores = scores.scale(1.0 / cap)?.tanh()?.scale(cap)?;
             }
@@ -86,7 +90,9 @@ pub(crate) fn differences() -> Vec<String> {
     ];
     let lengths: Arc<[usize]> = LENGTHS.into();
     let mut found = Vec::new();
-    for (window, soft_cap) in [(None, None), (Some(5), None), (Some(40), Some(2.0))] {
+    for (window, soft_cap, slopes) in
+        [(None, None, &[][..]), (Some(5), None, &SLOPES), (Some(40), Some(2.0), &SLOPES)]
+    {
         let options = AttentionOptions { scale: 0.3, window, soft_cap };
         for (dtype, limit) in [(DType::F64, 1e-9), (DType::F32, 2e-5), (DType::BF16, 2e-2)] {
             let drawn = shapes.iter().zip(0..).map(|(shape, seed)| {
@@ -101,8 +107,10 @@ pub(crate) fn differences() -> Vec<String> {
                 .unzip();
             let weights = normal(0.0, 1.0, shapes[0], DType::F64, 9).unwrap();
             let [q, k, v, sinks] = &narrow[..] else { panic!("four inputs") };
-            let got = attention_with_sinks([q, k, v], sinks, &lengths, &options).unwrap();
-            let want = both(&plain(&wide, &options).unwrap(), &weights);
+            let got =
+                attention_with([q, k, v], HeadScores { sinks: Some(sinks), slopes }, &lengths, &options)
+                    .unwrap();
+            let want = both(&plain(&wide, slopes, &options).unwrap(), &weights);
             for ((got, want), what) in
                 both(&got, &weights).iter().zip(&want).zip(["out", "dq", "dk", "dv", "dsinks"])
             {

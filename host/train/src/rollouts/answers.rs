@@ -44,7 +44,7 @@ pub(crate) fn answers(
     let affordable = CACHE_BYTES / model.cache_shape(1, BLOCK).block_bytes(model.dtype()).max(1);
     let at_once = AT_ONCE.min(prompts.len() * options.num_generations).max(1);
     let blocks = (of_one * at_once).min(affordable).max(of_one);
-    let backend = ModelBackend::new(model.share(), blocks, BLOCK)?;
+    let backend = ModelBackend::new(model.share(), blocks, BLOCK, context_length)?;
     let engine_options = EngineOptions {
         max_sequences: AT_ONCE,
         max_waiting: prompts.len(),

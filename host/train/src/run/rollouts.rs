@@ -48,18 +48,7 @@ impl Run<'_> {
     fn generate(&mut self, windows: &[Window], index: usize, rollouts: &mut Rollouts) -> Result<Generation> {
         let options = &rollouts.options;
         let number = self.progress.step / options.steps().max(1) as u64;
-        // The last window of an epoch may be short: it is filled up with the first rows of the epoch.
-        let rows = windows.iter().cycle().skip(index);
-        let rows = rows.flat_map(|window| window.micro_batches.iter().flatten()).take(options.prompts()?);
-        let examples = rows.map(|row| Ok(self.dataset.example(*row)?)).collect::<Result<Vec<_>>>()?;
-        let prompts: Vec<Vec<u32>> = examples
-            .iter()
-            .map(|example| {
-                example.sequences.first().map(|prompt| prompt.input_ids.clone()).unwrap_or_default()
-            })
-            .collect();
-        let texts: Vec<Prompt> =
-            examples.into_iter().map(|example| example.prompt.unwrap_or_default()).collect();
+        let (prompts, texts) = self.prompts(windows, index, options.prompts()?)?;
         let sampling_seed = seed(&[SAMPLING, self.options.seed, number]);
         let answers = answers(self.learner.model(), &prompts, options, sampling_seed)?;
         let group = options.num_generations;
@@ -76,12 +65,10 @@ impl Run<'_> {
 
         let has_values = self.learner.has_values();
         let with_reference = options.kl_coefficient != 0.0;
-        let mut old = Vec::new();
-        if options.steps() > 1 || with_reference || has_values {
-            for batch in generation.batches(0..answers.len(), options.batch_size) {
-                old.extend(self.learner.old_outputs(&batch, with_reference)?);
-            }
-        }
+        let old = match options.steps() > 1 || with_reference || has_values {
+            true => self.old_outputs(&generation, options.batch_size, with_reference)?,
+            false => Vec::new(),
+        };
         let penalties = with_reference.then(|| penalties(&generation, &old, options.kl_coefficient));
         let sums: Option<Vec<f64>> =
             penalties.as_ref().map(|penalties| penalties.iter().map(|tokens| tokens.iter().sum()).collect());
@@ -112,6 +99,38 @@ impl Run<'_> {
             self.log_completions(&texts, &completions, &judgement, &totals, &advantages)?;
         }
         Ok(generation)
+    }
+
+    /// The tokens and the texts of the prompts of a generation, which begin with the window `index`.
+    fn prompts(
+        &self,
+        windows: &[Window],
+        index: usize,
+        count: usize,
+    ) -> Result<(Vec<Vec<u32>>, Vec<Prompt>)> {
+        // The last window of an epoch may be short: it is filled up with the first rows of the epoch.
+        let rows = windows.iter().cycle().skip(index);
+        let rows = rows.flat_map(|window| window.micro_batches.iter().flatten()).take(count);
+        rows.map(|row| {
+            let example = self.dataset.example(*row)?;
+            let tokens = example.sequences.into_iter().next().map(|prompt| prompt.input_ids);
+            Ok((tokens.unwrap_or_default(), example.prompt.unwrap_or_default()))
+        })
+        .collect()
+    }
+
+    /// What the model makes of all answers before the first step on them.
+    fn old_outputs(
+        &mut self,
+        generation: &Generation,
+        batch_size: usize,
+        with_reference: bool,
+    ) -> Result<Vec<OldOutputs>> {
+        let mut old = Vec::new();
+        for batch in generation.batches(0..generation.rollouts.len(), batch_size) {
+            old.extend(self.learner.old_outputs(&batch, with_reference)?);
+        }
+        Ok(old)
     }
 
     /// Adds a line for each answer to `completions.jsonl`.

@@ -85,6 +85,17 @@ fn a_folder_with_something_in_it_is_left_alone() {
 }
 
 #[test]
+fn a_model_that_was_told_to_add_a_loss_and_adds_none_is_refused() {
+    let mut setup = Setup::new();
+    setup.options.model_adds_loss = true;
+    let error = setup.run_with(NegativeLogLikelihood, Vec::new(), None).0.unwrap_err();
+    assert!(matches!(error, Error::ModelLossMissing), "{error}");
+    assert!(error.hint().unwrap().starts_with("leave it out"));
+    (setup.own_loss, setup.run) = (Some(0.5), setup.root.join("with a loss"));
+    setup.run_with(NegativeLogLikelihood, Vec::new(), None).0.unwrap();
+}
+
+#[test]
 fn a_metric_that_is_not_reported_is_refused_with_those_that_are() {
     let mut setup = Setup::new();
     setup.validate = true;

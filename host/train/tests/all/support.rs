@@ -65,6 +65,7 @@ impl Definition for Tiny {
             cached_values: None,
             untrained: Vec::new(),
             longest_sequence: None,
+            stacks: Vec::new(),
         })
     }
 

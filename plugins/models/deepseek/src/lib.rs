@@ -2,10 +2,10 @@
 //! feed-forward part in the first layers.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless,
+    Decoder, Norm, NormStyle, Outline, Sizes, family, further_layers, read_config, refuse_unless,
     rotary_table,
 };
-use swift_plugin::mixture::{ExpertSizes, Experts, Router, RouterRules, refuse_activation};
+use swift_plugin::mixture::{ExpertSizes, Feed, FeedStyle, RouterRules, SharedExpert, refuse_activation};
 use swift_plugin::prelude::*;
 
 mod attention;
@@ -24,9 +24,7 @@ const FAMILIES: [(&str, &str); 2] =
 /// A decoder that was loaded.
 pub struct Network {
     latent: Latent,
-    rules: RouterRules,
-    /// Parameters that steer the choice of experts, which no gradient reaches.
-    untrained: Vec<u32>,
+    feed: FeedStyle,
     decoder: Decoder<Layer>,
 }
 
@@ -36,12 +34,6 @@ struct Layer {
     attention: Attention,
     mlp_norm: Norm,
     feed: Feed,
-}
-
-enum Feed {
-    Dense(FeedForward),
-    /// The router, the experts, and the experts of all tokens as one.
-    Mixture(Router, Experts, Option<FeedForward>),
 }
 
 impl Model for DeepSeek {
@@ -72,53 +64,37 @@ impl Model for DeepSeek {
             tied: config.flag("tie_word_embeddings")?,
             rotary_tables: vec![rotary],
         };
-        let (inner, expert_inner) =
-            (config.size("intermediate_size")?, config.size("moe_intermediate_size")?);
-        let shared = config.integer("n_shared_experts")?.filter(|&count| count > 0);
-        let dense = config.integer("first_k_dense_replace")?.unwrap_or(0);
-        let mut untrained = Vec::new();
+        let expert = config.size("moe_intermediate_size")?;
+        let shared = config.integer("n_shared_experts")?.unwrap_or(0);
+        let shared =
+            (shared > 0).then(|| SharedExpert { name: "shared_experts", inner: shared * expert, gate: None });
+        let (hidden, dense) = (sizes.hidden, config.size("intermediate_size")?);
+        let feed = FeedStyle { hidden, dense, expert, rules, balance: None, shared };
+        let first_mixed = config.integer("first_k_dense_replace")?.unwrap_or(0);
         let (mut architecture, decoder) = outline.declare(|table, index| {
-            let (stage, hidden) = (index + 1, sizes.hidden);
+            let stage = index + 1;
             let name = |part: &str| format!("model.layers.{index}.{part}");
-            let feed = if u64::from(index) < dense {
-                Feed::Dense(FeedForward::declare(table, &name("mlp"), [inner, hidden], stage))
-            } else {
-                let router = Router::declare(table, &name("mlp.gate"), &rules, hidden, stage);
-                untrained.extend(router.untrained());
-                let parts = ["gate_proj", "up_proj", "down_proj"];
-                let shape = [expert_inner, hidden];
-                let many = Experts::declare(table, &name("mlp.experts"), parts, experts.count, shape, stage);
-                let shared = shared.map(|count| {
-                    FeedForward::declare(
-                        table,
-                        &name("mlp.shared_experts"),
-                        [count * expert_inner, hidden],
-                        stage,
-                    )
-                });
-                Feed::Mixture(router, many, shared)
-            };
             Layer {
                 attention_norm: norm.declare(table, &name("input_layernorm"), hidden, stage),
                 attention: Attention::declare(table, &latent, hidden, index),
                 mlp_norm: norm.declare(table, &name("post_attention_layernorm"), hidden, stage),
-                feed,
+                feed: feed.declare(table, u64::from(index) >= first_mixed, index),
             }
         });
-        // Layers that predict tokens after the next, which come after the last.
-        let further = config.integer("num_nextn_predict_layers")?.unwrap_or(0);
-        architecture
-            .ignored
-            .extend((0..further).map(|layer| format!("model.layers.{}.*", u64::from(sizes.layers) + layer)));
-        Ok((architecture, Network { latent, rules, untrained, decoder }))
+        architecture.ignored.extend(further_layers(&config, sizes.layers)?);
+        Ok((architecture, Network { latent, feed, decoder }))
     }
 
     fn untrained(&self, network: &Network) -> Vec<u32> {
-        network.untrained.clone()
+        network.decoder.layers().iter().filter_map(|layer| layer.feed.untrained()).collect()
     }
 
     fn cached_values(&self, _: &Network) -> Option<u32> {
         Some(0)
+    }
+
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        (0..).zip(network.decoder.layers()).flat_map(|(index, layer)| layer.feed.stacks(index)).collect()
     }
 
     fn forward(
@@ -132,15 +108,7 @@ impl Model for DeepSeek {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention.apply(index, &x, &network.latent, context);
             let x = layer.mlp_norm.apply(&hidden, context);
-            let (router, experts, shared) = match &layer.feed {
-                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, Activation::Silu, context)),
-                Feed::Mixture(router, experts, shared) => (router, experts, shared),
-            };
-            let mut output = experts.apply(&x, &router.choose(&x, &network.rules, context)?, context)?;
-            if let Some(dense) = shared {
-                output = output + dense.apply(&x, Activation::Silu, context);
-            }
-            Ok(hidden + output)
+            Ok(hidden + layer.feed.apply(&x, &network.feed, context)?)
         })
     }
 }

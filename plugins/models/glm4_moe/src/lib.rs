@@ -2,11 +2,11 @@
 //! as in DeepSeek V3, an expert for every token, and a dense feed-forward part in the first layers.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless,
+    Decoder, Norm, NormStyle, Outline, Sizes, family, further_layers, read_config, refuse_unless,
     rotary_share,
 };
 use swift_plugin::mixture::{
-    Attention, AttentionStyle, ExpertSizes, Experts, Router, RouterRules, refuse_activation,
+    Attention, AttentionStyle, ExpertSizes, Feed, FeedStyle, RouterRules, SharedExpert, refuse_activation,
 };
 use swift_plugin::prelude::*;
 
@@ -21,9 +21,7 @@ const FAMILIES: [(&str, &str); 1] = [("Glm4MoeForCausalLM", "glm4_moe")];
 /// A decoder that was loaded.
 pub struct Network {
     sizes: Sizes,
-    rules: RouterRules,
-    /// Parameters that steer the choice of experts, which no gradient reaches.
-    untrained: Vec<u32>,
+    feed: FeedStyle,
     decoder: Decoder<Layer>,
 }
 
@@ -33,12 +31,6 @@ struct Layer {
     attention: Attention,
     mlp_norm: Norm,
     feed: Feed,
-}
-
-enum Feed {
-    Dense(FeedForward),
-    /// The router, the experts, and the experts of all tokens as one.
-    Mixture(Router, Experts, Option<FeedForward>),
 }
 
 impl Model for Glm4Moe {
@@ -69,43 +61,33 @@ impl Model for Glm4Moe {
             tied: config.flag("tie_word_embeddings")?,
             rotary_tables: vec![rotary_share(&config, sizes.head_dim, 0.5)?],
         };
-        let (inner, expert_inner) =
-            (config.size("intermediate_size")?, config.size("moe_intermediate_size")?);
+        let expert = config.size("moe_intermediate_size")?;
         let shared = config.integer("n_shared_experts")?.unwrap_or(1);
-        let dense = config.integer("first_k_dense_replace")?.unwrap_or(1);
-        let mut untrained = Vec::new();
+        let shared =
+            (shared > 0).then(|| SharedExpert { name: "shared_experts", inner: shared * expert, gate: None });
+        let (hidden, dense) = (sizes.hidden, config.size("intermediate_size")?);
+        let feed = FeedStyle { hidden, dense, expert, rules, balance: None, shared };
+        let first_mixed = config.integer("first_k_dense_replace")?.unwrap_or(1);
         let (mut architecture, decoder) = outline.declare(|table, index| {
-            let (stage, hidden) = (index + 1, sizes.hidden);
+            let stage = index + 1;
             let name = |part: &str| format!("model.layers.{index}.{part}");
-            let mut feed_forward =
-                |part: &str, inner| FeedForward::declare(table, &name(part), [inner, hidden], stage);
-            let feed = if u64::from(index) < dense {
-                Feed::Dense(feed_forward("mlp", inner))
-            } else {
-                let shared = (shared > 0).then(|| feed_forward("mlp.shared_experts", shared * expert_inner));
-                let router = Router::declare(table, &name("mlp.gate"), &rules, hidden, stage);
-                untrained.extend(router.untrained());
-                let parts = ["gate_proj", "up_proj", "down_proj"];
-                let shape = [expert_inner, hidden];
-                let many = Experts::declare(table, &name("mlp.experts"), parts, experts.count, shape, stage);
-                Feed::Mixture(router, many, shared)
-            };
             Layer {
                 attention_norm: norm.declare(table, &name("input_layernorm"), hidden, stage),
                 attention: Attention::declare(table, &sizes, style, index),
                 mlp_norm: norm.declare(table, &name("post_attention_layernorm"), hidden, stage),
-                feed,
+                feed: feed.declare(table, u64::from(index) >= first_mixed, index),
             }
         });
-        // Layers that predict tokens after the next, which come after the last.
-        let further = config.integer("num_nextn_predict_layers")?.unwrap_or(0);
-        let numbers = (0..further).map(|layer| u64::from(sizes.layers) + layer);
-        architecture.ignored.extend(numbers.map(|number| format!("model.layers.{number}.*")));
-        Ok((architecture, Network { sizes, rules, untrained, decoder }))
+        architecture.ignored.extend(further_layers(&config, sizes.layers)?);
+        Ok((architecture, Network { sizes, feed, decoder }))
     }
 
     fn untrained(&self, network: &Network) -> Vec<u32> {
-        network.untrained.clone()
+        network.decoder.layers().iter().filter_map(|layer| layer.feed.untrained()).collect()
+    }
+
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        (0..).zip(network.decoder.layers()).flat_map(|(index, layer)| layer.feed.stacks(index)).collect()
     }
 
     fn forward(
@@ -119,15 +101,7 @@ impl Model for Glm4Moe {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, None, context);
             let x = layer.mlp_norm.apply(&hidden, context);
-            let (router, experts, shared) = match &layer.feed {
-                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, Activation::Silu, context)),
-                Feed::Mixture(router, experts, shared) => (router, experts, shared),
-            };
-            let mut output = experts.apply(&x, &router.choose(&x, &network.rules, context)?, context)?;
-            if let Some(dense) = shared {
-                output = output + dense.apply(&x, Activation::Silu, context);
-            }
-            Ok(hidden + output)
+            Ok(hidden + layer.feed.apply(&x, &network.feed, context)?)
         })
     }
 }
@@ -159,7 +133,8 @@ mod tests {
         assert_eq!(shape("model.layers.0.mlp.gate_proj.weight"), Some(vec![12, 8]));
         assert_eq!(shape("model.layers.1.mlp.shared_experts.down_proj.weight"), Some(vec![8, 6]));
         assert_eq!(shape("model.layers.1.mlp.experts.3.up_proj.weight"), Some(vec![6, 8]));
-        let [steering] = network.untrained[..] else { panic!("{:?}", network.untrained) };
+        let untrained = Glm4Moe {}.untrained(&network);
+        let [steering] = untrained[..] else { panic!("{untrained:?}") };
         assert_eq!(
             architecture.parameters[steering as usize].name,
             "model.layers.1.mlp.gate.e_score_correction_bias"

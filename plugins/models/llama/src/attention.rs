@@ -56,12 +56,16 @@ impl Attention {
         };
         (q, k) = normed(q, k, !normed_last);
         let (window, rotated) = config.layer(index);
-        if rotated {
+        if rotated && config.rotary.is_some() {
             (q, k) = (context.rope(0, &q), context.rope(0, &k));
         }
         (q, k) = normed(q, k, normed_last);
         let options = AttentionOptions { scale: config.factors.scores, window, soft_cap: None };
-        context.linear(self.o, &sizes.attend(index, [&q, &k, &v], options, context))
+        let mixed = match config.slopes.as_slice() {
+            [] => context.attention(index, &q, &k, &v, options),
+            slopes => context.attention_with_slopes(index, &q, &k, &v, slopes, options),
+        };
+        context.linear(self.o, &mixed.reshape(&[-1, sizes.queries() as i64]))
     }
 }
 

@@ -2,8 +2,8 @@
 //! implemented is an error that names it.
 
 use swift_plugin::decoder::{
-    Activation, NormStyle, Sizes, all_but_each, layer_types, read_config, refuse_unless, rotary_share,
-    sliding_window,
+    Activation, NormStyle, Sizes, alibi_slopes, all_but_each, layer_types, read_config, refuse_unless,
+    rotary_share, sliding_window,
 };
 use swift_plugin::prelude::*;
 
@@ -30,7 +30,10 @@ pub(crate) struct Config {
     pub(crate) mlp_bias: bool,
     pub(crate) head_norms: HeadNorms,
     pub(crate) factors: Factors,
-    pub(crate) rotary: RotaryTable,
+    /// None where positions are slopes.
+    pub(crate) rotary: Option<RotaryTable>,
+    /// By how much each head's scores grow with the position of the key; empty where positions are rotations.
+    pub(crate) slopes: Vec<f64>,
     /// The window of each layer, and whether its queries and keys are rotated.
     layers: Vec<(Option<u32>, bool)>,
 }
@@ -68,6 +71,9 @@ impl Config {
             true => Activation::Silu,
             false => Activation::GeluTanh,
         };
+        let sloped = family.alibi_without.is_some_and(|name| !config.mentions(name));
+        let share = family.partial_rotary.unwrap_or(1.0);
+        let rotary = || rotary_share(&config, sizes.head_dim, share);
         Ok(Self {
             name: family.model_type,
             sizes,
@@ -85,7 +91,8 @@ impl Config {
             mlp_bias: has(family.mlp_bias)?,
             head_norms: family.head_norms,
             factors: factors(&config, family, &sizes)?,
-            rotary: rotary_share(&config, sizes.head_dim, family.partial_rotary.unwrap_or(1.0))?,
+            rotary: if sloped { None } else { Some(rotary()?) },
+            slopes: if sloped { alibi_slopes(sizes.heads) } else { Vec::new() },
             layers: layers(&config, family, sizes.layers)?,
         })
     }
@@ -168,9 +175,6 @@ fn rotated(config: &Settings, family: &Family, count: u32) -> Result<Vec<bool>> 
 
 fn refuse_unsupported(config: &Settings, family: &Family) -> Result<()> {
     refuse_unless(config, &[("attn_logit_softcapping", None), ("final_logit_softcapping", None)])?;
-    if let Some(name) = family.alibi_without.filter(|name| !config.mentions(name)) {
-        bail!("`{name}` is missing, so that positions are biases on scores (ALiBi), which are not supported");
-    }
     if family.partial_rotary.is_none() {
         refuse_unless(config, &[("partial_rotary_factor", Some(1.0))])?;
     }

@@ -40,7 +40,7 @@ pub(crate) struct Family {
     pub(crate) skips_rotation: bool,
     /// The share of each head that is rotated if the configuration says nothing; none if all of it always is.
     pub(crate) partial_rotary: Option<f64>,
-    /// The setting without which positions are biases on scores (Press et al. 2021, "ALiBi"), which are not supported.
+    /// The setting without which positions are slopes of scores (Press et al. 2022, "ALiBi"), and nothing is rotated.
     pub(crate) alibi_without: Option<&'static str>,
     /// Rates of dropout that released files have above zero, and that are passed over with a warning.
     pub(crate) dropouts: &'static [&'static str],
@@ -75,8 +75,11 @@ pub(crate) enum HeadStyle {
     Plain,
     /// It has a bias.
     Bias,
-    /// Rows of its weight are divided by their lengths.
-    Normalised,
+    /// Rows of its weight are divided by their lengths, unless there are so many of them: models of two generations have one
+    /// name, and the vocabulary tells which one it is.
+    NormalisedUnless {
+        vocabulary: u64,
+    },
 }
 
 /// Which layers look back only `sliding_window` positions.
@@ -137,7 +140,7 @@ const LLAMA: Family = Family {
 /// Without any bias.
 const PLAIN: Family = Family { qkv_bias: Bias::Never, o_bias: Bias::Never, mlp_bias: Bias::Never, ..LLAMA };
 
-/// The first Baichuan. Those of 13 billion parameters have no `max_position_embeddings`.
+/// The first Baichuan, of 7 billion parameters. Those of 13 billion have the name of Baichuan 2, and slopes.
 const BAICHUAN: Family = Family {
     architecture: "BaiChuanForCausalLM",
     model_type: "baichuan",
@@ -265,7 +268,11 @@ pub(crate) const FAMILIES: [Family; 16] = [
         refused: &["qk_layernorm"],
         ..LLAMA
     },
-    Family { architecture: "BaichuanForCausalLM", head: HeadStyle::Normalised, ..BAICHUAN },
+    Family {
+        architecture: "BaichuanForCausalLM",
+        head: HeadStyle::NormalisedUnless { vocabulary: 64_000 },
+        ..BAICHUAN
+    },
     BAICHUAN,
     Family {
         architecture: "InternLM2ForCausalLM",

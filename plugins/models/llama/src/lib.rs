@@ -49,7 +49,7 @@ impl Model for Llama {
             sizes: config.sizes,
             norm: config.norm,
             tied: config.tied,
-            rotary_tables: vec![config.rotary.clone()],
+            rotary_tables: config.rotary.iter().cloned().collect(),
         };
         let (mut architecture, decoder) =
             outline.declare(|table, index| Layer::declare(table, &config, index));
@@ -63,7 +63,10 @@ impl Model for Llama {
     }
 
     fn normalised_head(&self, network: &Network) -> bool {
-        network.config.head == HeadStyle::Normalised
+        match network.config.head {
+            HeadStyle::NormalisedUnless { vocabulary } => network.config.sizes.vocabulary != vocabulary,
+            HeadStyle::Plain | HeadStyle::Bias => false,
+        }
     }
 
     fn forward(

@@ -119,10 +119,6 @@ fn what_is_not_implemented_is_named() {
         "`qk_layernorm` is set, which is not supported"
     );
     assert_eq!(
-        member("BaichuanForCausalLM", ""),
-        "`max_position_embeddings` is missing, so that positions are biases on scores (ALiBi), which are not supported"
-    );
-    assert_eq!(
         member("MiniCPMForCausalLM", r#", "sparse_config": {"topk": 64}"#),
         "`sparse_config` is set, which is not supported"
     );
@@ -182,6 +178,20 @@ fn parameters_have_the_names_that_the_members_files_have() {
     let (first, network) = load("BaiChuanForCausalLM", r#", "max_position_embeddings": 64"#);
     assert_eq!(first.parameters.len(), baichuan.parameters.len());
     assert!(!Llama {}.normalised_head(&network));
+}
+
+#[test]
+fn without_a_number_of_positions_baichuan_has_slopes_and_its_generation_is_that_of_its_vocabulary() {
+    let config = config("").replace("LlamaForCausalLM", "BaichuanForCausalLM");
+    let (architecture, second) = Llama {}.load(&config).unwrap();
+    assert!(architecture.rotary_tables.is_empty());
+    assert_eq!(second.config.slopes, [0.25, 0.0625, 0.015625, 0.00390625]);
+    assert!(Llama {}.normalised_head(&second));
+    let (_, first) = Llama {}.load(&config.replace("size\": 10", "size\": 64000")).unwrap();
+    assert_eq!(first.config.slopes, second.config.slopes);
+    assert!(!Llama {}.normalised_head(&first));
+    let (_, llama) = load("");
+    assert!(llama.config.slopes.is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use swift_plugin::decoder::{
     sliding_window,
 };
 use swift_plugin::mixture::{
-    Attention, AttentionStyle, Balance, ExpertSizes, Experts, Routing, refuse_activation, top_k,
+    Attention, AttentionStyle, Balance, ExpertSizes, Experts, Router, RouterRules, refuse_activation,
 };
 use swift_plugin::prelude::*;
 
@@ -20,7 +20,7 @@ const FAMILIES: [(&str, &str); 1] = [("MixtralForCausalLM", "mixtral")];
 /// A decoder that was loaded.
 pub struct Network {
     sizes: Sizes,
-    experts: ExpertSizes,
+    rules: RouterRules,
     balance: Option<Balance>,
     window: Option<u32>,
     decoder: Decoder<Layer>,
@@ -31,7 +31,7 @@ struct Layer {
     attention_norm: Norm,
     attention: Attention,
     mlp_norm: Norm,
-    router: Linear,
+    router: Router,
     experts: Experts,
 }
 
@@ -48,6 +48,7 @@ impl Model for Mixtral {
         refuse_activation(&config)?;
         let sizes = Sizes::read(&config, None)?;
         let experts = ExpertSizes::read(&config, &["num_local_experts", "num_experts"])?;
+        let rules = RouterRules::probabilities(experts, true);
         let inner = config.size("intermediate_size")?;
         let norm = NormStyle::rms(&config, 1e-5)?;
         let outline = Outline {
@@ -60,13 +61,12 @@ impl Model for Mixtral {
         let (architecture, decoder) = outline.declare(|table, index| {
             let stage = index + 1;
             let name = |part: &str| format!("model.layers.{index}.{part}");
-            let router = name("block_sparse_moe.gate");
             let shape = [inner, sizes.hidden];
             Layer {
                 attention_norm: norm.declare(table, &name("input_layernorm"), sizes.hidden, stage),
                 attention: Attention::declare(table, &sizes, AttentionStyle::default(), index),
                 mlp_norm: norm.declare(table, &name("post_attention_layernorm"), sizes.hidden, stage),
-                router: table.add_linear(&router, [experts.count, sizes.hidden], false, Role::Column, stage),
+                router: Router::declare(table, &name("block_sparse_moe.gate"), &rules, sizes.hidden, stage),
                 experts: Experts::declare(
                     table,
                     &name("block_sparse_moe.experts"),
@@ -79,7 +79,16 @@ impl Model for Mixtral {
         });
         let window = sliding_window(&config, None)?;
         let balance = Balance::read(&config, experts)?;
-        Ok((architecture, Network { sizes, experts, balance, window, decoder }))
+        Ok((architecture, Network { sizes, rules, balance, window, decoder }))
+    }
+
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        let of_layer = |(index, layer): (usize, &Layer)| {
+            let name = |part: &str| format!("model.layers.{index}.mlp.{part}");
+            let experts = layer.experts.stacks(&name("experts"));
+            experts.into_iter().chain([layer.router.called(name("gate.weight"))])
+        };
+        network.decoder.layers().iter().enumerate().flat_map(of_layer).collect()
     }
 
     fn forward(
@@ -96,12 +105,7 @@ impl Model for Mixtral {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, network.window, context);
             let x = layer.mlp_norm.apply(&hidden, context);
-            let scores = context.linear(layer.router, &x).at_least_float32().softmax(-1);
-            let (chosen, experts) = top_k(&scores, network.experts.chosen);
-            let routing = Routing { weights: &chosen / chosen.sum(&[-1], true), experts };
-            if let Some(balance) = network.balance {
-                balance.observe(&scores, &routing, context)?;
-            }
+            let routing = layer.router.choose(&x, &network.rules, network.balance.as_ref(), context)?;
             Ok(hidden + layer.experts.apply(&x, &routing, context)?)
         })
     }

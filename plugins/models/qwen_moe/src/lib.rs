@@ -1,11 +1,11 @@
 //! Decoders of Qwen 2 and Qwen 3 with a mixture of experts; those of Qwen 2 have an expert for every token besides.
 
 use swift_plugin::decoder::{
-    Activation, Decoder, FeedForward, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless,
-    rotary_table,
+    Decoder, Norm, NormStyle, Outline, Sizes, family, read_config, refuse_unless, rotary_table,
 };
 use swift_plugin::mixture::{
-    Attention, AttentionStyle, Balance, ExpertSizes, Experts, Routing, refuse_activation, top_k,
+    Attention, AttentionStyle, Balance, ExpertSizes, Feed, FeedStyle, RouterRules, SharedExpert,
+    refuse_activation,
 };
 use swift_plugin::prelude::*;
 
@@ -21,10 +21,7 @@ const FAMILIES: [(&str, &str); 2] =
 /// A decoder that was loaded.
 pub struct Network {
     sizes: Sizes,
-    experts: ExpertSizes,
-    balance: Option<Balance>,
-    /// Whether the weights of the chosen experts are made to add up to 1.
-    renormalised: bool,
+    feed: FeedStyle,
     decoder: Decoder<Layer>,
 }
 
@@ -34,12 +31,6 @@ struct Layer {
     attention: Attention,
     mlp_norm: Norm,
     feed: Feed,
-}
-
-enum Feed {
-    Dense(FeedForward),
-    /// The router, the experts, and an expert of all tokens with its gate.
-    Mixture(Linear, Experts, Option<(Linear, FeedForward)>),
 }
 
 impl Model for QwenMoe {
@@ -67,12 +58,23 @@ impl Model for QwenMoe {
             head_norms: (!second).then_some(norm),
             sinks: false,
         };
-        let shared = if second { Some(config.size("shared_expert_intermediate_size")?) } else { None };
-        let inner = (config.size("moe_intermediate_size")?, config.integer("intermediate_size")?);
+        let shared = match second {
+            true => Some(SharedExpert {
+                name: "shared_expert",
+                inner: config.size("shared_expert_intermediate_size")?,
+                gate: Some("shared_expert_gate"),
+            }),
+            false => None,
+        };
         let mixed = mixed_layers(&config, sizes.layers)?;
-        if inner.1.is_none() && mixed.contains(&false) {
-            bail!("`intermediate_size` is missing");
-        }
+        let feed = FeedStyle {
+            hidden: sizes.hidden,
+            dense: if mixed.contains(&false) { config.size("intermediate_size")? } else { 0 },
+            expert: config.size("moe_intermediate_size")?,
+            rules: RouterRules::probabilities(experts, config.flag("norm_topk_prob")?),
+            balance: Balance::read(&config, experts)?,
+            shared,
+        };
         let outline = Outline {
             name: name.to_owned(),
             sizes,
@@ -83,22 +85,18 @@ impl Model for QwenMoe {
         let (architecture, decoder) = outline.declare(|table, index| {
             let (stage, hidden) = (index + 1, sizes.hidden);
             let name = |part: &str| format!("model.layers.{index}.{part}");
-            let feed = match (mixed.get(index as usize), inner.1) {
-                (Some(false), Some(inner)) => {
-                    Feed::Dense(FeedForward::declare(table, &name("mlp"), [inner, hidden], stage))
-                }
-                _ => declare_mixture(table, &name("mlp"), experts.count, [inner.0, hidden], shared, stage),
-            };
             Layer {
                 attention_norm: norm.declare(table, &name("input_layernorm"), hidden, stage),
                 attention: Attention::declare(table, &sizes, style, index),
                 mlp_norm: norm.declare(table, &name("post_attention_layernorm"), hidden, stage),
-                feed,
+                feed: feed.declare(table, mixed.get(index as usize) != Some(&false), index),
             }
         });
-        let renormalised = config.flag("norm_topk_prob")?;
-        let balance = Balance::read(&config, experts)?;
-        Ok((architecture, Network { sizes, experts, balance, renormalised, decoder }))
+        Ok((architecture, Network { sizes, feed, decoder }))
+    }
+
+    fn stacks(&self, network: &Network) -> Vec<Stack> {
+        (0..).zip(network.decoder.layers()).flat_map(|(index, layer)| layer.feed.stacks(index)).collect()
     }
 
     fn forward(
@@ -108,32 +106,14 @@ impl Model for QwenMoe {
         input: Option<&Tensor>,
         context: &Context,
     ) -> Result<Tensor> {
-        if let Some(balance) = network.balance.filter(|_| network.decoder.is_last(stage)) {
+        if let Some(balance) = network.feed.balance.filter(|_| network.decoder.is_last(stage)) {
             balance.finish(context)?;
         }
         network.decoder.forward(stage, input, context, |index, layer, hidden| {
             let x = layer.attention_norm.apply(hidden, context);
             let hidden = hidden + layer.attention.apply(index, &x, &network.sizes, None, context);
             let x = layer.mlp_norm.apply(&hidden, context);
-            let (router, experts, shared) = match &layer.feed {
-                Feed::Dense(dense) => return Ok(hidden + dense.apply(&x, Activation::Silu, context)),
-                Feed::Mixture(router, experts, shared) => (router, experts, shared),
-            };
-            let scores = context.linear(*router, &x).at_least_float32().softmax(-1);
-            let (mut weights, chosen) = top_k(&scores, network.experts.chosen);
-            if network.renormalised {
-                weights = &weights / weights.sum(&[-1], true);
-            }
-            let routing = Routing { weights, experts: chosen };
-            if let Some(balance) = network.balance {
-                balance.observe(&scores, &routing, context)?;
-            }
-            let mut output = experts.apply(&x, &routing, context)?;
-            if let Some((gate, dense)) = shared {
-                output =
-                    output + dense.apply(&x, Activation::Silu, context) * context.linear(*gate, &x).sigmoid();
-            }
-            Ok(hidden + output)
+            Ok(hidden + layer.feed.apply(&x, &network.feed, context)?)
         })
     }
 }
@@ -147,27 +127,6 @@ fn mixed_layers(config: &Settings, layers: u32) -> Result<Vec<bool>> {
         bail!("`decoder_sparse_step` is 0");
     }
     Ok((0..layers).map(|layer| !is_dense(layer) && (u64::from(layer) + 1) % step == 0).collect())
-}
-
-fn declare_mixture(
-    table: &mut ParameterTable,
-    name: &str,
-    count: u64,
-    [inner, hidden]: [u64; 2],
-    shared: Option<u64>,
-    stage: u32,
-) -> Feed {
-    let linear = |table: &mut ParameterTable, part: &str, outputs| {
-        table.add_linear(&format!("{name}.{part}"), [outputs, hidden], false, Role::Column, stage)
-    };
-    let router = linear(table, "gate", count);
-    let parts = ["gate_proj", "up_proj", "down_proj"];
-    let experts = Experts::declare(table, &format!("{name}.experts"), parts, count, [inner, hidden], stage);
-    let shared = shared.map(|inner| {
-        let gate = linear(table, "shared_expert_gate", 1);
-        (gate, FeedForward::declare(table, &format!("{name}.shared_expert"), [inner, hidden], stage))
-    });
-    Feed::Mixture(router, experts, shared)
 }
 
 export!(QwenMoe: Model);

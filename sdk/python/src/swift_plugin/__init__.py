@@ -21,7 +21,18 @@ from .dataset import Conversation, Dataset, Message, Row, Sample
 from .errors import DtypeMismatch, Error, InvalidArgument, OutOfMemory, ShapeMismatch, Unsupported
 from .loss import Input, Loss, Report, Requirements, TrainedParts
 from .metric import Metric
-from .model import Architecture, AttentionOptions, Context, Head, Model, ModelParameter, Role, RotaryTable
+from .model import (
+    Architecture,
+    AttentionOptions,
+    Context,
+    Head,
+    LongerSequences,
+    Model,
+    ModelParameter,
+    Role,
+    RotaryTable,
+    Stack,
+)
 from .optimizer import OptimizedParameter, Optimizer, Slot, Step, Update
 from .plugin import Parameter, ParameterType, Plugin, parameter, remembered
 from .reward import Completion, Reward
@@ -71,6 +82,7 @@ __all__ = [
     "Input",
     "InvalidArgument",
     "LogMetric",
+    "LongerSequences",
     "Loss",
     "LossScale",
     "Message",
@@ -101,6 +113,7 @@ __all__ = [
     "Schedule",
     "ShapeMismatch",
     "Slot",
+    "Stack",
     "Step",
     "Stop",
     "Template",

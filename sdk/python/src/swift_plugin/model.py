@@ -68,6 +68,32 @@ class Head:
     """Whether each row of the weight is divided by its length, so that logits depend on directions only."""
 
 
+@dataclass
+class Stack:
+    """Parameters that other programs have as one."""
+
+    name: str
+    """What adapters call it."""
+    parts: list[list[int]]
+    """For each part the indices of the `[out, in]` of each group; together they are `[groups, out of all parts, in]`. A single one is a
+    parameter that has another name there."""
+
+
+@dataclass
+class LongerSequences:
+    """What sequences of more than `tokens` tokens are rotated with in the place of a rotary table's own frequencies. Pair `i` of `n`
+    has `inverse_frequencies[i] / (1 + growth * (length / tokens - 1))^(i / (n - 1))`."""
+
+    table: int
+    """The index of the table."""
+    tokens: int
+    """The most tokens, above 0, of a sequence that the table itself is for."""
+    inverse_frequencies: list[float]
+    """As many as the table has."""
+    growth: float = 0.0
+    """0 or above."""
+
+
 @dataclass(kw_only=True)
 class Architecture:
     """The whole model."""
@@ -102,6 +128,10 @@ class Architecture:
     `attention_projected` is all that is used."""
     longest_sequence: int | None = None
     """The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are refused."""
+    longer_sequences: list[LongerSequences] = field(default_factory=list[LongerSequences])
+    """What longer sequences are rotated with, at most one for each rotary table."""
+    stacks: list[Stack] = field(default_factory=list[Stack])
+    """Parameters that other programs have as one, for adapters."""
 
 
 @dataclass(kw_only=True)
@@ -167,6 +197,13 @@ class Context:
         """As `attention`, where each head also attends to a sink: a score that is a parameter `[heads]`, and a value of
         zero."""
         return Tensor(call(self.handle.attention_with_sinks, layer, q.handle, k.handle, v.handle, sinks, options))
+
+    def attention_with_slopes(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, slopes: list[float], options: AttentionOptions
+    ) -> Tensor:
+        """As `attention`, where `slopes[h] * (j - p)` is added, before the soft cap, to the score that head `h` gives the query at
+        position `p` and the key at `j` (Press et al. 2022, "ALiBi")."""
+        return Tensor(call(self.handle.attention_with_slopes, layer, q.handle, k.handle, v.handle, slopes, options))
 
     def grouped_linear(
         self, weights: list[int], biases: list[int], x: Tensor, groups: Tensor, tokens: Tensor

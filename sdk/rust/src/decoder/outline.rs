@@ -1,6 +1,7 @@
 use super::{Norm, NormStyle, Sizes};
 use crate::{
-    Architecture, AttentionOptions, Context, Head, ParameterTable, Result, Role, RotaryTable, Tensor,
+    Architecture, AttentionOptions, Context, Head, ParameterTable, Result, Role, RotaryTable, Settings,
+    Tensor,
 };
 
 /// A decoder but for its layers, with the usual names of parameters.
@@ -62,7 +63,22 @@ impl Outline {
     }
 }
 
+/// Names, in the checkpoint, of layers that predict tokens after the next one (DeepSeek-AI 2024, "DeepSeek-V3", section 2.2). They
+/// come after the last of `layers`, there are `num_nextn_predict_layers`, and they are not used.
+///
+/// # Errors
+/// If the setting is no number of layers.
+pub fn further_layers(config: &Settings, layers: u32) -> Result<Vec<String>> {
+    let further = config.integer("num_nextn_predict_layers")?.unwrap_or(0);
+    Ok((0..further).map(|layer| format!("model.layers.{}.*", u64::from(layers) + layer)).collect())
+}
+
 impl<L> Decoder<L> {
+    /// The layers, the first one first.
+    pub fn layers(&self) -> &[L] {
+        &self.layers
+    }
+
     /// Whether `stage` is the last, which comes after all layers.
     pub fn is_last(&self, stage: u32) -> bool {
         stage as usize == self.layers.len() + 1

@@ -2,13 +2,13 @@
 
 use std::f64::consts::TAU;
 
-use crate::{Result, RotaryTable, Settings, Value, bail};
+use crate::{LongerSequences, Result, RotaryTable, Settings, Value, bail};
 
 /// The table of a model whose layers have one: `rope_theta` and `rope_scaling` of transformers 4, or `rope_parameters` of
 /// transformers 5. A `partial_rotary_factor` rotates only that share of a head. Pairs are `(i, i + half)`.
 ///
-/// `dynamic` stretches nothing up to `max_position_embeddings`, and `longrope` uses the factors of sequences up to
-/// `original_max_position_embeddings`. Beyond, angles depend on the length: see [`longest_sequence`].
+/// It is for sequences up to the length that a model was first made for; those that are longer have other angles where the scheme
+/// is `longrope` or `dynamic`, which [`longer_sequences`] declares.
 ///
 /// # Errors
 /// If the scheme is unknown, or a number that it needs is missing or makes no sense.
@@ -33,23 +33,43 @@ pub fn rotary_share(config: &Settings, head_dim: u32, share: f64) -> Result<Rota
     scaled(config, &scaling, theta, head_dim, share)
 }
 
-/// The most tokens of a sequence that [`rotary_table`] is for: those of the training where the scheme has other angles beyond
-/// (`longrope`, and `dynamic` without a fixed `alpha`), and no limit else.
+/// What longer sequences are rotated with instead of the tables of [`rotary_table`]: from `original_max_position_embeddings` on
+/// the long factors of `longrope` (Ding et al. 2024), and from `max_position_embeddings` on the growing base of `dynamic` without a
+/// fixed `alpha`. Nothing where the scheme has one table for all lengths.
 ///
 /// # Errors
-/// If a number is something else.
-pub fn longest_sequence(config: &Settings) -> Result<Option<u64>> {
+/// If a number is missing or makes no sense, or such a scheme is that of a model with several tables.
+pub fn longer_sequences(config: &Settings, tables: &[RotaryTable]) -> Result<Vec<LongerSequences>> {
     let section = config.section("rope_parameters")?.or(config.section("rope_scaling")?);
-    let Some(scaling) = section else { return Ok(None) };
-    let original = "original_max_position_embeddings";
-    match scheme_name(&scaling)? {
-        "longrope" | "su" => match scaling.integer(original)?.or(config.integer(original)?) {
-            Some(original) => Ok(Some(original)),
-            None => config.integer("max_position_embeddings"),
-        },
-        "dynamic" if fixed_alpha(&scaling)?.is_none() => config.integer("max_position_embeddings"),
-        _ => Ok(None),
+    let Some(scaling) = section else { return Ok(Vec::new()) };
+    let scheme = scheme_name(&scaling)?;
+    let long = matches!(scheme, "longrope" | "su");
+    if tables.is_empty() || !(long || scheme == "dynamic" && fixed_alpha(&scaling)?.is_none()) {
+        return Ok(Vec::new());
     }
+    let [table] = tables else {
+        bail!("`rope_type` is `{scheme}`, which is not supported with several rotary tables");
+    };
+    let own = &table.inverse_frequencies;
+    let longer = if long {
+        let (short, long) =
+            (factors(&scaling, "short_factor", own.len())?, factors(&scaling, "long_factor", own.len())?);
+        let factors = short.iter().zip(long);
+        LongerSequences {
+            table: 0,
+            tokens: original_positions(config, &scaling)?,
+            inverse_frequencies: own.iter().zip(factors).map(|(x, (short, long))| x * short / long).collect(),
+            growth: 0.0,
+        }
+    } else {
+        LongerSequences {
+            table: 0,
+            tokens: config.size("max_position_embeddings")?,
+            inverse_frequencies: own.clone(),
+            growth: positive(&scaling, "factor")?,
+        }
+    };
+    Ok(vec![longer])
 }
 
 /// The table of the layers of one kind, as `full_attention`, where `rope_parameters` has a part for each; none where it hasn't.
@@ -127,6 +147,38 @@ fn fixed_alpha(scaling: &Settings) -> Result<Option<f64>> {
     Ok(scaling.number("alpha")?.filter(|&alpha| alpha > 0.0))
 }
 
+/// A number above 0 that has to be there.
+fn positive(scaling: &Settings, name: &str) -> Result<f64> {
+    match scaling.number(name)? {
+        Some(number) if number > 0.0 => Ok(number),
+        Some(number) => bail!("`{name}` of the rotary parameters is {number}, not above 0"),
+        None => bail!("`{name}` is missing from the rotary parameters"),
+    }
+}
+
+/// A factor for each of some pairs.
+fn factors(scaling: &Settings, name: &str, pairs: usize) -> Result<Vec<f64>> {
+    let list = scaling.list(name)?.unwrap_or_default();
+    let numbers: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|&x| x > 0.0).collect();
+    if numbers.len() != pairs || list.len() != pairs {
+        bail!("`{name}` of the rotary parameters is not a list of {pairs} numbers above 0");
+    }
+    Ok(numbers)
+}
+
+/// Positions of the training before it was stretched.
+fn original_positions(config: &Settings, scaling: &Settings) -> Result<u64> {
+    const ORIGINAL: &str = "original_max_position_embeddings";
+    match scaling
+        .integer(ORIGINAL)?
+        .or(config.integer(ORIGINAL)?)
+        .or(config.integer("max_position_embeddings")?)
+    {
+        Some(original) if original > 0 => Ok(original),
+        _ => bail!("`{ORIGINAL}` is missing from the rotary parameters"),
+    }
+}
+
 struct Scheme<'a> {
     config: &'a Settings,
     scaling: &'a Settings,
@@ -140,13 +192,8 @@ impl Scheme<'_> {
         self.dim.into()
     }
 
-    /// A number above 0 that has to be there.
     fn number(&self, name: &str) -> Result<f64> {
-        match self.scaling.number(name)? {
-            Some(number) if number > 0.0 => Ok(number),
-            Some(number) => bail!("`{name}` of the rotary parameters is {number}, not above 0"),
-            None => bail!("`{name}` is missing from the rotary parameters"),
-        }
+        positive(self.scaling, name)
     }
 
     /// `theta^(-2i / dim)` for each pair `i` (Su et al. 2021, "RoFormer", section 3.2).
@@ -183,14 +230,8 @@ impl Scheme<'_> {
 
     /// Positions of the training before it was stretched, and the factor by which it was.
     fn original(&self) -> Result<(f64, f64)> {
+        let original = original_positions(self.config, self.scaling)? as f64;
         let longest = self.config.number("max_position_embeddings")?;
-        let original = match self.scaling.number("original_max_position_embeddings")? {
-            Some(original) => Some(original),
-            None => self.config.number("original_max_position_embeddings")?,
-        };
-        let Some(original) = original.or(longest).filter(|&original| original > 0.0) else {
-            bail!("`original_max_position_embeddings` is missing from the rotary parameters");
-        };
         let factor = match self.scaling.number("factor")? {
             Some(factor) => factor,
             None => longest.unwrap_or(original) / original,
@@ -231,23 +272,15 @@ impl Scheme<'_> {
         Ok((frequencies, scale))
     }
 
-    /// Ding et al. 2024, "LongRoPE": a factor for each pair.
+    /// Ding et al. 2024, "LongRoPE": a factor for each pair, here those of short sequences.
     fn longrope(&self) -> Result<(Vec<f64>, f64)> {
         let (original, mut factor) = self.original()?;
         if let Some(original) = self.config.number("original_max_position_embeddings")? {
             factor = self.config.number("max_position_embeddings")?.unwrap_or(original) / original;
         }
         let plain = self.plain(self.theta);
-        let factors = |name: &str| {
-            let list = self.scaling.list(name)?.unwrap_or_default();
-            let numbers: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|&x| x > 0.0).collect();
-            if numbers.len() != plain.len() || list.len() != plain.len() {
-                bail!("`{name}` of the rotary parameters is not a list of {} numbers above 0", plain.len());
-            }
-            Ok(numbers)
-        };
-        factors("long_factor")?;
-        let frequencies = plain.iter().zip(factors("short_factor")?).map(|(x, factor)| x / factor).collect();
+        let short = factors(self.scaling, "short_factor", plain.len())?;
+        let frequencies = plain.iter().zip(short).map(|(x, factor)| x / factor).collect();
         let scale = match self.scaling.number("attention_factor")? {
             Some(scale) => scale,
             None if factor <= 1.0 => 1.0,

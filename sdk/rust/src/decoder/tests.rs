@@ -82,17 +82,41 @@ fn longrope_divides_each_pair_by_its_short_factor() {
 }
 
 #[test]
-fn sequences_are_limited_where_angles_depend_on_their_length() {
-    let longest = |members: &str| longest_sequence(&settings(members)).unwrap();
-    assert_eq!(longest(r#", "max_position_embeddings": 64"#), None);
-    let longrope = r#", "max_position_embeddings": 64, "rope_scaling": {"type": "longrope""#;
-    assert_eq!(longest(&format!("{longrope}, \"original_max_position_embeddings\": 16}}")), Some(16));
-    assert_eq!(longest(&format!("{longrope}}}, \"original_max_position_embeddings\": 32")), Some(32));
-    let dynamic =
-        r#", "max_position_embeddings": 64, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0"#;
-    assert_eq!(longest(&format!("{dynamic}}}")), Some(64));
-    assert_eq!(longest(&format!("{dynamic}, \"alpha\": 10.0}}")), None);
-    assert_eq!(longest(r#", "max_position_embeddings": 64, "rope_scaling": {"type": "yarn"}"#), None);
+fn longer_sequences_have_long_factors_or_a_growing_base() {
+    let longer = |members: &str| {
+        let config = settings(members);
+        longer_sequences(&config, &[rotary_table(&config, 4).unwrap()]).unwrap()
+    };
+    let none = |members: &str| assert!(longer(members).is_empty(), "{members}");
+    none(r#", "max_position_embeddings": 64"#);
+    none(r#", "rope_scaling": {"type": "dynamic", "factor": 2.0, "alpha": 10.0}"#);
+    none(r#", "max_position_embeddings": 64, "rope_scaling": {"type": "yarn", "factor": 2.0}"#);
+    let factors = r#""type": "longrope", "short_factor": [2.0, 4.0], "long_factor": [8.0, 5.0]"#;
+    let longrope = r#", "max_position_embeddings": 64, "rope_scaling": {"#;
+    for members in [
+        format!("{longrope}{factors}, \"original_max_position_embeddings\": 16}}"),
+        format!("{longrope}{factors}}}, \"original_max_position_embeddings\": 16"),
+    ] {
+        let [longer] = &longer(&members)[..] else { panic!("{members}") };
+        assert_eq!((longer.table, longer.tokens, longer.growth), (0, 16, 0.0));
+        close(&longer.inverse_frequencies, &[1.0 / 8.0, 0.01 / 5.0]);
+    }
+    let members = r#", "max_position_embeddings": 64, "rope_parameters": {"rope_type": "dynamic", "factor": 3.0,
+        "rope_theta": 10000.0}"#;
+    let [longer] = &longer(members)[..] else { panic!() };
+    assert_eq!((longer.tokens, longer.growth), (64, 3.0));
+    close(&longer.inverse_frequencies, &[1.0, 0.01]);
+}
+
+#[test]
+fn longer_sequences_that_make_no_sense_are_named() {
+    let config =
+        settings(r#", "rope_scaling": {"type": "dynamic", "factor": 2.0}, "max_position_embeddings": 8"#);
+    let table = rotary_table(&config, 4).unwrap();
+    let several = error(longer_sequences(&config, &[table.clone(), table.clone()]));
+    assert_eq!(several, "`rope_type` is `dynamic`, which is not supported with several rotary tables");
+    let config = settings(r#", "rope_scaling": {"type": "dynamic", "factor": 2.0}"#);
+    assert_eq!(error(longer_sequences(&config, &[table])), "`max_position_embeddings` is missing");
 }
 
 #[test]
@@ -130,6 +154,15 @@ fn rotary_parameters_that_make_no_sense_are_named() {
         error(r#", "rope_parameters": {"rope_type": "default"}"#),
         "`rope_theta` is missing from `rope_parameters`"
     );
+}
+
+#[test]
+fn slopes_halve_and_those_between_powers_of_two_fill_in() {
+    close(&alibi_slopes(8), &[0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625]);
+    // Of 4 heads, and then the first and the third of 8.
+    close(&alibi_slopes(6), &[0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+    close(&alibi_slopes(1), &[0.00390625]);
+    assert!(alibi_slopes(0).is_empty());
 }
 
 #[test]

@@ -12,8 +12,9 @@ use crate::bindings::{
     tool_parser,
 };
 use crate::{
-    Batch, Callback, Context, Dataset, Dtype, Error, Generation, Loss, LossScale, Metric, Model, Optimizer,
-    Outputs, Parameters, Report, Result, Reward, Run, Sampler, Schedule, Template, Tensor, ToolParser,
+    Batch, Callback, Context, Dataset, Dtype, Error, Generation, LongerSequences, Loss, LossScale, Metric,
+    Model, Optimizer, Outputs, Parameters, Report, Result, Reward, Run, Sampler, Schedule, Stack, Template,
+    Tensor, ToolParser,
 };
 
 /// The component's exports for the plugin `P`.
@@ -120,12 +121,19 @@ impl<P: Model + Identity> model::Guest for Exported<P> {
             if plugin.normalised_head(&network) {
                 nn::normalised_head()?;
             }
-            plugin.longest_sequence(&config)?.map_or(Ok(()), nn::longest_sequence)?;
+            plugin.longest_sequence(&network).map_or(Ok(()), nn::longest_sequence)?;
             let untrained = plugin.untrained(&network);
             if !untrained.is_empty() {
                 nn::untrained(&untrained)?;
             }
             plugin.cached_values(&network).map_or(Ok(()), nn::cached_values)?;
+            for longer in plugin.longer_sequences(&config, &architecture.rotary_tables)? {
+                let LongerSequences { table, tokens, inverse_frequencies, growth } = longer;
+                nn::longer_sequences(table, tokens, &inverse_frequencies, growth)?;
+            }
+            for Stack { name, parts } in plugin.stacks(&network) {
+                nn::stacked(&name, &parts)?;
+            }
             with::<Loaded<P>, _>(|loaded| loaded.0 = Some(network));
             Ok(architecture)
         })

@@ -1,6 +1,6 @@
 use super::{Routing, Rows};
 use crate::decoder::Activation;
-use crate::{Context, Grouped, ParameterTable, Result, Role, Settings, Tensor, bail};
+use crate::{Context, Grouped, ParameterTable, Result, Role, Settings, Stack, Tensor, bail};
 
 /// How many experts there are, and how many a token goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,16 @@ impl Experts {
             up: grouped(up, [inner, hidden], Role::Column),
             down: grouped(down, [hidden, inner], Role::Row),
         }
+    }
+
+    /// How transformers 5 has them, where they are called `name`: a stack of the gates with the other halves, and one of the ways
+    /// back.
+    pub fn stacks(&self, name: &str) -> [Stack; 2] {
+        let [gate, up, down] = [&self.gate, &self.up, &self.down].map(|layer| layer.weights.clone());
+        [
+            Stack { name: format!("{name}.gate_up_proj"), parts: vec![gate, up] },
+            Stack { name: format!("{name}.down_proj"), parts: vec![down] },
+        ]
     }
 
     /// What the experts of each token give together, `[tokens, hidden_size]`.

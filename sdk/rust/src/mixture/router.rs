@@ -1,7 +1,7 @@
 //! The choice of experts: first of groups, then inside of them.
 
-use super::{ExpertSizes, Routing, top_k};
-use crate::{Context, Linear, ParameterTable, Result, Role, Settings, Tensor, bail};
+use super::{Balance, ExpertSizes, Routing, top_k};
+use crate::{Context, Linear, ParameterTable, Result, Role, Settings, Stack, Tensor, bail};
 
 /// The end of the name of what is added to scores for the choice alone.
 const CORRECTION: &str = ".e_score_correction_bias";
@@ -19,6 +19,16 @@ pub struct RouterRules {
 }
 
 impl RouterRules {
+    /// The experts of the largest probabilities, and these as weights, divided by their sum if `renormalised`.
+    pub fn probabilities(experts: ExpertSizes, renormalised: bool) -> Self {
+        Self { experts, groups: None, corrected: false, renormalised, scaling: 1.0 }
+    }
+
+    /// How many experts there are, and how many a token goes to.
+    pub fn experts(&self) -> ExpertSizes {
+        self.experts
+    }
+
     /// Reads them by the names of DeepSeek's configurations. If `corrected`, scores are those of a sigmoid, and a bias is
     /// added to them for the choice alone (DeepSeek-AI 2024, "DeepSeek-V3", section 2.1.2); else those of a softmax.
     ///
@@ -74,16 +84,27 @@ impl Router {
         Self { weight, correction }
     }
 
+    /// Its matrix, where it is called `name`.
+    pub fn called(&self, name: String) -> Stack {
+        Stack { name, parts: vec![vec![self.weight.weight]] }
+    }
+
     /// The parameter that steers the choice alone, which no gradient reaches.
     pub fn untrained(&self) -> Option<u32> {
         self.correction
     }
 
-    /// The experts of each token, and their weights.
+    /// The experts of each token, and their weights. `balance` observes the choice.
     ///
     /// # Errors
     /// If shapes don't fit.
-    pub fn choose(&self, x: &Tensor, rules: &RouterRules, context: &Context) -> Result<Routing> {
+    pub fn choose(
+        &self,
+        x: &Tensor,
+        rules: &RouterRules,
+        balance: Option<&Balance>,
+        context: &Context,
+    ) -> Result<Routing> {
         let logits = context.linear(self.weight, x).at_least_float32();
         let scores = if rules.corrected { logits.sigmoid() } else { logits.softmax(-1) };
         let mut choice = scores.detach();
@@ -98,7 +119,14 @@ impl Router {
         if rules.renormalised {
             weights = &weights / (weights.sum(&[-1], true) + 1e-20);
         }
-        Ok(Routing { weights: weights * rules.scaling, experts })
+        if rules.scaling != 1.0 {
+            weights = weights * rules.scaling;
+        }
+        let routing = Routing { weights, experts };
+        if let Some(balance) = balance {
+            balance.observe(&scores, &routing, context)?;
+        }
+        Ok(routing)
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use swift_tensor::{DType, fused};
 
 use crate::backend::Handle;
-use crate::{Architecture, AttentionOptions, Context, Dtype, Model, ModelParameter, Result, Tensor, bail};
+use crate::{
+    Architecture, AttentionOptions, Context, Dtype, LongerSequences, Model, ModelParameter, Result, Tensor,
+    bail,
+};
 
 type Raw = Result<Handle, swift_tensor::Error>;
 
@@ -67,7 +70,9 @@ fn run<M: Model>(
         let tensor = Tensor::from_list(&weights(parameter)?, &parameter.shape, Dtype::Float64);
         Ok(tensor.handle()?.clone())
     });
-    let context = NetworkContext::new(&architecture, parameters.collect::<Result<_>>()?, tokens, training);
+    let longer = model.longer_sequences(config, &architecture.rotary_tables)?;
+    let parameters = parameters.collect::<Result<_>>()?;
+    let context = NetworkContext::new(&architecture, &longer, parameters, tokens, training);
     let mut hidden: Option<Tensor> = None;
     for stage in 0..architecture.stages {
         hidden = Some(model.forward(&network, stage, hidden.as_ref(), &Context(&context))?.check()?);
@@ -101,17 +106,31 @@ pub(crate) struct NetworkContext {
 }
 
 impl NetworkContext {
-    fn new(architecture: &Architecture, parameters: Vec<Handle>, tokens: &Tokens, training: bool) -> Self {
+    fn new(
+        architecture: &Architecture,
+        longer: &[LongerSequences],
+        parameters: Vec<Handle>,
+        tokens: &Tokens,
+        training: bool,
+    ) -> Self {
+        let lengths: Arc<[usize]> = tokens.lengths.iter().map(|&length| length as usize).collect();
         let positions: Vec<u32> = tokens.lengths.iter().flat_map(|&length| 0..length).collect();
-        let tables = architecture.rotary_tables.iter().map(|table| {
-            let frequencies = &table.inverse_frequencies;
-            fused::RotaryTable::new(frequencies, &positions, table.scale, table.interleaved, DType::F64)
+        let tables = (0..).zip(&architecture.rotary_tables).map(|(index, table)| {
+            let longer =
+                longer.iter().find(|longer| longer.table == index).map(|longer| fused::LongerSequences {
+                    tokens: longer.tokens,
+                    inverse_frequencies: longer.inverse_frequencies.clone(),
+                    growth: longer.growth,
+                });
+            let own = &table.inverse_frequencies;
+            let parts = fused::rotary_parts(own, longer.as_ref(), &positions, &lengths, None);
+            fused::RotaryTable::of_parts(&parts, table.scale, table.interleaved, DType::F64)
         });
         Self {
             parameters,
             tables: tables.collect(),
+            lengths,
             ids: tokens.ids.clone(),
-            lengths: tokens.lengths.iter().map(|&length| length as usize).collect(),
             training,
             handed_over: RefCell::default(),
             losses: RefCell::default(),
@@ -181,7 +200,22 @@ impl NetworkContext {
         sinks: u32,
         options: AttentionOptions,
     ) -> Raw {
-        fused::attention_with_sinks([q, k, v], &self.parameter(sinks)?, &self.lengths, &converted(options))
+        let sinks = self.parameter(sinks)?;
+        let added = fused::HeadScores { sinks: Some(&sinks), slopes: &[] };
+        fused::attention_with([q, k, v], added, &self.lengths, &converted(options))
+    }
+
+    pub(crate) fn attention_with_slopes(
+        &self,
+        _: u32,
+        q: &Handle,
+        k: &Handle,
+        v: &Handle,
+        slopes: &[f64],
+        options: AttentionOptions,
+    ) -> Raw {
+        let added = fused::HeadScores { sinks: None, slopes };
+        fused::attention_with([q, k, v], added, &self.lengths, &converted(options))
     }
 
     pub(crate) fn grouped_linear(

@@ -1,4 +1,4 @@
-//! `cargo xtask bench gemm [--peer torch]`: matrix products of the sizes that training takes, beside the peer's.
+//! `cargo xtask bench gemm [--peer torch] [--threads N] [--dtype TYPE]`: matrix products of the sizes that training takes, beside the peer's.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -83,15 +83,41 @@ impl Program {
     }
 }
 
+/// What is measured.
+#[derive(Default)]
+pub(super) struct Options<'a> {
+    with_peer: bool,
+    /// Of both programs; all cores if it is not said.
+    threads: Option<usize>,
+    /// The only type of elements, if one is named: where the peer has no fast products of one, it takes hours.
+    dtype: Option<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    /// Reads flags with values.
+    pub(super) fn read(words: &[&'a str]) -> Result<Self> {
+        let mut options = Self::default();
+        for pair in words.chunks(2) {
+            match *pair {
+                ["--peer", "torch"] => options.with_peer = true,
+                ["--threads", threads] => options.threads = Some(threads.parse()?),
+                ["--dtype", dtype] => options.dtype = Some(dtype),
+                _ => bail!("`{}` is not known here", pair.join(" ")),
+            }
+        }
+        Ok(options)
+    }
+}
+
 /// Prints a table and writes it to `gemm.json` in the folder of the benchmarks.
-pub(super) fn run(with_peer: bool, threads: Option<usize>) -> Result<()> {
+pub(super) fn run(options: &Options<'_>) -> Result<()> {
     build::cargo(&["build", "--locked", "--package", "swift-kernels", "--example", "gemm"])?;
     let all = std::thread::available_parallelism()?.get();
-    let threads = threads.unwrap_or(all).to_string();
+    let threads = options.threads.unwrap_or(all).to_string();
     let executable = workspace::target().join("debug/examples/gemm");
     let mut programs =
         vec![Program::start("swift-host", Command::new(&executable).env("RAYON_NUM_THREADS", &threads))?];
-    if with_peer {
+    if options.with_peer {
         let mut command = Command::new(peer_python());
         let peer = Program::start("torch", command.args(["-c", PEER, &threads]));
         programs.push(peer.with_context(|| format!("`{PEER_PYTHON}` names a Python that has torch"))?);
@@ -99,6 +125,9 @@ pub(super) fn run(with_peer: bool, threads: Option<usize>) -> Result<()> {
     println!("GFLOP/s on {threads} threads: the best call, and the median");
     let mut rows = Vec::new();
     for dtype in ["bfloat16", "float32"] {
+        if options.dtype.is_some_and(|only| only != dtype) {
+            continue;
+        }
         for (layout, m, k, n) in PRODUCTS {
             let product = format!("{dtype} {layout} {m} {k} {n}");
             let figures = measure(&mut programs, &product, 2.0 * (m * k * n) as f64 / 1e9)?;

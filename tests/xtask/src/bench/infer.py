@@ -21,7 +21,7 @@ def generator():
         print("missing", error.name, flush=True)
         sys.exit()
     torch.set_num_threads(threads)
-    options = {"dtype": torch.bfloat16}
+    options = {"dtype": torch.float32 if precision == "f32" else torch.bfloat16}
     if precision == "4bit":
         options["device_map"] = {"": "cpu"}
         options["quantization_config"] = transformers.BitsAndBytesConfig(

@@ -19,7 +19,12 @@ use crate::{build, plugins};
 /// Prompts that are answered together.
 const BATCHES: [u64; 3] = [1, 8, 32];
 /// Precisions as the peer's script calls them, and our flags.
-const PRECISIONS: [(&str, &[&str]); 2] = [("bf16", &[]), ("4bit", &["--quant-bits", "4"])];
+const PRECISIONS: [(&str, &[&str]); 3] = [
+    ("bf16", &["--dtype", "bfloat16"]),
+    ("4bit", &["--dtype", "bfloat16", "--quant-bits", "4"]),
+    // For processors on which the peer multiplies bfloat16 a hundred times slower.
+    ("f32", &["--dtype", "float32"]),
+];
 /// The peer's side.
 const PEER: &str = include_str!("infer.py");
 
@@ -32,11 +37,14 @@ pub(super) struct Options<'a> {
     pub(super) tokens: u64,
     /// How often each side does each; the best time counts.
     pub(super) rounds: u64,
+    /// The only precision and batch, if one is named.
+    pub(super) precision: Option<&'a str>,
+    pub(super) batch: Option<u64>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { peer: None, prompt: 128, tokens: 32, rounds: 3 }
+        Self { peer: None, prompt: 128, tokens: 32, rounds: 3, precision: None, batch: None }
     }
 }
 
@@ -50,6 +58,8 @@ impl<'a> Options<'a> {
                 ["--prompt", prompt] => options.prompt = prompt.parse()?,
                 ["--tokens", tokens] => options.tokens = tokens.parse()?,
                 ["--rounds", rounds] => options.rounds = rounds.parse()?,
+                ["--precision", precision] => options.precision = Some(precision),
+                ["--batch", batch] => options.batch = Some(batch.parse()?),
                 _ => bail!("`{}` is not known here", pair.join(" ")),
             }
         }
@@ -83,8 +93,11 @@ pub(super) fn run(options: &Options<'_>) -> Result<()> {
     );
     let mut rows = Vec::new();
     for (precision, flags) in PRECISIONS {
+        if options.precision.is_some_and(|only| only != precision) {
+            continue;
+        }
         let mut command = Command::new(&swift_host);
-        command.args(["deploy", "--port", "0", "--dtype", "bfloat16", "--enable-prefix-caching", "false"]);
+        command.args(["deploy", "--port", "0", "--enable-prefix-caching", "false"]);
         command.args([
             "--max-num-seqs",
             "32",
@@ -103,7 +116,7 @@ pub(super) fn run(options: &Options<'_>) -> Result<()> {
                 Err(missing) => println!("{precision:9}       {peer} has no `{missing}`"),
             }
         }
-        for batch in BATCHES {
+        for batch in BATCHES.into_iter().filter(|&batch| options.batch.is_none_or(|only| only == batch)) {
             let figures =
                 sides.iter_mut().map(|side| measure(side, batch, options)).collect::<Result<Vec<_>>>()?;
             for (side, figures) in sides.iter().zip(&figures) {

@@ -25,26 +25,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["plugin"] => plugin::run().and_then(|()| plugin::languages()),
         ["languages"] => plugin::languages(),
-        ["train", rest @ ..] if matches!(rest, [] | ["--peer", "ms-swift"]) => {
-            train::run(false, !rest.is_empty())
-        }
-        ["train", "lengths", rest @ ..] if matches!(rest, [] | ["--peer", "ms-swift"]) => {
-            train::run(true, !rest.is_empty())
-        }
+        ["train", rest @ ..] => train::run(&train::Options::read(rest)?),
         ["startup"] => startup::run(),
         ["attention"] => attention::run(false),
         ["attention", "--peer", "torch"] => attention::run(true),
         ["experts"] => experts::run(),
-        ["gemm"] => gemm::run(false, None),
-        ["gemm", "--peer", "torch"] => gemm::run(true, None),
-        ["gemm", "--peer", "torch", "--threads", threads] => gemm::run(true, Some(threads.parse()?)),
+        ["gemm", rest @ ..] => gemm::run(&gemm::Options::read(rest)?),
         ["infer", rest @ ..] => infer::run(&infer::Options::read(rest)?),
         ["load"] => load::run(120),
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
-            "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] | attention [--peer torch] | \
-             experts | gemm [--peer torch [--threads N]] | infer [--peer transformers] [--prompt N] [--tokens N] \
-             [--rounds N] | load [--seconds N]"
+            "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] [--case TEXT] | \
+             attention [--peer torch] | experts | gemm [--peer torch] [--threads N] [--dtype TYPE] | infer [--peer transformers] [--prompt N] [--tokens N] \
+             [--rounds N] [--precision bf16|4bit|f32] [--batch N] | load [--seconds N]"
         ),
     }
 }

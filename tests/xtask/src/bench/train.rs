@@ -1,4 +1,4 @@
-//! `cargo xtask bench train [lengths] [--peer ms-swift]`: training, beside the peer's.
+//! `cargo xtask bench train [lengths] [--peer ms-swift] [--case TEXT]`: training, beside the peer's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,19 +81,48 @@ impl Figures {
     }
 }
 
-pub(super) fn run(lengths: bool, with_peer: bool) -> Result<()> {
+/// What is measured.
+#[derive(Default)]
+pub(super) struct Options<'a> {
+    /// Lengths instead of methods.
+    lengths: bool,
+    with_peer: bool,
+    /// Only cases with this in their name.
+    case: &'a str,
+}
+
+impl<'a> Options<'a> {
+    pub(super) fn read(words: &[&'a str]) -> Result<Self> {
+        let (lengths, rest) = match words {
+            ["lengths", rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let mut options = Self { lengths, ..Self::default() };
+        for pair in rest.chunks(2) {
+            match *pair {
+                ["--peer", "ms-swift"] => options.with_peer = true,
+                ["--case", case] => options.case = case,
+                _ => bail!("`{}` is not known here", pair.join(" ")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub(super) fn run(options: &Options<'_>) -> Result<()> {
     plugins::run(&[])?;
     let swift_host = build::swift_host()?;
-    let (cases, kept) = if lengths { (&LENGTHS[..], "lengths.json") } else { (&METHODS[..], "train.json") };
+    let (cases, kept) =
+        if options.lengths { (&LENGTHS[..], "lengths.json") } else { (&METHODS[..], "train.json") };
     let head = ["tokens/s", "s/step", "peak GiB", "first step s"];
     println!("{:36} {:12} {:>12} {:>12} {:>12} {:>12}", "", "", head[0], head[1], head[2], head[3]);
     let mut lines = Vec::new();
-    for case in cases {
+    for case in cases.iter().filter(|case| case.name().contains(options.case)) {
         let ours = case.ours(&swift_host)?;
         print(&case.name(), "swift-host", ours.numbers());
         let mut line =
             Map::from_iter([("case".into(), case.name().into()), ("swift-host".into(), ours.json())]);
-        if with_peer {
+        if options.with_peer {
             let theirs = case.peers().with_context(|| {
                 format!("the peer failed; `{PEER_PYTHON}` names a Python that has ms-swift")
             })?;

@@ -68,6 +68,10 @@ def declare(nn: Any, architecture: Architecture) -> None:
         call(nn.untrained, architecture.untrained)
     if architecture.cached_values is not None:
         call(nn.cached_values, architecture.cached_values)
+    for longer in architecture.longer_sequences:
+        call(nn.longer_sequences, longer.table, longer.tokens, longer.inverse_frequencies, longer.growth)
+    for stack in architecture.stacks:
+        call(nn.stacked, stack.name, stack.parts)
 
 
 def model(component: Component) -> Functions:

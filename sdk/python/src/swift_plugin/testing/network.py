@@ -87,21 +87,30 @@ class NetworkContext:
         return array(_rotated(self._tables[table], self._positions, x.value), x.kind)
 
     def attention(self, layer: int, q: Array, k: Array, v: Array, options: AttentionOptions) -> Array:
-        return self._attended(q, k, v, None, options)
+        return self._attended(q, k, v, None, [], options)
 
     def attention_with_sinks(
         self, layer: int, q: Array, k: Array, v: Array, sinks: int, options: AttentionOptions
     ) -> Array:
-        return self._attended(q, k, v, self._parameters[sinks], options)
+        return self._attended(q, k, v, self._parameters[sinks], [], options)
 
-    def _attended(self, q: Array, k: Array, v: Array, sinks: Numbers | None, options: AttentionOptions) -> Array:
+    def attention_with_slopes(
+        self, layer: int, q: Array, k: Array, v: Array, slopes: list[float], options: AttentionOptions
+    ) -> Array:
+        return self._attended(q, k, v, None, slopes, options)
+
+    def _attended(
+        self, q: Array, k: Array, v: Array, sinks: Numbers | None, slopes: list[float], options: AttentionOptions
+    ) -> Array:
         groups = q.value.shape[1] // k.value.shape[1]
         keys, values = (each.value.repeat(groups, axis=1) for each in (k, v))
         scores = np.einsum("qhd,khd->hqk", q.value, keys) * options.scale
-        if options.soft_cap is not None:
-            scores = options.soft_cap * np.tanh(scores / options.soft_cap)
         order = np.arange(len(self._ids))
         distance = order[:, None] - order[None, :]
+        if slopes:
+            scores -= np.array(slopes)[:, None, None] * distance
+        if options.soft_cap is not None:
+            scores = options.soft_cap * np.tanh(scores / options.soft_cap)
         seen = (self._sequence[:, None] == self._sequence[None, :]) & (distance >= 0)
         if options.window is not None:
             seen &= distance < options.window
