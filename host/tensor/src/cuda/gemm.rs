@@ -100,7 +100,7 @@ fn queue(
     use candle_core::cuda::cudarc::cublas::sys::cublasComputeType_t::{
         CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32, CUBLAS_COMPUTE_64F,
     };
-    use candle_core::cuda::cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT;
+    use candle_core::cuda::cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT;
     use candle_core::cuda::cudarc::cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
     use candle_core::cuda::cudarc::cublas::sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F, CUDA_R_64F};
 
@@ -155,7 +155,7 @@ fn queue(
             kind(c.dtype()),
             n,
             compute,
-            CUBLAS_GEMM_DEFAULT,
+            CUBLAS_GEMM_DFALT,
         )
     };
     done.map_err(|error| Error::Device { op, message: format!("cuBLAS refused the product: {error:?}") })

@@ -36,7 +36,12 @@ pub(crate) fn build(arguments: &[String]) -> Result<()> {
         }
         ["--cuda", "--check"] => {
             let toolkit = Toolkit::fetch()?;
-            run(&mut cargo(&toolkit, &["check", "--locked", "--workspace", "--features", FEATURE]))?;
+            // Without debug information, as what is built; tests are looked at too.
+            let arguments =
+                ["check", "--release", "--locked", "-p", "swift-tensor", "--features", "cuda", "--tests"];
+            let mut cargo = cargo(&toolkit, &arguments);
+            let target = workspace::target().join("cuda/check");
+            run(cargo.env("NVCC", toolkit.compiler_for_checks()?).env("CARGO_TARGET_DIR", target))?;
         }
         _ => {
             bail!("`cargo xtask build` takes `--cuda`, and with it `--check`, which compiles nothing to run")
