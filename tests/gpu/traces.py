@@ -13,7 +13,8 @@ LIMIT_BF16 = 5e-2
 TRACES = ["sft", "sft_full", "sft_packing", "sft_grad_accum", "pt", "dpo", "kto", "simpo", "orpo"]
 
 
-def arguments(root: pathlib.Path, name: str) -> list[str]:
+def arguments(root: pathlib.Path, name: str, more: dict[str, str]) -> list[str]:
+    """The flags that ms-swift was given, of which `more` replaces some."""
     trace = root / "traces" / name
     facts = json.loads((trace / "args.json").read_text())
     words = []
@@ -25,6 +26,9 @@ def arguments(root: pathlib.Path, name: str) -> list[str]:
             flag = "plugin"
         elif flag == "model":
             value = str(root / value)
+        if flag not in more:
+            words += [f"--{flag}", value]
+    for flag, value in more.items():
         words += [f"--{flag}", value]
     if facts["command"] == "swift pt":
         words += ["--plugin", "pt"]
@@ -40,17 +44,17 @@ def lines(path: pathlib.Path) -> list[dict]:
     return [line for line in read if "loss" in line]
 
 
-def run(root: pathlib.Path, name: str, more: list[str]) -> list[dict]:
+def run(root: pathlib.Path, name: str, more: dict[str, str]) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out"
-        command = [str(root / "swift-host"), "run", *arguments(root, name), *more, "--output-dir", str(out)]
+        command = [str(root / "swift-host"), "run", *arguments(root, name, more), "--output-dir", str(out)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(done.stderr[-2000:])
         return lines(next(out.rglob("logging.jsonl")))
 
 
-def worst(root: pathlib.Path, name: str, more: list[str]) -> float:
+def worst(root: pathlib.Path, name: str, more: dict[str, str]) -> float:
     expected = lines(root / "traces" / name / "logging.jsonl")
     got = run(root, name, more)
     if len(got) != len(expected):
@@ -65,14 +69,15 @@ def worst(root: pathlib.Path, name: str, more: list[str]) -> float:
 def main() -> int:
     root = pathlib.Path(sys.argv[1])
     device = sys.argv[2] if len(sys.argv) > 2 else "cuda"
-    checks = [(name, ["--tf32", "false"], LIMIT) for name in TRACES]
-    checks.append(("sft", ["--gradient_checkpointing", "true", "--tf32", "false"], LIMIT))
-    checks.append(("sft", ["--torch_dtype", "bfloat16"], LIMIT_BF16))
+    exact = {"tf32": "false"}
+    checks = [(name, exact, LIMIT) for name in TRACES]
+    checks.append(("sft", exact | {"gradient_checkpointing": "true"}, LIMIT))
+    checks.append(("sft", {"torch_dtype": "bfloat16"}, LIMIT_BF16))
     failed = False
     for name, more, limit in checks:
-        what = " ".join([f"trace {name}", *more])
+        what = " ".join([f"trace {name}", *(f"{flag}={value}" for flag, value in more.items())])
         try:
-            off = worst(root, name, [*more, "--device", device])
+            off = worst(root, name, more | {"device": device})
             ok = off <= limit
             print(f"{what} | {off:.1e} | {limit:.0e} | {'yes' if ok else 'NO'}", flush=True)
         except Exception as error:  # the next trace may still tell something
