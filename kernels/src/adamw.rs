@@ -101,16 +101,27 @@ vectorised! {
     }
 }
 
-/// What [`AdamWStep`] comes to for each element. Computed in `f64` and rounded once, as PyTorch does.
-struct Factors<C> {
-    gradient_scale: C,
-    keep: C,
-    towards_gradient: C,
-    beta2: C,
-    towards_square: C,
-    second_root: C,
-    epsilon: C,
-    minus_step_size: C,
+/// What [`AdamWStep`] comes to for each element: with a gradient `g` times `gradient_scale`, `m += towards_gradient (g - m)`,
+/// `v = beta2 v + towards_square g g` and `p = keep p + minus_step_size m / (sqrt(v) / second_root + epsilon)`. Computed in `f64` and
+/// rounded once, as PyTorch does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the formulas above say what each is")]
+pub struct Factors<C> {
+    pub gradient_scale: C,
+    pub keep: C,
+    pub towards_gradient: C,
+    pub beta2: C,
+    pub towards_square: C,
+    pub second_root: C,
+    pub epsilon: C,
+    pub minus_step_size: C,
+}
+
+impl AdamWStep {
+    /// What the step comes to for each element.
+    pub fn factors(&self) -> Factors<f64> {
+        Factors::new(self)
+    }
 }
 
 impl<C: Float> Factors<C> {

@@ -8,9 +8,9 @@ use swift_data::{Renderer, Template, TemplateOptions, Tokenizer};
 use swift_infer::{Backend as _, Engine, EngineOptions, GenerationConfig, ModelBackend};
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Limits, Plugin};
-use swift_tensor::{DType, Device};
+use swift_tensor::DType;
 
-use crate::arguments::{Dtype, QuantisationArguments};
+use crate::arguments::{DeviceArguments, Dtype, QuantisationArguments};
 use crate::plugins::Plugins;
 use crate::registry::{DefaultTemplate, read_config};
 use crate::report::UsageError;
@@ -34,6 +34,8 @@ pub(crate) struct EngineArguments {
     pub(crate) dtype: Option<Dtype>,
     #[command(flatten)]
     pub(crate) quantisation: QuantisationArguments,
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
     /// Chat template by its name [default: the model's own, or else the registry's]
     #[arg(long, value_name = "NAME")]
     pub(crate) template: Option<String>,
@@ -110,7 +112,7 @@ impl EngineArguments {
         let template = self.template(&config, tokenizer.as_ref(), candidates(Kind::Template), said)?;
         let options = LoadOptions {
             dtype: self.dtype(&config)?,
-            device: Device::Cpu,
+            device: swift_tensor::current_device(),
             quantisation: self.quantisation.quantisation()?,
         };
         let models = candidates(Kind::Model)

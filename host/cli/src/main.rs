@@ -58,11 +58,16 @@ fn start() -> anyhow::Result<ExitCode> {
         Invocation::Plugin(command) => return inspect::plugin(&command, &plugins),
         Invocation::Models(arguments) => return models::models(&arguments, &plugins),
         Invocation::Export(arguments) => return export::export(&arguments, &plugins, &console),
-        Invocation::Infer(arguments) => return infer::infer(&arguments, &plugins, &console),
-        Invocation::Deploy(arguments) => return deploy::deploy(&arguments, &plugins, &console),
+        Invocation::Infer(arguments) => {
+            return arguments.engine.device.with(|| infer::infer(&arguments, &plugins, &console));
+        }
+        Invocation::Deploy(arguments) => {
+            return arguments.engine.device.with(|| deploy::deploy(&arguments, &plugins, &console));
+        }
         Invocation::Run(run) => {
             let interrupt = interrupt::watch(console.clone(), interrupt::SAVING)?;
-            let (summary, folder) = run::run(*run, &plugins, &console, interrupt)?;
+            let device = run.arguments.model.device.clone();
+            let (summary, folder) = device.with(|| run::run(*run, &plugins, &console, interrupt))?;
             run::conclude(&summary, &folder, &console);
             if summary.ending == Ending::Interrupted {
                 return Ok(ExitCode::from(report::INTERRUPTED));

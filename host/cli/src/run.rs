@@ -11,7 +11,6 @@ use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
 use swift_infer::GenerationConfig;
 use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
 use swift_runtime::{Kind, Plugin};
-use swift_tensor::Device;
 use swift_train::{
     Callback, Ending, Metric, Output, Reward, RolloutOptions, Rollouts, ScheduleRule, Summary, Training,
     UpdateRule,
@@ -286,7 +285,7 @@ fn models<'a>(
     allowances: &Allowances<'_>,
 ) -> anyhow::Result<Models> {
     let Settings { dtype, quantisation, .. } = *settings;
-    let options = LoadOptions { dtype, device: Device::Cpu, quantisation };
+    let options = LoadOptions { dtype, device: swift_tensor::current_device(), quantisation };
     let load = |config: &ModelConfig| {
         let candidates = plugins
             .clone()

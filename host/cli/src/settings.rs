@@ -58,11 +58,6 @@ pub(crate) fn limits(arguments: &RunArguments) -> Result<Limits, UsageError> {
 
 /// Refuses what cannot be done whatever the model and the loss are.
 pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
-    let device = &arguments.model.device;
-    if !["auto", "cpu"].contains(&device.as_str()) {
-        return Err(UsageError::new(format!("`--device {device}` is not known to this build"))
-            .hint("it computes on the CPU: `--device cpu`"));
-    }
     if arguments.model.dtype == Some(Dtype::Float16) {
         return Err(UsageError::new("`--dtype float16` is not computed in on the CPU")
             .hint("`--dtype bfloat16` needs as little memory, `--dtype float32` is exact"));
@@ -521,7 +516,6 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         let refused = |words: &[&str]| check(&arguments(words)).unwrap_err().to_string();
-        assert!(refused(&["--device=cuda:1"]).contains("`--device cuda:1`"));
         assert!(refused(&["--torch-dtype=float16"]).contains("float16"));
         assert!(refused(&["--tuner-type=full", "--adapters=a"]).contains("`--adapters`"));
         assert!(refused(&["--eval-strategy=epoch"]).contains("validation set"));

@@ -30,7 +30,10 @@ impl<B: Backend + 'static> Worker<B> {
         let statistics = Arc::new(Mutex::new(engine.statistics()));
         let shown = statistics.clone();
         let thread = std::thread::Builder::new().name("engine".into());
-        let thread = thread.spawn(move || run(engine, &received, &shown))?;
+        let device = swift_tensor::current_device();
+        let thread = thread.spawn(move || {
+            swift_tensor::with_device(&device, || run(engine, &received, &shown));
+        })?;
         Ok((Self { tasks, statistics }, thread))
     }
 

@@ -34,7 +34,7 @@ impl Model {
     /// # Errors
     /// If a size is zero.
     pub fn new_cache(&self, blocks: usize, block_size: usize) -> Result<Arc<PagedCache>> {
-        Ok(Arc::new(PagedCache::new(self.cache_shape(blocks, block_size), self.dtype())?))
+        Ok(Arc::new(PagedCache::new(self.cache_shape(blocks, block_size), self.dtype(), self.device())?))
     }
 
     /// The sizes that such a cache has.

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use swift_runtime::{OutputsView, no_score_head};
 use swift_tensor::fused::{TokenStatistics, token_statistics};
-use swift_tensor::{Device, Tensor, Value};
+use swift_tensor::{Tensor, Value, current_device};
 
 use crate::network::Network;
 use crate::{Error, Model, Result};
@@ -117,7 +117,7 @@ impl Outputs {
 /// A column of whole numbers.
 fn list(values: Vec<i64>) -> swift_tensor::Result<Tensor> {
     let count = values.len();
-    Ok(Tensor::constant(Value::from_vec(values, count, &Device::Cpu)?))
+    Ok(Tensor::constant(Value::from_vec(values, count, &current_device())?))
 }
 
 impl Outputs {

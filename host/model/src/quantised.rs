@@ -1,7 +1,6 @@
 //! Weights of few bits: made while they are read, or read as bitsandbytes stores them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use safetensors::Dtype;
 use serde_json::{Value, json};
@@ -53,7 +52,7 @@ impl Quantisation {
             Self::Int8 => Matrix::Int8(int8::Matrix::quantise_with(rows, columns, fill)),
         };
         stored.release_all();
-        Ok(Weight::Quantised(Arc::new(matrix)))
+        Ok(matrix.into())
     }
 }
 
@@ -109,7 +108,7 @@ pub(crate) fn take_quantised(
     let matrix = nf4::Matrix::new(packed.bytes().to_vec(), scales, rows, columns, size("blocksize"));
     let matrix = matrix.map_err(|error| corrupt(&error.to_string()))?;
     found.remove(name);
-    Ok(Some(Weight::Quantised(Arc::new(Matrix::Nf4(matrix)))))
+    Ok(Some(Matrix::Nf4(matrix).into()))
 }
 
 /// Whether values are the same but for their last bits.

@@ -45,8 +45,7 @@ pub(crate) fn write_file(
 /// Writes named tensors as a safetensors file, atomically and in the order of their names.
 ///
 /// # Errors
-/// If a tensor is of a type other than `float32`, `float64`, `bfloat16`, `float16` or does not lie on the CPU, or if the file can't be
-/// written.
+/// If a tensor is of a type other than `float32`, `float64`, `bfloat16`, `float16`, or if the file can't be written.
 pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Value>) -> Result<()> {
     let plan = |(name, value): (&String, &Value)| {
         Ok(Planned { name: name.clone(), dtype: stored_type(value.dtype())?, shape: value.dims().to_vec() })
@@ -129,7 +128,9 @@ fn unsupported(what: String) -> swift_tensor::Error {
 }
 
 pub(crate) fn write_elements(writer: &mut impl Write, value: &Value) -> std::io::Result<()> {
-    let value = value.contiguous().map_err(std::io::Error::other)?;
+    // A file is written from the host's memory.
+    let value = value.to_device(&swift_tensor::Device::Cpu).and_then(|value| value.contiguous());
+    let value = value.map_err(std::io::Error::other)?;
     let (storage, layout) = value.storage_and_layout();
     let range = layout.start_offset()..layout.start_offset() + value.elem_count();
     match &*storage {

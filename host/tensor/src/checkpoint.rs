@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor as Value};
+use candle_core::{DType, Tensor as Value};
 
 use crate::tape::{Node, is_recording, no_grad, record, record_with_sink, recording, run};
 use crate::{Error, Result, Tensor};
@@ -27,7 +27,7 @@ pub fn checkpoint(inputs: &[&Tensor], trains: bool, segment: Segment) -> Result<
     }
     // Outputs leave their gradients here, and then one node goes back through the segment with all of them.
     let gradients = Arc::new(Mutex::new(vec![None; outputs.len()]));
-    let nothing = Value::zeros((), DType::F32, &Device::Cpu)?;
+    let nothing = Value::zeros((), DType::F32, &crate::device::current_device())?;
     let left = gradients.clone();
     let whole = record_with_sink(OP, nothing.clone(), inputs, trains, move |_, wanted, sink| {
         let inputs: Vec<Tensor> = detached

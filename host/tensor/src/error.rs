@@ -42,6 +42,35 @@ pub enum Error {
         /// Elements asked for.
         elements: u128,
     },
+    /// A device has no more memory.
+    #[error("`{op}` asked the device for {} of memory, which it does not have", size(*.bytes))]
+    DeviceMemory {
+        /// The operation.
+        op: &'static str,
+        /// Bytes asked for.
+        bytes: usize,
+        /// What the driver says.
+        #[source]
+        source: candle_core::Error,
+    },
+    /// Operands are on different devices.
+    #[error("device mismatch in `{op}`: {lhs} and {rhs}")]
+    DeviceMismatch {
+        /// The operation.
+        op: &'static str,
+        /// Where the operation takes place.
+        lhs: String,
+        /// Where an operand is.
+        rhs: String,
+    },
+    /// A device, or a library of it, refused.
+    #[error("`{op}` failed on the device: {message}")]
+    Device {
+        /// The operation.
+        op: &'static str,
+        /// What it says.
+        message: String,
+    },
     /// The operation does not exist for this element type or device.
     #[error("unsupported in `{op}`: {what}")]
     Unsupported {
@@ -108,6 +137,11 @@ impl Error {
         Self::Unsupported { op, what: format!("element type `{}`", dtype.as_str()) }
     }
 
+    /// An operation that a device can't do.
+    pub(crate) fn no_body(op: &'static str, device: &candle_core::Device) -> Self {
+        Self::Unsupported { op, what: format!("the device {:?}", device.location()) }
+    }
+
     /// What the user may try next.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -117,7 +151,19 @@ impl Error {
             Self::Consumed { .. } => {
                 Some("a graph can be walked backwards once; compute the loss again".into())
             }
+            Self::Candle(error) if error.to_string().contains("OUT_OF_MEMORY") => Some(LESS_MEMORY.into()),
+            Self::DeviceMemory { .. } => Some(LESS_MEMORY.into()),
             _ => None,
         }
+    }
+}
+
+const LESS_MEMORY: &str = "less is needed with `--gradient-checkpointing true`, a smaller `--max-length` or `--per-device-train-batch-size`, or `--quant-bits 4`";
+
+/// In the unit that reads best.
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..=0xf_ffff => format!("{bytes} bytes"),
+        _ => format!("{} MiB", bytes >> 20),
     }
 }

@@ -29,6 +29,9 @@
 
 mod checkpoint;
 mod checks;
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+mod cuda;
+mod device;
 mod error;
 pub mod fused;
 mod ops;
@@ -39,13 +42,13 @@ mod tensor;
 
 pub use candle_core::{DType, Device, Tensor as Value};
 
-pub use swift_kernels::elementwise::sum_of_squares;
 pub use swift_kernels::quantised;
 
 pub use checkpoint::{Segment, checkpoint};
 pub use checks::{DEFAULT_ELEMENT_LIMIT, with_element_limit};
+pub use device::{current_device, device, set_tf32, with_device};
 pub use error::{Error, Result};
 pub use ops::{arange, cat, from_list, full, normal, stack, uniform};
-pub use optimizer::{AdamW, AdamWState, adamw_step};
+pub use optimizer::{AdamW, AdamWState, Numbers, adamw_step, sum_of_squares};
 pub use tape::{GradientSink, ParameterId, backward, check_finite, no_grad};
 pub use tensor::Tensor;

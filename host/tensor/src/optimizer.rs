@@ -1,12 +1,15 @@
 //! The optimiser's arithmetic, in place on the storage of a parameter.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor as Value};
 use swift_kernels::adamw;
 
-use crate::storage::read;
+use crate::storage::{on_device, read};
 use crate::{Error, Result};
+
+const OP: &str = "adamw";
 
 /// The constants of AdamW (Loshchilov and Hutter 2017).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,15 +22,77 @@ pub struct AdamW {
     pub epsilon: f64,
 }
 
-/// What AdamW keeps for one parameter, in `float32`.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// `float32` numbers that an optimiser keeps, where their parameter is.
+#[derive(Debug)]
+pub struct Numbers(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Host(Vec<f32>),
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    Device(crate::cuda::Buffer),
+}
+
+impl Numbers {
+    /// Takes numbers to the device of `parameter`.
+    ///
+    /// # Errors
+    /// If they don't fit there.
+    pub fn new(parameter: &Value, numbers: Vec<f32>) -> Result<Self> {
+        on_device!(OP, parameter.device(),
+            cpu: Ok(Self(Kept::Host(numbers))),
+            cuda: Ok(Self(Kept::Device(crate::cuda::Buffer::of(OP, parameter.device(), &numbers)?))),
+        )
+    }
+
+    /// How many they are.
+    #[expect(clippy::len_without_is_empty, reason = "a parameter has elements")]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Kept::Host(numbers) => numbers.len(),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Kept::Device(buffer) => buffer.count(),
+        }
+    }
+
+    /// The numbers themselves, copied if they are on a device.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn to_host(&self) -> Result<Cow<'_, [f32]>> {
+        match &self.0 {
+            Kept::Host(numbers) => Ok(numbers.into()),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Kept::Device(buffer) => Ok(buffer.to_vec()?.into()),
+        }
+    }
+
+    fn host(&mut self) -> Result<&mut [f32]> {
+        match &mut self.0 {
+            Kept::Host(numbers) => Ok(numbers.as_mut_slice()),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Kept::Device(_) => Err(Error::invalid(OP, "a state on another device than its parameter")),
+        }
+    }
+
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    fn device(&mut self) -> Result<&mut crate::cuda::Buffer> {
+        match &mut self.0 {
+            Kept::Device(buffer) => Ok(buffer),
+            Kept::Host(_) => Err(Error::invalid(OP, "a state on another device than its parameter")),
+        }
+    }
+}
+
+/// What AdamW keeps for one parameter.
+#[derive(Debug)]
 pub struct AdamWState {
     /// Running mean of the gradient.
-    pub first_moment: Vec<f32>,
+    pub first_moment: Numbers,
     /// Running mean of its square.
-    pub second_moment: Vec<f32>,
-    /// The parameter at full precision, if it is kept in `bfloat16` itself; else empty.
-    pub master: Vec<f32>,
+    pub second_moment: Numbers,
+    /// The parameter at full precision, if it is kept in `bfloat16` itself.
+    pub master: Option<Numbers>,
 }
 
 impl AdamWState {
@@ -36,12 +101,15 @@ impl AdamWState {
     /// # Errors
     /// If the parameter can't be read.
     pub fn new(parameter: &Value) -> Result<Self> {
-        let count = parameter.elem_count();
+        let zeros = || Numbers::new(parameter, vec![0.0; parameter.elem_count()]);
         let master = match parameter.dtype() {
-            DType::BF16 => parameter.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?,
-            _ => Vec::new(),
+            DType::BF16 => {
+                let numbers = parameter.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+                Some(Numbers::new(parameter, numbers)?)
+            }
+            _ => None,
         };
-        Ok(Self { first_moment: vec![0.0; count], second_moment: vec![0.0; count], master })
+        Ok(Self { first_moment: zeros()?, second_moment: zeros()?, master })
     }
 }
 
@@ -64,7 +132,7 @@ pub fn adamw_step(
     constants: &AdamW,
 ) -> Result<()> {
     if parameter.dims() != gradient.dims() {
-        return Err(Error::shapes("adamw", parameter.dims(), gradient.dims()));
+        return Err(Error::shapes(OP, parameter.dims(), gradient.dims()));
     }
     let step = adamw::AdamWStep {
         learning_rate,
@@ -75,27 +143,60 @@ pub fn adamw_step(
         step,
         gradient_scale,
     };
-    read::<f32, _>(gradient, |gradient| {
-        Ok(parameter.inplace_op1(&Update { gradient, state: Mutex::new(state), step })?)
-    })
+    let AdamWState { first_moment, second_moment, master } = state;
+    on_device!(OP, parameter.device(),
+        cpu: {
+            let state = HostState {
+                first_moment: first_moment.host()?,
+                second_moment: second_moment.host()?,
+                master: master.as_mut().map(Numbers::host).transpose()?,
+            };
+            read::<f32, _>(gradient, |gradient| {
+                Ok(parameter.inplace_op1(&Update { gradient, state: Mutex::new(state), step })?)
+            })
+        },
+        cuda: {
+            let moments = [first_moment.device()?, second_moment.device()?];
+            let master = master.as_mut().map(Numbers::device).transpose()?;
+            crate::cuda::adamw(parameter, gradient, moments, master, &step)
+        },
+    )
+}
+
+/// The sum of squares of a `float32` value, in `float64` and in a fixed order.
+///
+/// # Errors
+/// If it is of another type, or can't be read.
+pub fn sum_of_squares(value: &Value) -> Result<f64> {
+    on_device!("sum_of_squares", value.device(),
+        cpu: read::<f32, _>(value, |elements| Ok(swift_kernels::elementwise::sum_of_squares(elements))),
+        cuda: crate::cuda::sum_of_squares(value),
+    )
+}
+
+/// What AdamW keeps, on the CPU.
+struct HostState<'a> {
+    first_moment: &'a mut [f32],
+    second_moment: &'a mut [f32],
+    master: Option<&'a mut [f32]>,
 }
 
 struct Update<'a> {
     gradient: &'a [f32],
     /// candle lends the operation immutably; the lock is never contended.
-    state: Mutex<&'a mut AdamWState>,
+    state: Mutex<HostState<'a>>,
     step: adamw::AdamWStep,
 }
 
 impl InplaceOp1 for Update<'_> {
     fn name(&self) -> &'static str {
-        "adamw"
+        OP
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let (start, end) = layout.contiguous_offsets().ok_or_else(|| refused("a parameter with gaps"))?;
         let mut state = self.state.lock().map_err(|_| refused("a state left by a panic"))?;
-        let AdamWState { first_moment, second_moment, master } = &mut **state;
+        let HostState { first_moment, second_moment, master } = &mut *state;
         let done = match storage {
             CpuStorage::F32(p) => {
                 let p = p.get_mut(start..end).ok_or_else(|| refused("a parameter outside of its storage"))?;
@@ -103,7 +204,7 @@ impl InplaceOp1 for Update<'_> {
             }
             CpuStorage::BF16(p) => {
                 let p = p.get_mut(start..end).ok_or_else(|| refused("a parameter outside of its storage"))?;
-                adamw::step(p, Some(master), self.gradient, first_moment, second_moment, &self.step)
+                adamw::step(p, master.as_deref_mut(), self.gradient, first_moment, second_moment, &self.step)
             }
             _ => return Err(refused("an element type other than `float32` and `bfloat16`")),
         };

@@ -31,6 +31,41 @@ macro_rules! with_real {
 }
 pub(crate) use with_real;
 
+/// Which bodies an operation has for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    #[cfg_attr(feature = "emulation", expect(dead_code, reason = "the CPU stands for a CUDA device"))]
+    Cpu,
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    Cuda,
+}
+
+/// The bodies for `device`. With the feature `emulation` the CPU stands for a CUDA device.
+pub(crate) fn bodies(op: &'static str, device: &Device) -> Result<Bodies> {
+    match device {
+        #[cfg(feature = "emulation")]
+        Device::Cpu => Ok(Bodies::Cuda),
+        #[cfg(not(feature = "emulation"))]
+        Device::Cpu => Ok(Bodies::Cpu),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(_) => Ok(Bodies::Cuda),
+        other => Err(Error::no_body(op, other)),
+    }
+}
+
+/// Runs the body that an operation has for the device of its operands. Where there is none that is an error that names both: nothing
+/// is copied in silence.
+macro_rules! on_device {
+    ($op:expr, $device:expr, cpu: $cpu:expr, cuda: $cuda:expr $(,)?) => {
+        match $crate::storage::bodies($op, $device)? {
+            $crate::storage::Bodies::Cpu => $cpu,
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            $crate::storage::Bodies::Cuda => $cuda,
+        }
+    };
+}
+pub(crate) use on_device;
+
 /// Lends the elements of `value` in row-major order.
 pub(crate) fn read<T: WithDType, R>(value: &Value, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let value = value.contiguous()?;
@@ -88,6 +123,11 @@ pub(crate) fn read_indices(op: &'static str, value: &Value) -> Result<Vec<i64>> 
 }
 
 pub(crate) fn all_finite(value: &Value) -> Result<bool> {
+    if !value.device().is_cpu() {
+        // Only what is not finite is not zero times zero.
+        let rest = value.to_dtype(DType::F32)?.affine(0.0, 0.0)?.sum_all()?;
+        return Ok(!value.dtype().is_float() || rest.to_scalar::<f32>()? == 0.0);
+    }
     let value = value.contiguous()?;
     let (storage, layout) = value.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { return Err(not_on_cpu()) };

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor as Value};
+use candle_core::Tensor as Value;
 use swift_data::{Column, PackedBatch};
 use swift_model::Tokens;
 use swift_runtime::{BatchView, OutputsView};
-use swift_tensor::Tensor;
+use swift_tensor::{Tensor, current_device};
 
 use crate::Result;
 
@@ -103,7 +103,7 @@ impl Batch {
 }
 
 fn tensor<T: candle_core::WithDType>(elements: &[T]) -> Result<Tensor> {
-    Ok(Tensor::constant(Value::from_slice(elements, elements.len(), &Device::Cpu)?))
+    Ok(Tensor::constant(Value::from_slice(elements, elements.len(), &current_device())?))
 }
 
 fn table(column: &Column) -> Result<Tensor> {
@@ -113,7 +113,7 @@ fn table(column: &Column) -> Result<Tensor> {
         // A list of nothing but empty lists has no element to count by.
         Some(width) => {
             let rows = values.len().checked_div(width).unwrap_or(0);
-            Tensor::constant(Value::from_slice(values, (rows, width), &Device::Cpu)?)
+            Tensor::constant(Value::from_slice(values, (rows, width), &current_device())?)
         }
     })
 }

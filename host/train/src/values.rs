@@ -1,26 +1,12 @@
-//! The elements of values, as slices.
+//! What is summed up of values.
 
-use candle_core::{CpuStorage, DType, Storage, Tensor as Value};
+use candle_core::{DType, Tensor as Value};
 
 use crate::Result;
 
-/// Lends the elements of a `float32` value on the CPU in row-major order.
-pub(crate) fn with_f32<R>(value: &Value, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let value = value.contiguous()?;
-    let (storage, layout) = value.storage_and_layout();
-    let range = layout.start_offset()..layout.start_offset() + value.elem_count();
-    let elements = match &*storage {
-        Storage::Cpu(CpuStorage::F32(all)) => all.get(range),
-        _ => None,
-    };
-    let what = || format!("{:?} on {:?}", value.dtype(), value.device());
-    let elements = elements.ok_or_else(|| swift_tensor::Error::Unsupported { op: "read", what: what() })?;
-    Ok(f(elements))
-}
-
 /// The sum of squares, in `f64` and in a fixed order.
 pub(crate) fn sum_of_squares(value: &Value) -> Result<f64> {
-    with_f32(value, swift_tensor::sum_of_squares)
+    Ok(swift_tensor::sum_of_squares(value)?)
 }
 
 /// `sum(values * weights)` and `sum(weights)` in `f64`; each value weighs 1 without weights. What weighs nothing does not

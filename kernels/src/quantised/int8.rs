@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Encoded;
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
@@ -57,6 +58,11 @@ impl Matrix {
     /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.codes.len() + size_of_val(self.scales.as_slice())
+    }
+
+    pub(super) fn encoded(&self) -> Encoded<'_> {
+        let codes: Vec<u8> = self.codes.iter().map(|code| code.cast_unsigned()).collect();
+        Encoded { bits: 8, codes: codes.into(), scales: self.scales.clone(), block: self.columns.max(1) }
     }
 
     /// The product of a row with `x`.

@@ -8,6 +8,8 @@ pub mod int8;
 mod linear;
 pub mod nf4;
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 pub use linear::{forward, input_gradient};
@@ -23,6 +25,20 @@ pub enum Matrix {
     Nf4(nf4::Matrix),
     /// 8 bits an element.
     Int8(int8::Matrix),
+}
+
+/// What a matrix consists of: elements, row after row, in blocks that have a scale each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded<'a> {
+    /// Bits of an element: 4 for the numbers of [`nf4::NF4`], two to a byte with the first in the high half, or 8 for whole numbers
+    /// with their sign.
+    pub bits: u32,
+    /// The elements.
+    pub codes: Cow<'a, [u8]>,
+    /// What the elements of each block are multiplied with.
+    pub scales: Vec<f32>,
+    /// Elements of a block.
+    pub block: usize,
 }
 
 const OPERATION: &str = "quantised";
@@ -49,6 +65,14 @@ impl Matrix {
         match self {
             Self::Nf4(matrix) => matrix.bytes(),
             Self::Int8(matrix) => matrix.bytes(),
+        }
+    }
+
+    /// What it consists of, for those who decode it elsewhere.
+    pub fn encoded(&self) -> Encoded<'_> {
+        match self {
+            Self::Nf4(matrix) => matrix.encoded(),
+            Self::Int8(matrix) => matrix.encoded(),
         }
     }
 

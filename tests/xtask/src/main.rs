@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod c;
+mod cuda;
 mod demo;
 mod docs;
 mod fuzz;
@@ -55,6 +56,21 @@ const COMMANDS: &[Command] = &[
         name: "javascript",
         summary: "Check the JavaScript SDK, and plugins written with it",
         run: javascript::run,
+    },
+    Command {
+        name: "build",
+        summary: "Build plugins and the executable; with `--cuda` for CUDA devices, and then `--check` alone",
+        run: cuda::build,
+    },
+    Command {
+        name: "emulation",
+        summary: "Check the operations for CUDA devices on the CPU, with kernels that are emulated",
+        run: cuda::emulation,
+    },
+    Command {
+        name: "gpu",
+        summary: "Pack what checks the build for CUDA on a machine with a GPU",
+        run: cuda::pack,
     },
     Command { name: "c", summary: "Check the C SDK, and a loss written with it", run: c::run },
     Command {

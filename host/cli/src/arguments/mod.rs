@@ -6,6 +6,7 @@
 
 mod adapter;
 mod data;
+mod device;
 mod model;
 mod output;
 mod plugin;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use crate::author::{BuildArguments, NewArguments};
 pub(crate) use adapter::{AdapterArguments, Tuner};
 pub(crate) use data::{ColumnNames, DataArguments, Packing, Truncation, column_names};
+pub(crate) use device::DeviceArguments;
 pub(crate) use model::{Dtype, ModelArguments};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;

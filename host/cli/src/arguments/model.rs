@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::QuantisationArguments;
+use super::{DeviceArguments, QuantisationArguments};
 
 /// What is trained.
 #[derive(Debug, Clone, Args, serde::Serialize)]
@@ -30,9 +30,9 @@ pub(crate) struct ModelArguments {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) quantisation: QuantisationArguments,
-    /// Where to compute: `auto` or `cpu`; this build knows no other device
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) device: DeviceArguments,
     /// Number of CPU threads; the results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<std::num::NonZeroUsize>,

@@ -63,39 +63,42 @@ impl SamplerPlugin {
         let given =
             Value::from_vec(logits.to_vec(), count, &Device::Cpu).map_err(swift_tensor::Error::from)?;
         let (seed, memory) = (Some(generation.seed), generation.memory.clone());
-        self.guest.call(
-            "adjust",
-            Views { generation: Some(Arc::new(generation)), seed, ..Views::default() },
-            |sampler, store| {
-                let given = store.data_mut().scope.borrow(Tensor::constant(given));
-                sampler.call_adjust(store, given, Resource::new_borrow(GENERATION))
-            },
-            |adjusted, state| {
-                let adjusted = state.scope.take(&adjusted?).map_err(Rejection::Wrong)?;
-                if adjusted.dims() != [count] || adjusted.dtype() != DType::F32 {
-                    let (got, dtype) = (adjusted.dims(), adjusted.dtype().as_str());
-                    let message = format!("the logits are `{dtype}` {got:?} and not `f32` [{count}]");
-                    return Err(Rejection::Wrong(message));
-                }
-                let values = adjusted.value().flatten_all().and_then(|values| values.to_vec1::<f32>());
-                let mut values = values.map_err(|error| Rejection::Wrong(error.to_string()))?;
-                for (value, before) in values.iter_mut().zip(logits) {
-                    if *before == f32::NEG_INFINITY {
-                        *value = f32::NEG_INFINITY;
+        // Logits are on the CPU, and so is what is computed with them.
+        swift_tensor::with_device(&Device::Cpu, || {
+            self.guest.call(
+                "adjust",
+                Views { generation: Some(Arc::new(generation)), seed, ..Views::default() },
+                |sampler, store| {
+                    let given = store.data_mut().scope.borrow(Tensor::constant(given));
+                    sampler.call_adjust(store, given, Resource::new_borrow(GENERATION))
+                },
+                |adjusted, state| {
+                    let adjusted = state.scope.take(&adjusted?).map_err(Rejection::Wrong)?;
+                    if adjusted.dims() != [count] || adjusted.dtype() != DType::F32 {
+                        let (got, dtype) = (adjusted.dims(), adjusted.dtype().as_str());
+                        let message = format!("the logits are `{dtype}` {got:?} and not `f32` [{count}]");
+                        return Err(Rejection::Wrong(message));
                     }
-                }
-                // What the model itself gave is no mistake of the plugin.
-                let is_wrong = |(value, before): (&f32, &f32)| {
-                    before.is_finite() && (value.is_nan() || *value == f32::INFINITY)
-                };
-                match values.iter().zip(logits).position(is_wrong) {
-                    Some(id) => Err(Rejection::Wrong(format!("the logit of token {id} is no number"))),
-                    None if values.iter().all(|value| *value == f32::NEG_INFINITY) => {
-                        Err(Rejection::Wrong("it leaves no token that is possible".into()))
+                    let values = adjusted.value().flatten_all().and_then(|values| values.to_vec1::<f32>());
+                    let mut values = values.map_err(|error| Rejection::Wrong(error.to_string()))?;
+                    for (value, before) in values.iter_mut().zip(logits) {
+                        if *before == f32::NEG_INFINITY {
+                            *value = f32::NEG_INFINITY;
+                        }
                     }
-                    None => Ok(Adjusted { logits: values, memory: state.remembered.take().or(memory) }),
-                }
-            },
-        )
+                    // What the model itself gave is no mistake of the plugin.
+                    let is_wrong = |(value, before): (&f32, &f32)| {
+                        before.is_finite() && (value.is_nan() || *value == f32::INFINITY)
+                    };
+                    match values.iter().zip(logits).position(is_wrong) {
+                        Some(id) => Err(Rejection::Wrong(format!("the logit of token {id} is no number"))),
+                        None if values.iter().all(|value| *value == f32::NEG_INFINITY) => {
+                            Err(Rejection::Wrong("it leaves no token that is possible".into()))
+                        }
+                        None => Ok(Adjusted { logits: values, memory: state.remembered.take().or(memory) }),
+                    }
+                },
+            )
+        })
     }
 }

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
+use candle_core::Tensor as Value;
 use swift_kernels::attention as kernel;
 pub use swift_kernels::attention::AttentionOptions;
 
-use crate::storage::{make, read, with_real, zeros};
+use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -59,7 +60,7 @@ pub(super) fn widened(v: &Tensor, head_dim: usize) -> Result<Option<Tensor>> {
         return Ok(None);
     }
     let shape = (tokens, heads, head_dim - width);
-    let zeros = Tensor::constant(candle_core::Tensor::zeros(shape, v.dtype(), v.value().device())?);
+    let zeros = Tensor::constant(Value::zeros(shape, v.dtype(), v.value().device())?);
     crate::cat(&[v, &zeros], 2).map(Some)
 }
 
@@ -90,48 +91,91 @@ pub fn attention_with(
     let operands: Vec<&Tensor> = [q, k, v].into_iter().chain(sinks).collect();
     let sinks = sinks.map(|sinks| sinks.value().clone());
     let values = [q, k, v].map(|tensor| tensor.value().clone());
-    with_real!(OP, q.dtype(), T => {
-        type Compute = <T as swift_kernels::Element>::Compute;
-        let [q_value, k_value, v_value] = &values;
-        let (out, lse) = read::<T, _>(q_value, |q| read::<T, _>(k_value, |k| read::<T, _>(v_value, |v| {
-            let mut out = zeros::<T>(q.len());
-            let mut lse = zeros::<Compute>(heads * tokens);
-            let shape = kernel::AttentionShape { lengths: &lengths, heads, kv_heads, head_dim };
-            let scores = sink_scores::<Compute>(sinks.as_ref())?;
-            let inputs = kernel::AttentionInputs { q, k, v, slopes: &slopes };
-            kernel::forward_with_sinks(&inputs, &shape, &options, &scores, &mut out, &mut lse)?;
-            Ok((make(out, &[tokens, heads, head_dim])?, lse))
-        })))?;
-        let kept = out.clone();
-        record(OP, out, &operands, move |gradient, _| {
-            let [q_value, k_value, v_value] = &values;
-            read::<T, _>(gradient, |dout| read::<T, _>(&kept, |out| {
+    let sequences = Sequences { qkv: values, sinks, slopes, lengths, options };
+    let [out, lse] = on_device!(OP, q.value().device(),
+        cpu: sequences.forward(),
+        cuda: crate::cuda::attention_forward(&sequences.on_device()),
+    )?;
+    let kept = out.clone();
+    record(OP, out, &operands, move |gradient, _| {
+        on_device!(OP, gradient.device(),
+            cpu: sequences.backward(gradient, [&kept, &lse]),
+            cuda: crate::cuda::attention_backward(&sequences.on_device(), gradient, [&kept, &lse]),
+        )
+    })
+}
+
+/// What attention is computed from; shapes and types have been checked.
+struct Sequences {
+    qkv: [Value; 3],
+    sinks: Option<Value>,
+    slopes: Vec<f64>,
+    lengths: Arc<[usize]>,
+    options: AttentionOptions,
+}
+
+impl Sequences {
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    fn on_device(&self) -> crate::cuda::Sequences<'_> {
+        let Self { qkv, sinks, slopes, lengths, options } = self;
+        crate::cuda::Sequences { qkv: qkv.each_ref(), sinks: sinks.as_ref(), slopes, lengths, options }
+    }
+
+    fn shape(&self) -> Result<kernel::AttentionShape<'_>> {
+        let [q, k, _] = &self.qkv;
+        let ((_, heads, head_dim), kv_heads) = (q.dims3()?, k.dim(1)?);
+        Ok(kernel::AttentionShape { lengths: &self.lengths, heads, kv_heads, head_dim })
+    }
+
+    /// The result, and the logarithm of the sum of exponentials of each query's scores, `[heads, tokens]`.
+    fn forward(&self) -> Result<[Value; 2]> {
+        let ([q, k, v], shape) = (&self.qkv, self.shape()?);
+        let (dims, tokens) = (q.dims(), q.dim(0)?);
+        with_real!(OP, q.dtype(), T => {
+            type Compute = <T as swift_kernels::Element>::Compute;
+            read::<T, _>(q, |q| read::<T, _>(k, |k| read::<T, _>(v, |v| {
+                let mut out = zeros::<T>(q.len());
+                let mut lse = zeros::<Compute>(shape.heads * tokens);
+                let scores = sink_scores::<Compute>(self.sinks.as_ref())?;
+                let inputs = kernel::AttentionInputs { q, k, v, slopes: &self.slopes };
+                kernel::forward_with_sinks(&inputs, &shape, &self.options, &scores, &mut out, &mut lse)?;
+                Ok([make(out, dims)?, make(lse, &[shape.heads, tokens])?])
+            })))
+        })
+    }
+
+    /// The gradients of queries, keys and values, and of sinks if there are some.
+    fn backward(&self, dout: &Value, [out, lse]: [&Value; 2]) -> Result<Vec<Option<Value>>> {
+        let ([q_value, k_value, v_value], shape) = (&self.qkv, self.shape()?);
+        let tokens = q_value.dim(0)?;
+        with_real!(OP, q_value.dtype(), T => {
+            type Compute = <T as swift_kernels::Element>::Compute;
+            read::<T, _>(dout, |dout| read::<T, _>(out, |out| read::<Compute, _>(lse, |lse| {
                 read::<T, _>(q_value, |q| read::<T, _>(k_value, |k| read::<T, _>(v_value, |v| {
                     let mut dq = zeros::<T>(q.len());
                     let (mut dk, mut dv) = (zeros::<T>(k.len()), zeros::<T>(v.len()));
                     let gradients = kernel::AttentionGradients { dq: &mut dq, dk: &mut dk, dv: &mut dv };
-                    let inputs = kernel::AttentionInputs { q, k, v, slopes: &slopes };
-                    let shape = kernel::AttentionShape { lengths: &lengths, heads, kv_heads, head_dim };
-                    kernel::backward(dout, &inputs, out, &lse, &shape, &options, gradients)?;
+                    let inputs = kernel::AttentionInputs { q, k, v, slopes: &self.slopes };
+                    kernel::backward(dout, &inputs, out, lse, &shape, &self.options, gradients)?;
                     let mut gradients = vec![
                         Some(make(dq, q_value.dims())?),
                         Some(make(dk, k_value.dims())?),
                         Some(make(dv, v_value.dims())?),
                     ];
-                    if let Some(sinks) = &sinks {
+                    if let Some(sinks) = &self.sinks {
                         let scores = sink_scores::<Compute>(Some(sinks))?;
-                        let sums = sink_gradients::<T>(&scores, [dout, out], &lse, [tokens, head_dim]);
-                        gradients.push(Some(make(sums, &[heads])?.to_dtype(sinks.dtype())?));
+                        let sums = sink_gradients::<T>(&scores, [dout, out], lse, [tokens, shape.head_dim]);
+                        gradients.push(Some(make(sums, &[shape.heads])?.to_dtype(sinks.dtype())?));
                     }
                     Ok(gradients)
                 })))
-            }))
+            })))
         })
-    })
+    }
 }
 
 /// The scores of sinks in the precision that attention computes in.
-pub(super) fn sink_scores<C: candle_core::WithDType>(sinks: Option<&candle_core::Tensor>) -> Result<Vec<C>> {
+pub(super) fn sink_scores<C: candle_core::WithDType>(sinks: Option<&Value>) -> Result<Vec<C>> {
     Ok(sinks.map(|sinks| sinks.to_dtype(C::DTYPE)?.to_vec1::<C>()).transpose()?.unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@ use candle_core::{CpuStorage, Storage, Tensor as Value};
 use swift_kernels::grouped::{self, GroupedShape};
 
 use super::{Linear, Weight, linear};
-use crate::storage::{Real, make, not_on_cpu, read, with_real, zeros};
+use crate::storage::{Real, make, not_on_cpu, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -88,46 +88,88 @@ pub fn grouped_linear(x: &Tensor, layer: &GroupedLinear, groups: &Tensor) -> Res
     let stacked_bias = biases.len() == 1 && count != 1 || biases.iter().any(|bias| bias.rank() == 2);
     let operands: Vec<&Tensor> = [x].into_iter().chain(dense.iter().copied()).chain(&layer.biases).collect();
     let kept = dense.iter().any(|weight| weight.requires_grad()).then(|| x_value.clone());
-    with_real!(OP, x.dtype(), T => {
-        let shape = GroupedShape { counts: &counts, inputs, outputs, transposed };
-        let mut y = zeros::<T>(rows * outputs);
-        add_biases::<T>(&mut y, &biases, &counts, outputs)?;
-        read::<T, _>(&x_value, |x| lend::<T, _>(&weights, inputs * outputs, |matrices| {
-            Ok(grouped::forward(x, matrices, &shape, &mut y, !biases.is_empty())?)
-        }))?;
-        record(OP, make(y, &[rows, outputs])?, &operands, move |gradient, wanted| {
-            let shape = GroupedShape { counts: &counts, inputs, outputs, transposed };
-            let mut wanted = wanted.iter().copied();
-            let mut results = Vec::with_capacity(1 + weights.len() + biases.len());
-            results.push(match wanted.next() {
-                Some(true) => {
-                    let mut dx = zeros::<T>(rows * inputs);
-                    read::<T, _>(gradient, |dy| lend::<T, _>(&weights, inputs * outputs, |matrices| {
-                        Ok(grouped::input_gradient(dy, matrices, &shape, &mut dx)?)
-                    }))?;
-                    Some(make(dx, &[rows, inputs])?)
-                }
-                _ => None,
-            });
-            let wanted_weights: Vec<bool> = wanted.by_ref().take(weights.len()).collect();
-            results.extend(match kept.filter(|_| wanted_weights.contains(&true)) {
-                Some(x) => weight_gradients::<T>(&x, gradient, &shape, &weights)?,
-                None => vec![None; weights.len()],
-            });
-            if wanted.any(|wanted| wanted) {
-                let sums = Tensor::constant(gradient.clone())
-                    .segment_sum(&Tensor::constant(index.to_dtype(candle_core::DType::I64)?), count as u64)?;
-                if stacked_bias {
-                    results.push(Some(sums.value().clone()));
-                } else {
-                    for group in 0..biases.len() {
-                        results.push(Some(sums.value().get(group)?));
-                    }
+    let work = Groups { counts, inputs, outputs, transposed };
+    let y = on_device!(OP, x_value.device(),
+        cpu: work.forward(&x_value, &weights, &biases),
+        cuda: crate::cuda::grouped_forward(&work, &x_value, &weights, &biases),
+    )?;
+    record(OP, y, &operands, move |gradient, wanted| {
+        let mut wanted = wanted.iter().copied();
+        let mut results = Vec::with_capacity(1 + weights.len() + biases.len());
+        results.push(match wanted.next() {
+            Some(true) => Some(on_device!(OP, gradient.device(),
+                cpu: work.input_gradient(gradient, &weights),
+                cuda: crate::cuda::grouped_input_gradient(&work, gradient, &weights),
+            )?),
+            _ => None,
+        });
+        let wanted_weights: Vec<bool> = wanted.by_ref().take(weights.len()).collect();
+        match kept.filter(|_| wanted_weights.contains(&true)) {
+            Some(x) => {
+                let gradients = on_device!(OP, gradient.device(),
+                    cpu: work.weight_gradients(&x, gradient, &weights),
+                    cuda: crate::cuda::grouped_weight_gradients(&work, &x, gradient, &weights),
+                )?;
+                results.extend(gradients.into_iter().map(Some));
+            }
+            None => results.extend(vec![None; weights.len()]),
+        }
+        if wanted.any(|wanted| wanted) {
+            let sums = Tensor::constant(gradient.clone())
+                .segment_sum(&Tensor::constant(index.to_dtype(candle_core::DType::I64)?), count as u64)?;
+            if stacked_bias {
+                results.push(Some(sums.value().clone()));
+            } else {
+                for group in 0..biases.len() {
+                    results.push(Some(sums.value().get(group)?));
                 }
             }
-            Ok(results)
-        })
+        }
+        Ok(results)
     })
+}
+
+/// The rows of each group and the sizes of the layers; what they are applied to has been checked, and has no gaps.
+pub(crate) struct Groups {
+    pub(crate) counts: Vec<usize>,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    /// Whether matrices are `[in, out]`, all in one value.
+    pub(crate) transposed: bool,
+}
+
+impl Groups {
+    fn shape(&self) -> GroupedShape<'_> {
+        let &Self { ref counts, inputs, outputs, transposed } = self;
+        GroupedShape { counts, inputs, outputs, transposed }
+    }
+
+    fn forward(&self, x: &Value, weights: &[Value], biases: &[Value]) -> Result<Value> {
+        let (rows, size) = (x.dim(0)?, self.inputs * self.outputs);
+        with_real!(OP, x.dtype(), T => {
+            let mut y = zeros::<T>(rows * self.outputs);
+            add_biases::<T>(&mut y, biases, &self.counts, self.outputs)?;
+            read::<T, _>(x, |x| lend::<T, _>(weights, size, |matrices| {
+                Ok(grouped::forward(x, matrices, &self.shape(), &mut y, !biases.is_empty())?)
+            }))?;
+            make(y, &[rows, self.outputs])
+        })
+    }
+
+    fn input_gradient(&self, dy: &Value, weights: &[Value]) -> Result<Value> {
+        let (rows, size) = (dy.dim(0)?, self.inputs * self.outputs);
+        with_real!(OP, dy.dtype(), T => {
+            let mut dx = zeros::<T>(rows * self.inputs);
+            read::<T, _>(dy, |dy| lend::<T, _>(weights, size, |matrices| {
+                Ok(grouped::input_gradient(dy, matrices, &self.shape(), &mut dx)?)
+            }))?;
+            make(dx, &[rows, self.inputs])
+        })
+    }
+
+    fn weight_gradients(&self, x: &Value, dy: &Value, weights: &[Value]) -> Result<Vec<Value>> {
+        with_real!(OP, x.dtype(), T => weight_gradients::<T>(x, dy, &self.shape(), weights))
+    }
 }
 
 /// The same by one linear layer after the other, for weights that are not all tensors.
@@ -149,17 +191,13 @@ fn weight_gradients<T: Real>(
     dy: &Value,
     shape: &GroupedShape<'_>,
     weights: &[Value],
-) -> Result<Vec<Option<Value>>> {
+) -> Result<Vec<Value>> {
     let mut gradients: Vec<Vec<T>> = weights.iter().map(|weight| zeros::<T>(weight.elem_count())).collect();
     let size = shape.inputs * shape.outputs;
     let mut matrices: Vec<&mut [T]> =
         gradients.iter_mut().flat_map(|gradient| gradient.chunks_exact_mut(size)).collect();
     read::<T, _>(x, |x| read::<T, _>(dy, |dy| Ok(grouped::weight_gradients(x, dy, shape, &mut matrices)?)))?;
-    gradients
-        .into_iter()
-        .zip(weights)
-        .map(|(gradient, like)| Ok(Some(make(gradient, like.dims())?)))
-        .collect()
+    gradients.into_iter().zip(weights).map(|(gradient, like)| make(gradient, like.dims())).collect()
 }
 
 /// Writes each row's bias to `y`.

@@ -1,11 +1,13 @@
 use std::ops::Range;
 
-use candle_core::Storage;
+use candle_core::Tensor as Value;
 use swift_kernels::grouped::{self, GroupedShape};
 
-use crate::storage::{make, not_on_cpu, read, with_real, zeros};
+use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record_constant;
 use crate::{Error, Result, Tensor, checks};
+
+const OP: &str = "head_linear";
 
 /// Which way a matrix is gone through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,6 @@ pub enum Way {
 /// # Errors
 /// If shapes or types don't fit.
 pub fn head_linear(x: &Tensor, weight: &Tensor, rows: Range<usize>, way: Way) -> Result<Tensor> {
-    const OP: &str = "head_linear";
     let wrong = || Error::shapes(OP, x.dims(), weight.dims());
     let (&[tokens, heads, width], &[all, columns]) = (x.dims(), weight.dims()) else { return Err(wrong()) };
     let size = all.checked_div(heads).filter(|size| size * heads == all).ok_or_else(wrong)?;
@@ -36,28 +37,37 @@ pub fn head_linear(x: &Tensor, weight: &Tensor, rows: Range<usize>, way: Way) ->
     }
     checks::same_dtype(OP, x, weight)?;
     checks::admit(OP, &[tokens, heads, count])?;
-    let matrix = weight.value().contiguous()?;
-    let by_head = x.value().transpose(0, 1)?.contiguous()?;
+    let (by_head, matrix) = (x.value().transpose(0, 1)?.contiguous()?, weight.value().contiguous()?);
+    let y = on_device!(OP, by_head.device(),
+        cpu: products(&by_head, &matrix, size, rows, way),
+        cuda: {
+            let own = matrix.reshape((heads, size, columns))?.narrow(1, rows.start, rows.len())?.contiguous()?;
+            match (tokens, way) {
+                (0, _) => Ok(Value::zeros((heads, 0, count), x.dtype(), by_head.device())?),
+                (_, Way::Forth) => Ok(by_head.matmul(&own.transpose(1, 2)?)?),
+                (_, Way::Back) => Ok(by_head.matmul(&own)?),
+            }
+        },
+    )?;
+    record_constant(OP, y.transpose(0, 1)?.contiguous()?, &[x, weight])
+}
+
+/// `x` `[heads, tokens, ..]` times the rows of each head, `size` of which it has in the matrix.
+fn products(x: &Value, matrix: &Value, size: usize, rows: Range<usize>, way: Way) -> Result<Value> {
+    let ((heads, tokens, _), columns) = (x.dims3()?, matrix.dim(1)?);
     let counts = vec![tokens; heads];
     let shape = GroupedShape { counts: &counts, inputs: columns, outputs: rows.len(), transposed: false };
-    let y = with_real!(OP, x.dtype(), T => {
-        let (storage, layout) = matrix.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else { return Err(not_on_cpu()) };
-        let range = layout.contiguous_offsets().map(|(start, end)| start..end);
-        let elements = range.and_then(|range| storage.as_slice::<T>().ok()?.get(range)).unwrap_or_default();
+    let count = if way == Way::Forth { rows.len() } else { columns };
+    with_real!(OP, x.dtype(), T => read::<T, _>(matrix, |elements| {
         let matrices: Vec<&[T]> = elements
             .chunks_exact(size * columns)
             .filter_map(|head| head.get(rows.start * columns..rows.end * columns))
             .collect();
         let mut y = zeros::<T>(heads * tokens * count);
-        read::<T, _>(&by_head, |x| {
-            match way {
-                Way::Forth => grouped::forward(x, &matrices, &shape, &mut y, false)?,
-                Way::Back => grouped::input_gradient(x, &matrices, &shape, &mut y)?,
-            }
-            Ok(())
+        read::<T, _>(x, |x| match way {
+            Way::Forth => Ok(grouped::forward(x, &matrices, &shape, &mut y, false)?),
+            Way::Back => Ok(grouped::input_gradient(x, &matrices, &shape, &mut y)?),
         })?;
         make(y, &[heads, tokens, count])
-    })?;
-    record_constant(OP, y.transpose(0, 1)?.contiguous()?, &[x, weight])
+    }))
 }

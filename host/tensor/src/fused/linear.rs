@@ -3,7 +3,7 @@ use swift_kernels::{elementwise, low_rank, matmul, quantised};
 
 use super::Weight;
 use crate::ops::product;
-use crate::storage::{Real, make, read, with_real, zeros};
+use crate::storage::{Real, make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -64,45 +64,103 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
         return Err(Error::shapes(OP, &layer.weight.dims(), bias.dims()));
     }
     layer.bias.as_ref().map_or(Ok(()), |bias| checks::same_dtype(OP, x, bias))?;
-    let bias = layer.bias.as_ref().map(Tensor::value);
-    let weight = layer.weight.clone();
+    if let Some(LowRank { a, b, .. }) = &layer.adapter {
+        let fits = matches!((a.dims(), b.dims()), (&[rank, width], &[height, low])
+            if rank == low && width == inputs && height == outputs);
+        if !fits {
+            return Err(Error::shapes(OP, a.dims(), b.dims()));
+        }
+    }
     let shape_y = [lead, &[outputs]].concat();
     let shape_x = x.dims().to_vec();
     let mut operands = vec![x];
     operands.extend(layer.weight.as_tensor());
     operands.extend(&layer.bias);
     operands.extend(layer.adapter.iter().flat_map(|adapter| [&adapter.a, &adapter.b]));
-    let has_bias = layer.bias.is_some();
-    // The input is only kept for what needs it: the gradients of trained matrices.
-    let kept = layer.weight.requires_grad().then(|| flat.clone());
-    with_real!(OP, x.dtype(), T => {
-        let mut y = base::<T>(&flat, &layer.weight, outputs, bias)?;
-        let branch = layer.adapter.as_ref().map(|adapter| Branch::<T>::new(&flat, adapter, outputs)).transpose()?;
-        if let Some(branch) = &branch {
-            low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), &mut y)?;
-        }
-        record(OP, make(y, &shape_y)?, &operands, move |gradient, wanted| {
-            let dy = gradient.reshape((rows, outputs))?;
-            let mut wanted = wanted.iter().copied();
-            let mut want = || wanted.next().unwrap_or(false);
-            let want_x = want();
-            let want_weight = weight.as_tensor().map(|_| want());
-            let mut dx = if want_x { Some(input_gradient::<T>(&dy, &weight, inputs)?) } else { None };
-            let mut results = Vec::with_capacity(5);
-            results.extend(want_weight.map(|want| match &kept {
-                Some(x) if want => product(&dy, true, x, false).map(Some),
-                _ => Ok(None),
-            }).transpose()?);
-            if has_bias {
-                results.push(if want() { Some(column_sums(&dy, T::DTYPE)?) } else { None });
-            }
-            if let Some(branch) = branch {
-                results.extend(branch.backward(&dy, dx.as_deref_mut(), want(), want())?);
-            }
-            let dx = dx.map(|dx| make(dx, &shape_x)).transpose()?;
-            Ok([vec![dx], results].concat())
-        })
+    let there = Present {
+        weight: layer.weight.as_tensor().is_some(),
+        bias: layer.bias.is_some(),
+        adapter: layer.adapter.is_some(),
+    };
+    let (y, back) = on_device!(OP, flat.device(),
+        cpu: with_real!(OP, x.dtype(), T => forward::<T>(&flat, layer, outputs)),
+        cuda: crate::cuda::linear(&flat, layer),
+    )?;
+    record(OP, y.reshape(shape_y)?, &operands, move |gradient, wanted| {
+        let dy = gradient.reshape((rows, outputs))?;
+        let mut wanted = wanted.iter().copied();
+        let mut want = |there: bool| there && wanted.next().unwrap_or(false);
+        let wanted = Wanted {
+            x: want(true),
+            weight: want(there.weight),
+            bias: want(there.bias),
+            a: want(there.adapter),
+            b: want(there.adapter),
+        };
+        let Gradients { x, weight, bias, a, b } = back(&dy, wanted)?;
+        let x = x.map(|dx| dx.reshape(shape_x)).transpose()?;
+        let parts =
+            [(true, x), (there.weight, weight), (there.bias, bias), (there.adapter, a), (there.adapter, b)];
+        Ok(parts.into_iter().filter(|(there, _)| *there).map(|(_, gradient)| gradient).collect())
     })
+}
+
+/// Which operands the operation has, besides its input.
+struct Present {
+    weight: bool,
+    bias: bool,
+    adapter: bool,
+}
+
+/// Which operands want a gradient.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) x: bool,
+    pub(crate) weight: bool,
+    pub(crate) bias: bool,
+    pub(crate) a: bool,
+    pub(crate) b: bool,
+}
+
+/// The gradients of those that want one; that of the input is `[rows, in]`.
+#[derive(Default)]
+pub(crate) struct Gradients {
+    pub(crate) x: Option<Value>,
+    pub(crate) weight: Option<Value>,
+    pub(crate) bias: Option<Value>,
+    pub(crate) a: Option<Value>,
+    pub(crate) b: Option<Value>,
+}
+
+/// The way back, from the gradient `[rows, out]` of the result.
+pub(crate) type Back = Box<dyn FnOnce(&Value, Wanted) -> Result<Gradients> + Send>;
+
+/// The result for `x` `[rows, in]`, and the way back.
+fn forward<T: Real<Compute: WithDType>>(x: &Value, layer: &Linear, outputs: usize) -> Result<(Value, Back)> {
+    let (rows, inputs) = x.dims2()?;
+    let mut y = base::<T>(x, &layer.weight, outputs, layer.bias.as_ref().map(Tensor::value))?;
+    let branch = layer.adapter.as_ref().map(|adapter| Branch::<T>::new(x, adapter)).transpose()?;
+    if let Some(branch) = &branch {
+        low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), &mut y)?;
+    }
+    let weight = layer.weight.clone();
+    // The input is only kept for what needs it: the gradients of trained matrices.
+    let kept = weight.requires_grad().then(|| x.clone());
+    let back: Back = Box::new(move |dy, wanted| {
+        let mut dx = if wanted.x { Some(input_gradient::<T>(dy, &weight, inputs)?) } else { None };
+        let weight = match &kept {
+            Some(x) if wanted.weight => Some(product(dy, true, x, false)?),
+            _ => None,
+        };
+        let bias = if wanted.bias { Some(column_sums(dy, T::DTYPE)?) } else { None };
+        let [a, b] = match branch {
+            Some(branch) => branch.backward(dy, dx.as_deref_mut(), wanted.a, wanted.b)?,
+            None => [None, None],
+        };
+        let x = dx.map(|dx| make(dx, &[rows, inputs])).transpose()?;
+        Ok(Gradients { x, weight, bias, a, b })
+    });
+    Ok((make(y, &[rows, outputs])?, back))
 }
 
 /// `x W^T + b`.
@@ -157,13 +215,8 @@ struct Branch<T: Real> {
 }
 
 impl<T: Real<Compute: WithDType>> Branch<T> {
-    fn new(x: &Value, adapter: &LowRank, outputs: usize) -> Result<Self> {
+    fn new(x: &Value, adapter: &LowRank) -> Result<Self> {
         let (a, b) = (adapter.a.value(), adapter.b.value());
-        let fits =
-            a.rank() == 2 && b.rank() == 2 && a.dim(1)? == x.dim(1)? && b.dims() == [outputs, a.dim(0)?];
-        if !fits {
-            return Err(Error::shapes("linear", a.dims(), b.dims()));
-        }
         let (dtypes, rank) = ((a.dtype(), b.dtype()), a.dim(0)?);
         let compute = <T::Compute as WithDType>::DTYPE;
         let a: Vec<T::Compute> = read(&a.to_dtype(compute)?, |a| Ok(a.to_vec()))?;
@@ -223,12 +276,19 @@ impl<T: Real<Compute: WithDType>> Branch<T> {
 }
 
 /// `x` with elements dropped; its own transpose, since it is a multiplication by a diagonal matrix.
-fn drop_elements(x: &Value, dropout: Option<Dropout>) -> Result<Value> {
-    use crate::ops::Math;
-    use rayon::prelude::*;
+pub(crate) fn drop_elements(x: &Value, dropout: Option<Dropout>) -> Result<Value> {
     let Some(Dropout { rate, seed }) = dropout.filter(|dropout| dropout.rate > 0.0) else {
         return Ok(x.clone());
     };
+    on_device!("dropout", x.device(),
+        cpu: drop_on_cpu(x, rate, seed),
+        cuda: crate::cuda::dropout(x, rate, seed),
+    )
+}
+
+fn drop_on_cpu(x: &Value, rate: f64, seed: u64) -> Result<Value> {
+    use crate::ops::Math;
+    use rayon::prelude::*;
     const CHUNK: usize = 1 << 14;
     with_real!("dropout", x.dtype(), T => read::<T, _>(x, |elements| {
         let grow = <<T as swift_kernels::Element>::Compute as Math>::constant(1.0 / (1.0 - rate));

@@ -1,7 +1,7 @@
 use candle_core::{Tensor as Value, WithDType};
 use swift_kernels::{Float, low_rank};
 
-use crate::storage::{Real, make, read, with_real};
+use crate::storage::{Real, make, on_device, read, with_real};
 use crate::tape::record;
 use crate::{Error, Result, Tensor};
 
@@ -38,6 +38,14 @@ pub fn low_rank_rows(y: &Tensor, x: &Tensor, parts: &[LowRankRows]) -> Result<Te
             return Err(Error::shapes(OP, a, b));
         }
     }
+    on_device!(OP, x.value().device(),
+        cpu: on_cpu(y, x, parts),
+        cuda: composed(y, x, parts),
+    )
+}
+
+fn on_cpu(y: &Tensor, x: &Tensor, parts: &[LowRankRows]) -> Result<Tensor> {
+    let ((rows, outputs), inputs) = (y.value().dims2()?, x.value().dim(1)?);
     let mut operands = vec![y, x];
     operands.extend(parts.iter().flat_map(|part| [&part.a, &part.b]));
     let x_value = x.value().contiguous()?;
@@ -58,6 +66,31 @@ pub fn low_rank_rows(y: &Tensor, x: &Tensor, parts: &[LowRankRows]) -> Result<Te
             Ok(results)
         })
     })
+}
+
+/// The same of operations that every device has: the rows between parts as they are, and those of each part with its addition. The
+/// matrices are multiplied in the type of the input.
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+fn composed(y: &Tensor, x: &Tensor, parts: &[LowRankRows]) -> Result<Tensor> {
+    let mut sorted: Vec<&LowRankRows> = parts.iter().collect();
+    sorted.sort_by_key(|part| (part.start, part.count));
+    let (mut pieces, mut next) = (Vec::new(), 0);
+    for part in sorted {
+        let (start, count) = (part.start, part.count);
+        if start > next {
+            pieces.push(y.narrow(0, next as u64, (start - next) as u64)?);
+        }
+        let x = x.narrow(0, start as u64, count as u64)?;
+        let [a, b] = [&part.a, &part.b].map(|matrix| matrix.cast(x.dtype())?.transpose(0, 1));
+        let addition = x.matmul(&a?)?.scale(part.scale)?.matmul(&b?)?;
+        pieces.push(y.narrow(0, start as u64, count as u64)?.add(&addition)?);
+        next = next.max(start + count);
+    }
+    let rows = y.dims().first().copied().unwrap_or_default();
+    if rows > next {
+        pieces.push(y.narrow(0, next as u64, (rows - next) as u64)?);
+    }
+    crate::cat(&pieces.iter().collect::<Vec<_>>(), 0)
 }
 
 /// What a part keeps for the way back, in the precision that `T` computes in.

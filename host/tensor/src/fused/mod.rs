@@ -18,14 +18,20 @@ mod weight;
 pub use attention::{AttentionOptions, HeadScores, attention, attention_with};
 pub use attention_projected::attention_projected;
 pub use embedding::embedding;
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+pub(crate) use grouped_linear::Groups;
 pub use grouped_linear::{GroupedLinear, group_counts, grouped_linear};
 pub use head_linear::{Way, head_linear};
 pub use layer_norm::layer_norm;
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+pub(crate) use linear::{Back, Gradients, Wanted, drop_elements};
 pub use linear::{Dropout, Linear, LowRank, dropout, linear};
 pub use low_rank_rows::{LowRankRows, low_rank_rows};
 pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
 pub use rms_norm::{rms_norm, rms_norm_offset};
 pub use rope::{LongerSequences, RotaryPart, RotaryTable, rope, rotary_parts};
 pub use swiglu::swiglu;
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+pub(crate) use token_statistics::{Head, Statistics};
 pub use token_statistics::{TokenStatistics, token_statistics};
-pub use weight::Weight;
+pub use weight::{Quantised, Weight};

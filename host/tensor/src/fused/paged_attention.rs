@@ -5,8 +5,8 @@ use swift_kernels::attention::AttentionOptions;
 use swift_kernels::attention::paged::{self, PagedInputs, PagedSequence, PagedShape};
 
 use super::attention::{HeadScores, sink_scores};
-use crate::storage::{Real, make, read, zeros};
-use crate::{DType, Error, Result, Tensor, checks};
+use crate::storage::{Real, make, on_device, read, zeros};
+use crate::{DType, Device, Error, Result, Tensor, checks};
 
 /// How a cache of keys and values is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,15 @@ enum Layers {
     F32(Vec<Mutex<Layer<f32>>>),
     F64(Vec<Mutex<Layer<f64>>>),
     Bf16(Vec<Mutex<Layer<bf16>>>),
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    Device(Vec<Mutex<DeviceLayer>>),
+}
+
+/// Keys and values on a device.
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+struct DeviceLayer {
+    keys: crate::cuda::Buffer,
+    values: crate::cuda::Buffer,
 }
 
 struct Layer<T> {
@@ -109,27 +118,32 @@ macro_rules! with_layers {
             Layers::F32($layers) => $body,
             Layers::F64($layers) => $body,
             Layers::Bf16($layers) => $body,
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Layers::Device(_) => Err(Error::invalid(OP, "a cache on another device")),
         }
     };
 }
 
 impl PagedCache {
-    /// An empty cache.
+    /// An empty cache on `device`.
     ///
     /// # Errors
-    /// If `dtype` is not one that attention is computed in, or a size is zero.
-    pub fn new(shape: CacheShape, dtype: DType) -> Result<Self> {
+    /// If `dtype` is not one that attention is computed in, a size is zero, or the device has not as much memory.
+    pub fn new(shape: CacheShape, dtype: DType, device: &Device) -> Result<Self> {
         let CacheShape { layers, blocks, .. } = shape;
         let [keys, _] = shape.block();
         if layers.min(blocks).min(keys) == 0 {
             return Err(Error::invalid(OP, "a cache needs layers, blocks and heads"));
         }
-        let layers = match dtype {
-            DType::F32 => Layers::F32(Layer::all(&shape)),
-            DType::F64 => Layers::F64(Layer::all(&shape)),
-            DType::BF16 => Layers::Bf16(Layer::all(&shape)),
-            other => return Err(Error::unsupported_dtype(OP, other)),
-        };
+        let layers = on_device!(OP, device,
+            cpu: match dtype {
+                DType::F32 => Ok(Layers::F32(Layer::all(&shape))),
+                DType::F64 => Ok(Layers::F64(Layer::all(&shape))),
+                DType::BF16 => Ok(Layers::Bf16(Layer::all(&shape))),
+                other => Err(Error::unsupported_dtype(OP, other)),
+            },
+            cuda: DeviceLayer::all(&shape, dtype, device),
+        )?;
         Ok(Self { shape, layers })
     }
 
@@ -147,13 +161,19 @@ impl PagedCache {
         if from.max(to) >= self.shape.blocks {
             return Err(Error::invalid(OP, format!("the cache has {} blocks", self.shape.blocks)));
         }
+        #[cfg(any(feature = "cuda", feature = "emulation"))]
+        if let Layers::Device(layers) = &self.layers {
+            return DeviceLayer::copy_block(layers, &self.shape, from, to);
+        }
         let [keys, values] = self.shape.block();
-        with_layers!(self, layers => for layer in layers {
-            let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            layer.keys.copy_within(from * keys..(from + 1) * keys, to * keys);
-            layer.values.copy_within(from * values..(from + 1) * values, to * values);
-        });
-        Ok(())
+        with_layers!(self, layers => {
+            for layer in layers {
+                let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
+                layer.keys.copy_within(from * keys..(from + 1) * keys, to * keys);
+                layer.values.copy_within(from * values..(from + 1) * values, to * values);
+            }
+            Ok(())
+        })
     }
 
     /// Puts the step's keys and values into the cache and attends to all that their sequences have there: `q` `[tokens,
@@ -240,11 +260,66 @@ impl PagedCache {
                 blocks: &sequence.blocks,
             })
             .collect();
+        #[cfg(any(feature = "cuda", feature = "emulation"))]
+        if let Layers::Device(layers) = &self.layers {
+            let layer =
+                layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
+            let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
+            // Kernels don't look whether a block is there.
+            let missing = |block: &u32| *block as usize >= self.shape.blocks;
+            if batch.sequences.iter().any(|sequence| sequence.blocks.iter().any(missing)) {
+                return Err(Error::invalid(OP, format!("the cache has {} blocks", self.shape.blocks)));
+            }
+            return layer.attend((q, k, v, added), &slots, &sequences, &shape, options);
+        }
         with_layers!(self, layers => {
             let layer = layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
             let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
             attend(&mut layer, (q, k, v, added), &slots, &sequences, &shape, options)
         })
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+impl DeviceLayer {
+    fn all(shape: &CacheShape, dtype: DType, device: &Device) -> Result<Layers> {
+        let zeros = |size: usize| crate::cuda::Buffer::zeros(OP, device, dtype, shape.blocks * size);
+        let [keys, values] = shape.block();
+        let layer = |_| Ok(Mutex::new(Self { keys: zeros(keys)?, values: zeros(values)? }));
+        Ok(Layers::Device((0..shape.layers).map(layer).collect::<Result<_>>()?))
+    }
+
+    fn copy_block(layers: &[Mutex<Self>], shape: &CacheShape, from: usize, to: usize) -> Result<()> {
+        let sizes = shape.block();
+        for layer in layers {
+            let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
+            let Self { keys, values } = &mut *layer;
+            for (cache, size) in [keys, values].into_iter().zip(sizes) {
+                crate::cuda::paged_copy(cache, size, from, to)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attend(
+        &mut self,
+        (q, k, v, added): (&Tensor, &Tensor, Option<&Tensor>, HeadScores<'_>),
+        slots: &[usize],
+        sequences: &[PagedSequence<'_>],
+        shape: &PagedShape,
+        options: &AttentionOptions,
+    ) -> Result<Tensor> {
+        let slots: Vec<i64> = slots.iter().map(|&slot| slot as i64).collect();
+        if slots.len() != k.value().dim(0)? {
+            return Err(Error::shapes(OP, k.dims(), &[slots.len()]));
+        }
+        crate::cuda::paged_write(k.value(), &slots, shape.kv_heads * shape.head_dim, &mut self.keys)?;
+        if let Some(v) = v {
+            crate::cuda::paged_write(v.value(), &slots, shape.kv_heads * shape.value_dim, &mut self.values)?;
+        }
+        let caches = [Some(&mut self.keys), v.map(|_| &mut self.values)];
+        let inputs = crate::cuda::PagedQueries { q: q.value(), caches, added, sequences, shape, options };
+        Ok(Tensor::constant(crate::cuda::paged_attention(inputs)?))
     }
 }
 

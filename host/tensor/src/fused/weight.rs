@@ -3,7 +3,8 @@ use std::sync::Arc;
 use candle_core::DType;
 use swift_kernels::quantised::Matrix;
 
-use crate::storage::{make, with_real, zeros};
+use crate::device::current_device;
+use crate::storage::{make, on_device, with_real, zeros};
 use crate::{Result, Tensor};
 
 /// The weight `[out, in]` of a linear layer, as it is kept in memory.
@@ -12,7 +13,45 @@ pub enum Weight {
     /// In the element type that is computed in.
     Dense(Tensor),
     /// In few bits, and frozen: a constant of whatever type it is multiplied with.
-    Quantised(Arc<Matrix>),
+    Quantised(Arc<Quantised>),
+}
+
+/// A weight of few bits in the memory of the host, and on a device once it has been used there.
+#[derive(Debug)]
+pub struct Quantised {
+    matrix: Matrix,
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    on_device: std::sync::OnceLock<crate::cuda::DeviceMatrix>,
+}
+
+impl std::ops::Deref for Quantised {
+    type Target = Matrix;
+
+    fn deref(&self) -> &Matrix {
+        &self.matrix
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+impl Quantised {
+    /// The weight's elements on a device, as a whole. The weight itself stays there.
+    pub(crate) fn decoded(&self, dtype: DType, device: &candle_core::Device) -> Result<candle_core::Tensor> {
+        if let Some(there) = self.on_device.get() {
+            return there.dequantise(dtype);
+        }
+        let made = crate::cuda::DeviceMatrix::new(&self.matrix, device)?;
+        self.on_device.get_or_init(|| made).dequantise(dtype)
+    }
+}
+
+impl From<Matrix> for Weight {
+    fn from(matrix: Matrix) -> Self {
+        Self::Quantised(Arc::new(Quantised {
+            matrix,
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            on_device: std::sync::OnceLock::new(),
+        }))
+    }
 }
 
 impl From<Tensor> for Weight {
@@ -58,11 +97,14 @@ impl Weight {
     pub fn to_tensor(&self, dtype: DType) -> Result<Tensor> {
         match self {
             Self::Dense(weight) => Ok(weight.clone()),
-            Self::Quantised(weight) => with_real!("dequantise", dtype, T => {
-                let mut elements = zeros::<T>(weight.rows() * weight.columns());
-                weight.dequantise(&mut elements)?;
-                Ok(Tensor::constant(make(elements, &[weight.rows(), weight.columns()])?))
-            }),
+            Self::Quantised(weight) => on_device!("dequantise", &current_device(),
+                cpu: with_real!("dequantise", dtype, T => {
+                    let mut elements = zeros::<T>(weight.rows() * weight.columns());
+                    weight.dequantise(&mut elements)?;
+                    Ok(Tensor::constant(make(elements, &[weight.rows(), weight.columns()])?))
+                }),
+                cuda: Ok(Tensor::constant(weight.decoded(dtype, &current_device())?)),
+            ),
         }
     }
 }

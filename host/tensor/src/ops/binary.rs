@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor as Value};
 
 use super::reduce_to;
-use crate::storage::{make, read, with_real, zeros};
+use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Result, Tensor, checks};
 
@@ -17,11 +17,14 @@ pub(crate) fn sum(a: &Value, b: &Value) -> Result<Value> {
     if !matches!(a.dtype(), DType::F32 | DType::F64 | DType::BF16) {
         return Ok((a + b)?);
     }
-    with_real!("add", a.dtype(), T => read::<T, _>(a, |a_elements| read::<T, _>(b, |b_elements| {
-        let mut sum = zeros::<T>(a_elements.len());
-        swift_kernels::elementwise::add(a_elements, b_elements, &mut sum)?;
-        make(sum, a.dims())
-    })))
+    on_device!("add", a.device(),
+        cpu: with_real!("add", a.dtype(), T => read::<T, _>(a, |a_elements| read::<T, _>(b, |b_elements| {
+            let mut sum = zeros::<T>(a_elements.len());
+            swift_kernels::elementwise::add(a_elements, b_elements, &mut sum)?;
+            make(sum, a.dims())
+        }))),
+        cuda: Ok((a + b)?),
+    )
 }
 
 impl Tensor {

@@ -1,7 +1,8 @@
 //! Tensors from nothing but numbers.
 
-use candle_core::{DType, Device, Tensor as Value};
+use candle_core::{DType, Tensor as Value};
 
+use crate::device::current_device;
 use crate::{Error, Result, Tensor, checks};
 
 /// A tensor of `shape` from `values` in row-major order.
@@ -13,7 +14,7 @@ pub fn from_list(values: &[f64], shape: &[u64], dtype: DType) -> Result<Tensor> 
     if shape.iter().product::<usize>() != values.len() {
         return Err(Error::shapes("from_list", &[values.len()], &shape));
     }
-    Ok(Tensor::constant(Value::from_slice(values, shape, &Device::Cpu)?.to_dtype(dtype)?))
+    Ok(Tensor::constant(Value::from_slice(values, shape, &current_device())?.to_dtype(dtype)?))
 }
 
 /// A tensor with every element `value`.
@@ -22,7 +23,7 @@ pub fn from_list(values: &[f64], shape: &[u64], dtype: DType) -> Result<Tensor> 
 /// If the shape is too large.
 pub fn full(value: f64, shape: &[u64], dtype: DType) -> Result<Tensor> {
     let shape = checks::shape("full", shape)?;
-    let scalar = Value::new(value, &Device::Cpu)?.to_dtype(dtype)?;
+    let scalar = Value::new(value, &current_device())?.to_dtype(dtype)?;
     Ok(Tensor::constant(scalar.broadcast_as(shape)?.contiguous()?))
 }
 
@@ -33,7 +34,7 @@ pub fn full(value: f64, shape: &[u64], dtype: DType) -> Result<Tensor> {
 pub fn arange(count: u64) -> Result<Tensor> {
     let shape = checks::shape("arange", &[count])?;
     let numbers: Vec<i64> = (0..).take(shape.iter().product()).collect();
-    Ok(Tensor::constant(Value::from_vec(numbers, shape, &Device::Cpu)?))
+    Ok(Tensor::constant(Value::from_vec(numbers, shape, &current_device())?))
 }
 
 /// Uniform in `low .. high`. Element `i` depends on `seed` and `i` alone.

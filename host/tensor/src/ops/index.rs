@@ -2,13 +2,48 @@
 
 use candle_core::{DType, Tensor as Value};
 
-use crate::storage::make;
+use crate::storage::{make, on_device};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
-/// The index as candle wants it: checked, `int64` and without gaps.
-fn checked(op: &'static str, index: &Tensor, size: usize) -> Result<Value> {
-    make(checks::indices(op, index.value(), size)?, index.dims())
+/// The index as candle wants it: `int64` and without gaps; and the same as numbers, which have been checked. From a device they are
+/// read back for that, since an index outside of its bounds would read and write what belongs to others.
+fn checked(op: &'static str, index: &Tensor, size: usize) -> Result<(Value, Vec<i64>)> {
+    let numbers = checks::indices(op, index.value(), size)?;
+    let value = on_device!(op, index.value().device(),
+        cpu: make(numbers.clone(), index.dims()),
+        cuda: Ok(index.value().to_dtype(DType::I64)?.contiguous()?),
+    )?;
+    Ok((value, numbers))
+}
+
+/// The gradient of the rows that `index` chose from `shape` along `dim`: the sums of what went to each.
+fn index_add(
+    gradient: &Value,
+    (index, numbers): &(Value, Vec<i64>),
+    shape: &[usize],
+    dim: usize,
+) -> Result<Value> {
+    const OP: &str = "index_select";
+    on_device!(OP, gradient.device(),
+        cpu: {
+            let _ = numbers;
+            let dtype = summing_dtype(gradient.dtype());
+            let zeros = Value::zeros(shape, dtype, gradient.device())?;
+            let summed = zeros.index_add(index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
+            Ok(summed.to_dtype(gradient.dtype())?)
+        },
+        cuda: {
+            // candle's kernel goes through the whole index with one thread for each column.
+            let _ = index;
+            let first = gradient.transpose(0, dim)?.contiguous()?;
+            let count = shape.get(dim).copied().unwrap_or_default();
+            let rest: Vec<usize> = first.dims().iter().skip(1).copied().collect();
+            let width = rest.iter().product();
+            let summed = crate::cuda::group_sums(OP, &first, width, (numbers, count), false)?;
+            Ok(summed.reshape([vec![count], rest].concat())?.transpose(0, dim)?.contiguous()?)
+        },
+    )
 }
 
 /// Sums of `bfloat16` are formed in `float32`.
@@ -30,7 +65,7 @@ impl Tensor {
             return Err(Error::shapes(OP, self.dims(), index.dims()));
         }
         checks::admit(OP, index.dims())?;
-        let index = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
+        let (index, _) = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
         let y = self.value().contiguous()?.gather(&index, dim)?;
         let shape = self.dims().to_vec();
         record(OP, y, &[self], move |gradient, _| {
@@ -57,13 +92,8 @@ impl Tensor {
         }
         checks::admit(OP, &shape)?;
         let index = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
-        let y = self.value().contiguous()?.index_select(&index, dim)?;
+        let y = self.value().contiguous()?.index_select(&index.0, dim)?;
         let shape = self.dims().to_vec();
-        record(OP, y, &[self], move |gradient, _| {
-            let dtype = summing_dtype(gradient.dtype());
-            let zeros = Value::zeros(shape, dtype, gradient.device())?;
-            let summed = zeros.index_add(&index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
-            Ok(vec![Some(summed.to_dtype(gradient.dtype())?)])
-        })
+        record(OP, y, &[self], move |gradient, _| Ok(vec![Some(index_add(gradient, &index, &shape, dim)?)]))
     }
 }

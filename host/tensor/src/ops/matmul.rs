@@ -3,7 +3,7 @@
 use candle_core::Tensor as Value;
 
 use super::reduce_to;
-use crate::storage::{make, read, with_real, zeros};
+use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -15,11 +15,14 @@ pub(crate) fn product(a: &Value, transpose_a: bool, b: &Value, transpose_b: bool
     if k != inner || a.dtype() != b.dtype() {
         return Err(Error::shapes(OP, a.dims(), b.dims()));
     }
-    with_real!(OP, a.dtype(), T => read::<T, _>(a, |a| read::<T, _>(b, |b| {
-        let mut c = zeros::<T>(m * n);
-        swift_kernels::matmul::product(a, b, &mut c, m, k, n, transpose_a, transpose_b, false)?;
-        make(c, &[m, n])
-    })))
+    on_device!(OP, a.device(),
+        cpu: with_real!(OP, a.dtype(), T => read::<T, _>(a, |a| read::<T, _>(b, |b| {
+            let mut c = zeros::<T>(m * n);
+            swift_kernels::matmul::product(a, b, &mut c, m, k, n, transpose_a, transpose_b, false)?;
+            make(c, &[m, n])
+        }))),
+        cuda: crate::cuda::product(OP, (a, transpose_a), (b, transpose_b)),
+    )
 }
 
 /// The product of stacks of matrices of one leading shape.

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor as Value};
 
 use super::Real;
-use crate::storage::{make, read, with_real, zeros};
+use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::{record, record_constant};
 use crate::{Error, Result, Tensor, checks};
 
@@ -172,7 +172,8 @@ impl Tensor {
     pub fn argmax(&self, dim: i32, keep: bool) -> Result<Self> {
         let dim = self.filled_dim("argmax", dim)?;
         let (outer, length, inner) = checks::around(self.value(), dim);
-        let indices = read::<f64, _>(&self.value().to_dtype(DType::F64)?, |x| {
+        let shape = kept_shape(self.value(), &[dim]);
+        let kept = on_device!("argmax", self.value().device(), cpu: read::<f64, _>(&self.value().to_dtype(DType::F64)?, |x| {
             let mut indices = vec![0i64; outer * inner];
             for (block, found) in
                 x.chunks_exact((length * inner).max(1)).zip(indices.chunks_exact_mut(inner.max(1)))
@@ -186,9 +187,8 @@ impl Tensor {
                     }
                 }
             }
-            Ok(indices)
-        })?;
-        let kept = make(indices, &kept_shape(self.value(), &[dim]))?;
+            make(indices, &shape)
+        }), cuda: crate::cuda::first_greatest(self.value(), dim, &shape))?;
         record_constant("argmax", without(kept, &[dim], keep)?, &[self])
     }
 }
@@ -221,5 +221,8 @@ fn running_sum(value: &Value, dim: usize, backwards: bool) -> Result<Value> {
             make(y, value.dims())
         })
     }
-    with_real!("cumsum", value.dtype(), T => go::<T>(value, dim, backwards))
+    on_device!("cumsum", value.device(),
+        cpu: with_real!("cumsum", value.dtype(), T => go::<T>(value, dim, backwards)),
+        cuda: crate::cuda::running_sum(value, dim, backwards),
+    )
 }

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use crate::storage::{make, read};
+use crate::storage::{make, on_device, read};
 use crate::tape::record_constant;
 use crate::{Error, Result, Tensor};
 
@@ -24,15 +24,15 @@ impl Tensor {
         let Some(&length) = self.dims().last() else {
             return Err(Error::invalid("argsort", "a scalar has no last dimension"));
         };
-        let order = read::<f64, _>(&self.value().to_dtype(DType::F64)?, |x| {
+        let order = on_device!("argsort", self.value().device(), cpu: read::<f64, _>(&self.value().to_dtype(DType::F64)?, |x| {
             let mut order = Vec::with_capacity(x.len());
             for row in x.chunks_exact(length.max(1)) {
                 let mut ranked: Vec<(i64, f64)> = (0..).zip(row.iter().copied()).collect();
                 ranked.sort_by(|a, b| if descending { b.1.total_cmp(&a.1) } else { a.1.total_cmp(&b.1) });
                 order.extend(ranked.into_iter().map(|(i, _)| i));
             }
-            Ok(order)
-        })?;
-        record_constant("argsort", make(order, self.dims())?, &[self])
+            make(order, self.dims())
+        }), cuda: crate::cuda::order(self.value(), length.max(1), descending))?;
+        record_constant("argsort", order, &[self])
     }
 }

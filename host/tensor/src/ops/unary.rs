@@ -4,7 +4,7 @@ use candle_core::Tensor as Value;
 use num_traits::{Float, FloatConst, NumCast};
 use rayon::prelude::*;
 
-use crate::storage::{make, read, with_real, zeros};
+use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Result, Tensor, checks};
 
@@ -93,12 +93,21 @@ macro_rules! unary {
                     $derivative
                 }
                 const OP: &str = stringify!($name);
-                let y = with_real!(OP, self.dtype(), T => map::<T>(self.value(), forward))?;
+                let y = on_device!(OP, self.value().device(),
+                    cpu: with_real!(OP, self.dtype(), T => map::<T>(self.value(), forward)),
+                    cuda: crate::cuda::unary_forward(OP, [0.0; 2], self.value()),
+                )?;
                 let x = self.value().clone();
                 let kept = y.clone();
                 record(OP, y, &[self], move |gradient, _| {
-                    let slope = with_real!(OP, x.dtype(), T => map2::<T>(&x, &kept, derivative))?;
-                    Ok(vec![Some((gradient * slope)?)])
+                    let dx = on_device!(OP, x.device(),
+                        cpu: {
+                            let slope = with_real!(OP, x.dtype(), T => map2::<T>(&x, &kept, derivative))?;
+                            Ok::<_, crate::Error>((gradient * slope)?)
+                        },
+                        cuda: crate::cuda::unary_backward(OP, [0.0; 2], [&x, &kept, gradient]),
+                    )?;
+                    Ok(vec![Some(dx)])
                 })
             }
         )*}
@@ -158,6 +167,7 @@ impl Tensor {
     pub fn pow(&self, exponent: f64) -> Result<Self> {
         self.with_slope(
             "pow",
+            [exponent, 0.0],
             move |x| x.powf(exponent),
             move |x| if exponent == 0.0 { 0.0 } else { exponent * x.powf(exponent - 1.0) },
         )
@@ -173,15 +183,17 @@ impl Tensor {
         }
         self.with_slope(
             "clamp",
+            [low, high],
             move |x| x.clamp(low, high),
             move |x| if (low..=high).contains(&x) { 1.0 } else { 0.0 },
         )
     }
 
-    /// A function with parameters, computed in `float64`.
+    /// A function with parameters, computed in `float64`. `numbers` are the parameters, for a body that does not call `f`.
     fn with_slope(
         &self,
         op: &'static str,
+        numbers: [f64; 2],
         f: impl Fn(f64) -> f64 + Sync,
         slope: impl Fn(f64) -> f64 + Sync + Send + 'static,
     ) -> Result<Self> {
@@ -191,8 +203,17 @@ impl Tensor {
                 Math::constant(f(num_traits::ToPrimitive::to_f64(&x).unwrap_or(f64::NAN)))
             }))
         };
-        let y = through(self.value(), &f)?;
+        let y = on_device!(op, self.value().device(),
+            cpu: { let _ = numbers; through(self.value(), &f) },
+            cuda: crate::cuda::unary_forward(op, numbers, self.value()),
+        )?;
         let x = self.value().clone();
-        record(op, y, &[self], move |gradient, _| Ok(vec![Some((gradient * through(&x, &slope)?)?)]))
+        record(op, y, &[self], move |gradient, _| {
+            let dx = on_device!(op, x.device(),
+                cpu: Ok::<_, crate::Error>((gradient * through(&x, &slope)?)?),
+                cuda: crate::cuda::unary_backward(op, numbers, [&x, &x, gradient]),
+            )?;
+            Ok(vec![Some(dx)])
+        })
     }
 }

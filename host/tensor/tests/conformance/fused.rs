@@ -139,7 +139,7 @@ fn in_eight_bits(x: &Array) -> (Weight, Array) {
     let matrix = Matrix::Int8(int8::Matrix::quantise(&x.values, rows, columns).unwrap());
     let mut values = vec![0.0; rows * columns];
     matrix.dequantise(&mut values).unwrap();
-    (Weight::Quantised(Arc::new(matrix)), Array::new(&x.shape, values))
+    (matrix.into(), Array::new(&x.shape, values))
 }
 
 fn linears(table: &mut Table) {

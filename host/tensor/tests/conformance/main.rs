@@ -10,6 +10,10 @@ mod documented;
 #[cfg(test)]
 mod fused;
 #[cfg(test)]
+mod long_attention;
+#[cfg(all(test, feature = "cuda"))]
+mod on_device;
+#[cfg(test)]
 mod tape;
 
 #[cfg(test)]

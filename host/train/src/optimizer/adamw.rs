@@ -1,8 +1,9 @@
+use std::borrow::Cow;
 use std::path::Path;
 
 use candle_core::Tensor as Value;
 use swift_model::TrainableParameter;
-use swift_tensor::{AdamW, AdamWState, adamw_step};
+use swift_tensor::{AdamW, AdamWState, Numbers, adamw_step};
 
 use super::{MASTER, Optimizer};
 use crate::tensor_file::{TensorFile, write_vectors};
@@ -56,26 +57,32 @@ impl Optimizer for AdamWOptimizer {
     }
 
     fn save(&mut self, path: &Path) -> Result<()> {
-        let vectors = self.slots.iter().flat_map(|slot| {
-            let AdamWState { first_moment, second_moment, master } = &slot.state;
-            let named = |end: &str, elements| (format!("{}.{end}", slot.name), elements);
-            let moments = [named(FIRST, first_moment.as_slice()), named(SECOND, second_moment)];
-            moments.into_iter().chain((!master.is_empty()).then(|| named(MASTER, master)))
-        });
-        write_vectors(path, &vectors.collect::<Vec<_>>())
+        let mut vectors: Vec<(String, Cow<'_, [f32]>)> = Vec::new();
+        for Slot { name, state, .. } in &self.slots {
+            let AdamWState { first_moment, second_moment, master } = state;
+            let kept =
+                [(FIRST, Some(first_moment)), (SECOND, Some(second_moment)), (MASTER, master.as_ref())];
+            for (end, numbers) in kept {
+                if let Some(numbers) = numbers {
+                    vectors.push((format!("{name}.{end}"), numbers.to_host()?));
+                }
+            }
+        }
+        write_vectors(path, &vectors.iter().map(|(name, x)| (name.clone(), &**x)).collect::<Vec<_>>())
     }
 
     fn restore(&mut self, path: &Path, steps: u64) -> Result<()> {
         let mut file = TensorFile::open(path)?;
         for slot in &mut self.slots {
-            let mut read = |end: &str, now: &[f32]| file.vector(&format!("{}.{end}", slot.name), now.len());
-            let first_moment = read(FIRST, &slot.state.first_moment)?;
-            let second_moment = read(SECOND, &slot.state.second_moment)?;
-            let master = match slot.state.master.is_empty() {
-                true => Vec::new(),
-                false => read(MASTER, &slot.state.master)?,
+            let mut read = |end: &str, now: &Numbers| -> Result<Numbers> {
+                let elements = file.vector(&format!("{}.{end}", slot.name), now.len())?;
+                Ok(Numbers::new(&slot.value, elements)?)
             };
-            slot.state = AdamWState { first_moment, second_moment, master };
+            slot.state = AdamWState {
+                first_moment: read(FIRST, &slot.state.first_moment)?,
+                second_moment: read(SECOND, &slot.state.second_moment)?,
+                master: slot.state.master.as_ref().map(|now| read(MASTER, now)).transpose()?,
+            };
         }
         self.steps = steps;
         Ok(())

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 pub use codes::{NESTED, NF4};
 pub use scales::{NESTED_BLOCK, Scales};
 
+use super::Encoded;
 use crate::{Element, Float, KernelError, check};
 
 /// How a matrix is quantised.
@@ -123,6 +124,13 @@ impl Matrix {
     /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         self.packed.len() + self.scales.bytes()
+    }
+
+    pub(super) fn encoded(&self) -> Encoded<'_> {
+        let blocks = (self.rows * self.columns).div_ceil(self.block);
+        let magnitudes = self.scales.magnitudes();
+        let scales = (0..blocks).map(|block| magnitudes.of(block)).collect();
+        Encoded { bits: 4, codes: self.packed.as_slice().into(), scales, block: self.block }
     }
 
     /// The elements' numbers, two to a byte.

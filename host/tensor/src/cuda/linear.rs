@@ -1,0 +1,110 @@
+//! Linear layers. The matrices of an adapter are multiplied in the element type of the input, as mixed precision has it, and their
+//! gradients are summed in the wide one.
+
+use candle_core::{DType, Tensor as Value};
+
+use super::buffer::Buffer;
+use super::{column_sums, multiply, product, wide};
+use crate::Result;
+use crate::fused::{Back, Gradients, Linear, LowRank, Wanted, Weight, drop_elements};
+
+const OP: &str = "linear";
+
+/// The result for `x` `[rows, in]`, and the way back.
+pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
+    let weight = layer.weight.clone();
+    let rows = x.dim(0)?;
+    let outputs = weight.dims().first().copied().unwrap_or_default();
+    let mut y = Buffer::new(OP, x.device(), x.dtype(), rows * outputs)?;
+    multiply(OP, (x, false), (&elements(&weight, x)?, true), (&mut y, 0), false)?;
+    let branch = layer.adapter.as_ref().map(|adapter| Branch::add(x, adapter, &mut y)).transpose()?;
+    let mut y = y.into_value(&[rows, outputs]);
+    if let Some(bias) = &layer.bias {
+        y = y.broadcast_add(bias.value())?;
+    }
+    // The input is only kept for what needs it: the gradients of trained matrices.
+    let kept = weight.requires_grad().then(|| x.clone());
+    let back: Back = Box::new(move |dy, wanted| {
+        let mut gradients = match branch {
+            Some(branch) => branch.backward(dy, wanted)?,
+            None => Gradients::default(),
+        };
+        if wanted.x {
+            let dx = product(OP, (dy, false), (&elements(&weight, dy)?, false))?;
+            gradients.x = Some(match gradients.x {
+                Some(branch) => (dx + branch)?,
+                None => dx,
+            });
+        }
+        if let (true, Some(x)) = (wanted.weight, kept) {
+            gradients.weight = Some(product(OP, (dy, true), (&x, false))?);
+        }
+        if wanted.bias {
+            gradients.bias = Some(column_sums(OP, dy, outputs, None)?.to_dtype(dy.dtype())?);
+        }
+        Ok(gradients)
+    });
+    Ok((y, back))
+}
+
+/// The matrix of a weight, in the type and on the device of `like`. A quantised one is decoded as a whole for each product.
+fn elements(weight: &Weight, like: &Value) -> Result<Value> {
+    match weight {
+        Weight::Dense(weight) => Ok(weight.value().clone()),
+        Weight::Quantised(weight) => weight.decoded(like.dtype(), like.device()),
+    }
+}
+
+/// What the low-rank branch keeps for the way back.
+struct Branch {
+    x: Value,
+    /// `scale * dropout(x) A^T`, `[rows, rank]`.
+    low: Value,
+    /// The matrices in the type of the input.
+    a: Value,
+    b: Value,
+    dtypes: [DType; 2],
+    adapter: LowRank,
+}
+
+impl Branch {
+    /// Adds `scale * (dropout(x) A^T) B^T` to `y`.
+    fn add(x: &Value, adapter: &LowRank, y: &mut Buffer) -> Result<Self> {
+        let (a, b) = (adapter.a.value(), adapter.b.value());
+        let dtypes = [a.dtype(), b.dtype()];
+        let (a, b) = (a.to_dtype(x.dtype())?, b.to_dtype(x.dtype())?);
+        let dropped = drop_elements(x, adapter.dropout)?;
+        let low = product(OP, (&dropped, false), (&a, true))?.affine(adapter.scale, 0.0)?;
+        multiply(OP, (&low, false), (&b, true), (y, 0), true)?;
+        Ok(Self { x: x.clone(), low, a, b, dtypes, adapter: adapter.clone() })
+    }
+
+    /// The gradients of `A` and `B`, and the part of the input's that goes through here.
+    fn backward(self, dy: &Value, wanted: Wanted) -> Result<Gradients> {
+        let Self { x, low, a, b, dtypes: [a_dtype, b_dtype], adapter } = self;
+        let mut gradients = Gradients::default();
+        if wanted.b {
+            gradients.b = Some(wide_product(dy, &low, b_dtype)?);
+        }
+        if !wanted.x && !wanted.a {
+            return Ok(gradients);
+        }
+        let dlow = product(OP, (dy, false), (&b, false))?.affine(adapter.scale, 0.0)?;
+        if wanted.a {
+            gradients.a = Some(wide_product(&dlow, &drop_elements(&x, adapter.dropout)?, a_dtype)?);
+        }
+        if wanted.x {
+            let dx = product(OP, (&dlow, false), (&a, false))?;
+            gradients.x = Some(drop_elements(&dx, adapter.dropout)?);
+        }
+        Ok(gradients)
+    }
+}
+
+/// `left^T right`, summed in the wide type and then given in `dtype`.
+fn wide_product(left: &Value, right: &Value, dtype: DType) -> Result<Value> {
+    let shape = [left.dim(1)?, right.dim(1)?];
+    let mut sums = Buffer::new(OP, left.device(), wide(left.dtype()), shape.iter().product())?;
+    multiply(OP, (left, true), (right, false), (&mut sums, 0), false)?;
+    Ok(sums.into_value(&shape).to_dtype(dtype)?)
+}
