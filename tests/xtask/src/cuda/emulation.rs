@@ -6,7 +6,7 @@ use crate::{build, plugins, sdk};
 
 const FEATURE: [&str; 3] = ["--workspace", "--features", "swift-tensor/emulation"];
 
-/// Runs the tests of operations and of whole training runs with kernels that are emulated. They need no CUDA, but a
+/// Runs the tests of operations and of two whole training runs with kernels that are emulated. They need no CUDA, but a
 /// compiler for C++.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sdk::without_arguments("emulation", arguments)?;
@@ -15,7 +15,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let cargo = |before: &[&str], after: &[&str]| build::cargo(&[before, &FEATURE, after].concat());
     cargo(&["test", "--locked"], &["--test", "conformance"])?;
     cargo(&["build", "--locked"], &["--bin", "swift-host"])?;
-    let traces = cargo(&["test", "--locked"], &["--test", "end_to_end", "traces"]);
+    let traces = cargo(
+        &["test", "--locked"],
+        &["--test", "end_to_end", "--", "--exact", "traces::sft", "traces::dpo_full"],
+    );
     // The executable that other commands use is the one without emulation.
     build::swift_host()?;
     traces
