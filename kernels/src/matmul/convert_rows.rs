@@ -25,27 +25,27 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     if fits {
         let mut inputs = vec![T::Compute::ZERO; left.elements.len()];
         load_into(left.elements, &mut inputs);
-        few_rows::multiply(&inputs, &Transposed(right), result, accumulate, workers);
+        few_rows::multiply(&inputs, &Weight(right.transposed()), result, accumulate, workers);
     }
     fits
 }
 
-/// The matrix that this one is the transpose of.
-struct Transposed<'a, T>(Matrix<'a, T>);
+/// A matrix whose rows lie side by side.
+struct Weight<'a, T>(Matrix<'a, T>);
 
-impl<'a, T: Element> Transposed<'a, T> {
+impl<'a, T: Element> Weight<'a, T> {
     fn row(&self, row: usize) -> &'a [T] {
-        self.0.elements.get(row * self.0.rows..(row + 1) * self.0.rows).unwrap_or_default()
+        self.0.elements.get(row * self.0.columns..(row + 1) * self.0.columns).unwrap_or_default()
     }
 }
 
-impl<T: Element> Rows<T::Compute> for Transposed<'_, T> {
+impl<T: Element> Rows<T::Compute> for Weight<'_, T> {
     fn rows(&self) -> usize {
-        self.0.columns
+        self.0.rows
     }
 
     fn columns(&self) -> usize {
-        self.0.rows
+        self.0.columns
     }
 
     fn convert(&self, row: usize, into: &mut [T::Compute]) {
