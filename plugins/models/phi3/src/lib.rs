@@ -111,15 +111,22 @@ export!(Phi3: Model);
 mod tests {
     use super::*;
 
-    fn load(members: &str) -> Result<(Architecture, Network)> {
-        Phi3 {}.load(&format!(
+    fn config(members: &str) -> String {
+        format!(
             r#"{{"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "hidden_size": 8, "intermediate_size": 12,
                 "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 10{members}}}"#
-        ))
+        )
+    }
+
+    fn load(members: &str) -> Result<(Architecture, Network)> {
+        Phi3 {}.load(&config(members))
     }
 
     fn error(members: &str) -> String {
-        load(members).err().unwrap().message().to_owned()
+        let declared = load(members).and_then(|(architecture, _)| {
+            Phi3 {}.longer_sequences(&config(members), &architecture.rotary_tables)
+        });
+        declared.unwrap_err().message().to_owned()
     }
 
     #[test]
