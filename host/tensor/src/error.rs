@@ -51,7 +51,7 @@ pub enum Error {
         bytes: usize,
         /// What the driver says.
         #[source]
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
     /// Operands are on different devices.
     #[error("device mismatch in `{op}`: {lhs} and {rhs}")]

@@ -78,7 +78,8 @@ impl Buffer {
         count: usize,
     ) -> Result<Self> {
         let bytes = count * dtype.size_in_bytes();
-        let storage = storage.map_err(|source| Error::DeviceMemory { op, bytes, source })?;
+        let storage =
+            storage.map_err(|source| Error::DeviceMemory { op, bytes, source: Box::new(source) })?;
         Ok(Self { storage, dtype, count })
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     cargo(&["build", "--locked"], &["--bin", "swift-host"])?;
     let traces = cargo(
         &["test", "--locked"],
-        &["--test", "end_to_end", "--", "--exact", "traces::sft", "traces::dpo_full"],
+        &["--test", "end_to_end", "--", "--exact", "traces::sft", "traces::dpo_of_all_parameters"],
     );
     // The executable that other commands use is the one without emulation.
     build::swift_host()?;

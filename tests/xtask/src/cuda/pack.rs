@@ -61,8 +61,8 @@ fn conformance() -> Result<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|line| {
-            let is_it = line["target"]["name"] == "conformance";
-            line["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+            let is_it = line.pointer("/target/name").is_some_and(|name| name == "conformance");
+            line.get("executable")?.as_str().filter(|_| is_it).map(PathBuf::from)
         });
     built.context("cargo names no executable")
 }

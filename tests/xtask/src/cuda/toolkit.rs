@@ -106,10 +106,11 @@ fn driver_functions() -> Result<BTreeSet<String>> {
     let output = build::cargo_command(&arguments).output().context("can't run cargo")?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
         .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-    let manifest = metadata["packages"]
-        .as_array()
-        .and_then(|packages| packages.iter().find(|package| package["name"] == "cudarc"))
-        .and_then(|package| package["manifest_path"].as_str())
+    let is_it = |package: &&serde_json::Value| package.get("name").is_some_and(|name| name == "cudarc");
+    let manifest = metadata
+        .get("packages")
+        .and_then(|packages| packages.as_array()?.iter().find(is_it))
+        .and_then(|package| package.get("manifest_path")?.as_str())
         .context("cargo knows no package `cudarc`")?;
     let source = Path::new(manifest).with_file_name("src/driver/sys/mod.rs");
     let text = fs::read_to_string(&source).with_context(|| format!("can't read `{}`", source.display()))?;
