@@ -146,7 +146,7 @@ impl<'a, T: Element> Task<'a, T> {
         let parts = parts.into_par_iter().with_max_len(1);
         let parts = parts.map(|(keys, dk, dv)| Ok((keys.start, self.part(keys, dk, dv)?)));
         let mut parts = parts.collect::<Result<Vec<_>, _>>()?.into_iter();
-        // The first part's queries are all that see anything before the second.
+        // With a window the first part gives gradients of the first queries alone; the others' begin at zero.
         let (_, mut dq) = parts.next().unwrap_or_default();
         dq.resize(self.length * width, T::Compute::ZERO);
         for (first, part) in parts {
