@@ -50,11 +50,14 @@ impl Case {
     }
 }
 
-const METHODS: [Case; 4] = [
+/// In both types, for there are processors on which the peer multiplies bfloat16 number by number.
+const METHODS: [Case; 6] = [
     Case::of("sft", "lora", "bfloat16"),
     Case::of("sft", "lora", "float32"),
     Case::of("dpo", "lora", "bfloat16"),
+    Case::of("dpo", "lora", "float32"),
     Case::of("sft", "full", "bfloat16"),
+    Case::of("sft", "full", "float32"),
 ];
 
 /// The same number of tokens in sequences of other lengths, as far as that goes.
