@@ -21,9 +21,12 @@ pub(crate) fn cargo_command(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace::root()).args(arguments);
-    // What cargo says of this program; build scripts that look at it would run again each time that it changes.
-    for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"] {
-        command.env_remove(name);
+    // What cargo says of this program. Build scripts that look at it would run again whenever cargo is called without it.
+    for (name, _) in std::env::vars_os() {
+        let is_of_cargo = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_cargo) {
+            command.env_remove(name);
+        }
     }
     command
 }

@@ -4,6 +4,7 @@ Each line is answered with the seconds that it takes to read BATCH prompts of PR
 NEW tokens, always the most likely. The first answer is `ready`, or `missing` and what is not installed.
 """
 
+import functools
 import json
 import os
 import sys
@@ -93,24 +94,31 @@ def llama_generator():
         import numpy
     except ImportError as error:
         missing(error)
-    path = os.path.join(folder, f"{precision}.gguf")
+    path = f"{folder} {precision}.gguf"
     if not os.path.exists(path):
         write_gguf(path)
-    llama.llama_log_set(llama.llama_log_callback(lambda *_: None), None)
+    quiet = llama.llama_log_callback(lambda *_: None)
+    llama.llama_log_set(quiet, None)
     llama.llama_backend_init()
     options = llama.llama_model_default_params()
     options.n_gpu_layers = 0
     model = llama.llama_model_load_from_file(path.encode(), options)
     vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model))
 
-    def generate(prompts, new):
-        count, length = len(prompts), len(prompts[0])
+    @functools.cache
+    def context_of(count, length, new):
         options = llama.llama_context_default_params()
         options.n_ctx = count * (length + new)
         options.n_batch = count * length
         options.n_seq_max = count
         options.n_threads = options.n_threads_batch = threads
-        context = llama.llama_init_from_model(model, options)
+        # Without the callback the library would call what is no longer there.
+        return llama.llama_init_from_model(model, options), quiet
+
+    def generate(prompts, new):
+        count, length = len(prompts), len(prompts[0])
+        context, _ = context_of(count, length, new)
+        llama.llama_memory_clear(llama.llama_get_memory(context), True)
         batch = llama.llama_batch_init(count * length, 0, 1)
 
         def step(tokens, first):
@@ -134,7 +142,6 @@ def llama_generator():
         for position in range(length, length + new - 1):
             tokens = step(tokens, position)
         llama.llama_batch_free(batch)
-        llama.llama_free(context)
 
     return generate
 
