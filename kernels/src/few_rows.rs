@@ -1,6 +1,8 @@
 //! Products of few rows with a weight whose rows have to be converted: each of these is read once, and converted into the
 //! first cache or, for a single row, not even there.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use crate::matrix::Workers;
@@ -21,7 +23,11 @@ pub(crate) trait Rows<C: Float>: Sync {
     fn columns(&self) -> usize;
     /// The elements of a row.
     fn convert(&self, row: usize, into: &mut [C]);
-    /// The product of a row with a vector of its length, if it can be had without converting it.
+    /// A vector of a row's length in the order in which [`Rows::dot`] takes it.
+    fn arranged<'v>(&self, vector: &'v [C]) -> Cow<'v, [C]> {
+        vector.into()
+    }
+    /// The product of a row with what [`Rows::arranged`] has made of a vector, if it can be had without converting the row.
     fn dot(&self, row: usize, vector: &[C]) -> Option<C>;
 }
 
@@ -38,6 +44,7 @@ pub(crate) fn multiply<O: Element>(
         return;
     }
     let tokens = x.len() / columns;
+    let arranged = if tokens == 1 { weight.arranged(x) } else { x.into() };
     // A row of the weight after the other, each with all tokens.
     let mut sums = vec![O::Compute::ZERO; rows * tokens];
     let task = (TASK / columns).max(1);
@@ -46,7 +53,7 @@ pub(crate) fn multiply<O: Element>(
         for (index, sums) in sums.chunks_exact_mut(tokens).enumerate() {
             let row = part * task + index;
             if let [sum] = sums
-                && let Some(product) = weight.dot(row, x)
+                && let Some(product) = weight.dot(row, &arranged)
             {
                 *sum = product;
             } else {
