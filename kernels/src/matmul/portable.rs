@@ -75,10 +75,7 @@ fn multiply_few<T: Element, O: Element<Compute = T::Compute>>(
     let converted = convert(left, 0..m, workers);
     let left = of_rows(&converted, left, m);
     let width = (CACHED / k).max(1).next_multiple_of(NARROWEST);
-    let mut parts: Vec<Vec<&mut [O]>> = (0..n).step_by(width).map(|_| Vec::with_capacity(m)).collect();
-    for row in result.chunks_exact_mut(n) {
-        parts.iter_mut().zip(row.chunks_mut(width)).for_each(|(rows, part)| rows.push(part));
-    }
+    let parts = by_columns(result, n, width);
     let work = |block: &mut Vec<T::Compute>, (part, into): (usize, Vec<&mut [O]>)| {
         let rows = part * width..n.min((part + 1) * width);
         let converted = convert(right, rows.clone(), Workers::Caller);
@@ -97,8 +94,17 @@ fn multiply_few<T: Element, O: Element<Compute = T::Compute>>(
     }
 }
 
+/// All rows of some columns, for each `width` of `columns`.
+pub(super) fn by_columns<O>(result: &mut [O], columns: usize, width: usize) -> Vec<Vec<&mut [O]>> {
+    let mut parts: Vec<Vec<&mut [O]>> = (0..columns).step_by(width).map(|_| Vec::new()).collect();
+    for row in result.chunks_exact_mut(columns) {
+        parts.iter_mut().zip(row.chunks_mut(width)).for_each(|(rows, part)| rows.push(part));
+    }
+    parts
+}
+
 /// Stores sums, or adds them to what is there.
-fn add<O: Element>(sums: &[O::Compute], into: &mut [O], accumulate: bool) {
+pub(super) fn add<O: Element>(sums: &[O::Compute], into: &mut [O], accumulate: bool) {
     if accumulate {
         into.iter_mut().zip(sums).for_each(|(into, &sum)| *into = O::store(into.load() + sum));
     } else {
