@@ -7,6 +7,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use half::bf16;
 use rayon::prelude::*;
 
 use super::portable::{add, by_columns};
@@ -44,6 +45,7 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     workers: Workers,
 ) -> bool {
     let (rows, right) = (left.rows, right.transposed());
+    let sizes = (rows, left.columns, right.rows);
     let supported = rows <= MOST
         && left.columns > 0
         && left.column_stride == 1
@@ -54,31 +56,41 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     if !supported {
         return false;
     }
-    match (T::known(left.elements), T::known(right.elements), O::known_mut(result)) {
-        (Known::F32(a), Known::F32(b), KnownMut::F32(c)) if rows > 1 && right.column_stride == 1 => {
-            run(left.with(a), right.with(b), c, accumulate, workers);
+    let (left, right) = match (T::known(left.elements), T::known(right.elements)) {
+        (Known::F32(a), Known::F32(b)) if rows > 1 && right.column_stride == 1 => {
+            (Operand::F32(left.with(a)), Operand::F32(right.with(b)))
         }
-        (Known::Bf16(a), Known::Bf16(b), KnownMut::F32(c)) if rows > few_rows::ROWS => {
-            run(left.with(a), right.with(b), c, accumulate, workers);
-        }
-        (Known::Bf16(a), Known::Bf16(b), KnownMut::Bf16(c)) if rows > few_rows::ROWS => {
-            run(left.with(a), right.with(b), c, accumulate, workers);
+        (Known::Bf16(a), Known::Bf16(b)) if rows > few_rows::ROWS => {
+            (Operand::Bf16(left.with(a)), Operand::Bf16(right.with(b)))
         }
         _ => return false,
+    };
+    match O::known_mut(result) {
+        KnownMut::F32(result) => run(left, right, sizes, result, accumulate, workers),
+        KnownMut::Bf16(result) => run(left, right, sizes, result, accumulate, workers),
+        KnownMut::F64(_) => return false,
     }
     true
 }
 
+/// A matrix of either type. What is computed with it isn't generic, and so is compiled as this crate is and not as the one that
+/// asks for it.
+#[derive(Clone, Copy)]
+enum Operand<'a> {
+    F32(Matrix<'a, f32>),
+    Bf16(Matrix<'a, bf16>),
+}
+
 /// The product with the transpose of `right`.
-fn run<T: Element<Compute = f32>, O: Element<Compute = f32>>(
-    left: Matrix<'_, T>,
-    right: Matrix<'_, T>,
+fn run<O: Element<Compute = f32>>(
+    left: Operand<'_>,
+    right: Operand<'_>,
+    (m, k, n): (usize, usize, usize),
     result: &mut [O],
     accumulate: bool,
     workers: Workers,
 ) {
-    let (m, k, n) = (left.rows, left.columns, right.rows);
-    let rows = pack_rows(left);
+    let rows = packed_rows(left);
     let width = (TASK / k).max(1).next_multiple_of(WIDTH);
     let work = |(part, mut into): (usize, Vec<&mut [O]>)| {
         let mut sums = vec![[0.0; WIDTH]; m];
@@ -88,7 +100,7 @@ fn run<T: Element<Compute = f32>, O: Element<Compute = f32>>(
             #[expect(unsafe_code, reason = "the compiler can't see that the processor has been asked")]
             // SAFETY: `multiply` has found both extensions that the function is compiled for.
             unsafe {
-                panel(&rows, right, columns.clone(), &mut sums);
+                panel(&rows, right, k, columns.clone(), &mut sums);
             }
             for (into, sums) in into.iter_mut().zip(&sums) {
                 let into = into.get_mut(start - all.start..columns.end - all.start).unwrap_or_default();
@@ -112,6 +124,13 @@ fn tiles(rows: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Tile by tile, for each step of the inner dimension the elements of the tile's rows.
+fn packed_rows(left: Operand<'_>) -> Vec<f32> {
+    match left {
+        Operand::F32(left) => pack_rows(left),
+        Operand::Bf16(left) => pack_rows(left),
+    }
+}
+
 fn pack_rows<T: Element<Compute = f32>>(left: Matrix<'_, T>) -> Vec<f32> {
     let k = left.columns;
     let mut packed = vec![0.0; left.rows * k];
@@ -128,19 +147,17 @@ fn pack_rows<T: Element<Compute = f32>>(left: Matrix<'_, T>) -> Vec<f32> {
 
 /// The sums of all rows in a panel.
 #[target_feature(enable = "avx2,fma")]
-fn panel<T: Element<Compute = f32>>(
-    packed_rows: &[f32],
-    right: Matrix<'_, T>,
-    columns: Range<usize>,
-    sums: &mut [Line],
-) {
-    let (k, m) = (right.columns, sums.len());
+fn panel(packed_rows: &[f32], right: Operand<'_>, k: usize, columns: Range<usize>, sums: &mut [Line]) {
+    let m = sums.len();
     let mut packed = [[0.0; WIDTH]; DEPTH];
     sums.fill([0.0; WIDTH]);
     for first in (0..k).step_by(DEPTH) {
         let steps = first..k.min(first + DEPTH);
         let packed = packed.get_mut(..steps.len()).unwrap_or_default();
-        pack(right, columns.clone(), steps.clone(), packed);
+        match right {
+            Operand::F32(right) => pack(right, columns.clone(), steps.clone(), packed),
+            Operand::Bf16(right) => pack(right, columns.clone(), steps.clone(), packed),
+        }
         for rows in tiles(m) {
             let height = rows.len();
             let left = rows.start * k + steps.start * height..rows.start * k + steps.end * height;
@@ -195,11 +212,12 @@ fn pack<T: Element<Compute = f32>>(
         for (into, step) in into.iter_mut().zip(steps) {
             let elements = step * right.rows + columns.start..step * right.rows + columns.end;
             let elements = right.elements.get(elements).unwrap_or_default();
-            match elements.as_array::<WIDTH>() {
-                Some(elements) => {
-                    into.iter_mut().zip(elements).for_each(|(into, element)| *into = element.load())
+            match (elements.as_chunks().0, into.as_chunks_mut().0) {
+                ([low, high], [into_low, into_high]) => {
+                    store(load(low), into_low);
+                    store(load(high), into_high);
                 }
-                None => into.iter_mut().zip(elements).for_each(|(into, element)| *into = element.load()),
+                _ => into.iter_mut().zip(elements).for_each(|(into, element)| *into = element.load()),
             }
         }
         return;
@@ -254,15 +272,22 @@ fn transposed([a, b, c, d, e, f, g, h]: [__m256; LANES]) -> [__m256; LANES] {
     [upper(a, e), upper(b, f), upper(c, g), upper(d, h), lower(a, e), lower(b, f), lower(c, g), lower(d, h)]
 }
 
+/// Eight elements to compute with.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load<T: Element<Compute = f32>>(elements: &[T; LANES]) -> __m256 {
-    let mut numbers = [0.0; LANES];
-    numbers.iter_mut().zip(elements).for_each(|(number, element)| *number = element.load());
-    #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]
-    // SAFETY: 8 numbers have the size of a vector.
-    unsafe {
-        _mm256_loadu_ps(numbers.as_ptr())
+    match T::known(elements) {
+        #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]
+        // SAFETY: 8 elements of 32 bits have the size of a vector.
+        Known::F32(elements) => unsafe { _mm256_loadu_ps(elements.as_ptr()) },
+        Known::Bf16(elements) => {
+            #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]
+            // SAFETY: 8 elements of 16 bits have the size of half a vector.
+            let halves = unsafe { _mm_loadu_si128(elements.as_ptr().cast()) };
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+        }
+        // It isn't computed in `f32`.
+        Known::F64(_) => _mm256_setzero_ps(),
     }
 }
 
