@@ -4,25 +4,22 @@
 //! `f32`, which, as `f64`, the `gemm` crate multiplies.
 //!
 //! A product of a few rows with a weight reads the weight once, as it lies in memory: up to four rows of `bf16` by
-//! AVX512-BF16, and without it up to eight; up to eight of `f32` by AVX-512. With AVX2 alone up to 128 rows have kernels of
-//! this crate too, which bring the weight into their form as they go.
+//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these, up to 128 of either by AVX2, and up to eight of `bf16` by others.
 //!
 //! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes
 //! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it.
 //!
 //! AVX512-BF16 knows no subnormal numbers: elements and sums below 2^-126 in magnitude count as zero.
 
+mod as_rows;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
-mod convert_rows;
 #[cfg(target_arch = "x86_64")]
 mod lines;
 #[cfg(target_arch = "x86_64")]
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod packed;
-#[cfg(target_arch = "x86_64")]
-mod panels;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod row_sums;
@@ -40,8 +37,7 @@ use crate::{Element, KernelError, check};
 /// as `[k, m]` if `transpose_a`, `b` as `[n, k]` if `transpose_b`. `c` is `[m, n]`.
 ///
 /// Sums are taken in `T::Compute`; those of `bf16` are rounded once, when they are complete. Temporary memory is at most
-/// 8 MiB and 1 MiB for each thread (up to an inner dimension of 65536). Where `bf16` has to be converted it is 48 MiB, and
-/// without AVX-512 up to 128 rows are copied as `f32`.
+/// 8 MiB and 1 MiB for each thread (up to an inner dimension of 65536). Where `bf16` has to be converted it is 48 MiB.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit the sizes.
@@ -113,7 +109,6 @@ pub(crate) fn compute<T: Element, O: Element<Compute = T::Compute>>(
     #[cfg(target_arch = "x86_64")]
     if blocked(left, right, result, accumulate, workers)
         || row_sums::multiply(left, right, result, accumulate, workers)
-        || panels::multiply(left, right, result, accumulate, workers)
     {
         return;
     }
