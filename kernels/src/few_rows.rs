@@ -1,6 +1,7 @@
 //! Products of few rows with a weight whose rows lie side by side, in whatever form: each row of the weight is read once, and
 //! converted into the second cache if it has to be or, for a single row on the left, not even there.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -41,7 +42,11 @@ pub(crate) trait Rows<C: Float>: Sync {
     fn numbers(&self, rows: Range<usize>) -> Option<&[C]>;
     /// The elements of a row.
     fn convert(&self, row: usize, into: &mut [C]);
-    /// The product of a row with a vector of its length, if it can be had without converting it.
+    /// A vector of a row's length in the order in which [`Rows::dot`] takes it.
+    fn arranged<'v>(&self, vector: &'v [C]) -> Cow<'v, [C]> {
+        vector.into()
+    }
+    /// The product of a row with what [`Rows::arranged`] has made of a vector, if it can be had without converting the row.
     fn dot(&self, row: usize, vector: &[C]) -> Option<C>;
 }
 
@@ -58,12 +63,13 @@ pub(crate) fn multiply<O: Element>(
         return;
     }
     let tokens = x.len() / columns;
+    let arranged = if tokens == 1 { weight.arranged(x) } else { x.into() };
     let width = (TASK / columns).max(1).next_multiple_of(BLOCK);
     let work = |buffers: &mut Buffers<_>, (part, into): (usize, Vec<&mut [O]>)| {
         let mut into: Vec<_> = into.into_iter().map(|into| into.chunks_mut(BLOCK)).collect();
         let end = rows.min((part + 1) * width);
         for first in (part * width..end).step_by(BLOCK) {
-            let sums = buffers.products(x, weight, first..end.min(first + BLOCK));
+            let sums = buffers.products(x, &arranged, weight, first..end.min(first + BLOCK));
             for (token, into) in into.iter_mut().filter_map(Iterator::next).enumerate() {
                 for (y, &sum) in into.iter_mut().zip(sums.iter().skip(token).step_by(tokens)) {
                     *y = O::store(if accumulate { y.load() + sum } else { sum });
@@ -105,12 +111,13 @@ impl<C: Float> Buffers<C> {
         Self { converted: Vec::new(), sums: Vec::new() }
     }
 
-    /// The products of some rows of the weight with all of `x`: those of one row after those of the other.
-    fn products(&mut self, x: &[C], weight: &impl Rows<C>, rows: Range<usize>) -> &[C] {
+    /// The products of some rows of the weight with all of `x`: those of one row after those of the other. `arranged` is what the
+    /// weight has made of `x`, if this has one row.
+    fn products(&mut self, x: &[C], arranged: &[C], weight: &impl Rows<C>, rows: Range<usize>) -> &[C] {
         let columns = weight.columns();
         let tokens = x.len() / columns;
         self.sums.resize(rows.len() * tokens, C::ZERO);
-        let dots = |(row, sum): (usize, &mut C)| weight.dot(row, x).map(|product| *sum = product);
+        let dots = |(row, sum): (usize, &mut C)| weight.dot(row, arranged).map(|product| *sum = product);
         if tokens == 1 && rows.clone().zip(&mut self.sums).try_for_each(dots).is_some() {
             return &self.sums;
         }

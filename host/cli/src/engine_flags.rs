@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 use swift_data::{Renderer, Template, TemplateOptions, Tokenizer};
 use swift_infer::{Backend as _, Engine, EngineOptions, GenerationConfig, ModelBackend};
-use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
+use swift_model::{LoadOptions, Model, ModelConfig};
 use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::DType;
 
 use crate::arguments::{DeviceArguments, Dtype, QuantisationArguments};
+use crate::definition::definition;
 use crate::plugins::Plugins;
 use crate::registry::{DefaultTemplate, read_config};
 use crate::report::UsageError;
@@ -103,21 +104,17 @@ impl EngineArguments {
         }
         let chosen =
             self.plugin.iter().map(|name| plugins.resolve(name)).collect::<anyhow::Result<Vec<_>>>()?;
-        let standard = plugins.of_kinds(&[Kind::Model, Kind::Template])?;
-        let candidates = |kind: Kind| {
-            let others =
-                standard.iter().filter(|plugin| !chosen.iter().any(|other| other.name() == plugin.name()));
-            chosen.iter().chain(others).filter(move |plugin| plugin.kinds().contains(&kind))
-        };
-        let template = self.template(&config, tokenizer.as_ref(), candidates(Kind::Template), said)?;
+        let standard = plugins.of_kinds(&[Kind::Template])?;
+        let others =
+            standard.iter().filter(|plugin| !chosen.iter().any(|other| other.name() == plugin.name()));
+        let templates = chosen.iter().chain(others).filter(|plugin| plugin.kinds().contains(&Kind::Template));
+        let template = self.template(&config, tokenizer.as_ref(), templates, said)?;
         let options = LoadOptions {
             dtype: self.dtype(&config)?,
             device: swift_tensor::current_device(),
             quantisation: self.quantisation.quantisation()?,
         };
-        let models = candidates(Kind::Model)
-            .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&Limits::default())?)));
-        let (_, definition) = find_model_plugin(&config, models)?;
+        let (_, definition) = definition(&config, &chosen, plugins, |_| Limits::default())?;
         let model = Model::load(config.folder(), definition, &options)?;
         let architecture = model.architecture();
         let [longest, short] = [architecture.longest_sequence, architecture.short_sequence()]

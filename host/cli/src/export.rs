@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use swift_model::{MergeOptions, ModelConfig, find_model_plugin, merge_adapter};
-use swift_runtime::{Kind, Limits};
+use swift_model::{MergeOptions, ModelConfig, merge_adapter};
+use swift_runtime::Limits;
 use swift_tensor::DType;
 
 use crate::arguments::Dtype;
 use crate::console::Console;
+use crate::definition::definition;
 use crate::plugins::Plugins;
 use crate::report::UsageError;
 
@@ -59,10 +60,7 @@ pub(crate) fn export(
     let config = ModelConfig::read(&arguments.model)?;
     let chosen =
         arguments.plugin.iter().map(|name| plugins.resolve(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let standard = plugins.of_kinds(&[Kind::Model])?;
-    let models = chosen.iter().chain(&standard).filter(|plugin| plugin.kinds().contains(&Kind::Model));
-    let models = models.map(|plugin| (plugin.name().to_owned(), || Ok(plugin.model(&Limits::default())?)));
-    let (_, definition) = find_model_plugin(&config, models)?;
+    let (_, definition) = definition(&config, &chosen, plugins, |_| Limits::default())?;
     let options = MergeOptions {
         dtype: arguments.dtype.map(|dtype| match dtype {
             Dtype::Float16 => DType::F16,

@@ -13,6 +13,7 @@ mod check;
 mod command_line;
 mod console;
 mod dataset_adapter;
+mod definition;
 mod deploy;
 mod directories;
 mod engine_flags;

@@ -1,6 +1,6 @@
 //! `swift-host run`: everything that takes part is put together, checked, and set going.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use jiff::ZonedDateTime;
 use swift_data::{Adapter, BatchPlan, Dataset, DatasetSpec, Template, Tokenizer};
 use swift_infer::GenerationConfig;
-use swift_model::{LoadOptions, Model, ModelConfig, find_model_plugin};
-use swift_runtime::{Kind, Plugin};
+use swift_model::{LoadOptions, Model, ModelConfig};
+use swift_runtime::{Kind, ModelPlugin, Plugin};
 use swift_train::{
     Callback, Ending, Metric, Output, Reward, RolloutOptions, Rollouts, ScheduleRule, Summary, Training,
     UpdateRule,
@@ -20,6 +20,7 @@ use crate::arguments::{RunArguments, Tuner};
 use crate::command_line::Run;
 use crate::console::Console;
 use crate::dataset_adapter::DatasetAdapter;
+use crate::definition::definition;
 use crate::directories;
 use crate::grants::{self, Allowances};
 use crate::lock::{self, Parts};
@@ -102,12 +103,14 @@ pub(crate) fn run(
             Ok(Box::new(reward) as Box<dyn Reward>)
         })?,
     };
-    let tokenizer = Tokenizer::load(config.folder())?;
     let rollouts = rollouts(&settings, rewards, &tokenizer, config.folder())?;
 
-    let mut kinds = vec![Kind::Dataset, Kind::Model];
+    let mut kinds = vec![Kind::Dataset];
     if settings.arguments.data.template.is_some() {
-        kinds.extend([Kind::Template, Kind::LossScale]);
+        kinds.push(Kind::Template);
+    }
+    if !settings.loss_scale_rules.is_empty() {
+        kinds.push(Kind::LossScale);
     }
     let standard = plugins.of_kinds(&kinds)?;
     let candidates = |kind| selection.candidates(kind, &standard);
@@ -121,13 +124,10 @@ pub(crate) fn run(
     let (dataset, validation) =
         datasets(&settings, &mut template, candidates(Kind::Dataset), &allowances, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
-    let Models { model, reference, teacher, definitions } = models(
-        &settings,
-        &config,
-        settings.with_reference(requirements),
-        candidates(Kind::Model),
-        &allowances,
-    )?;
+    let Models { model, reference, teacher, definitions } =
+        models(&settings, &config, settings.with_reference(requirements), |config| {
+            definition(config, selection.plugins(), plugins, |plugin| allowances.of(plugin))
+        })?;
 
     if settings.quantisation.is_some() {
         let mebibytes = model.weight_bytes() as f64 / f64::from(1 << 20);
@@ -139,16 +139,17 @@ pub(crate) fn run(
     let mut used: BTreeSet<&str> = sources.map(|source| source.adapter.as_str()).collect();
     let of_template = template.plugins();
     used.extend(of_template.iter().map(String::as_str));
-    used.extend(definitions.iter().map(String::as_str));
+    used.extend(definitions.iter().map(Plugin::name));
     let judges = |plugin: &Plugin| learns_from_rewards && plugin.kinds().contains(&Kind::Reward);
     let acts = |plugin: &Plugin| used.contains(plugin.name()) || acts_always(plugin) || judges(plugin);
     for plugin in selection.plugins().filter(|plugin| !acts(plugin)) {
         console.note(&format!("`{}` takes no part: nothing in this run has a use for it", plugin.name()));
     }
-    let others =
-        standard.iter().filter(|plugin| used.contains(plugin.name()) && !selection.has(plugin.name()));
+    let others = standard.iter().chain(&definitions);
+    let others = others.filter(|plugin| used.contains(plugin.name()) && !selection.has(plugin.name()));
+    let others: BTreeMap<&str, &Plugin> = others.map(|plugin| (plugin.name(), plugin)).collect();
     let parts = Parts {
-        plugins: selection.plugins().filter(|plugin| acts(plugin)).chain(others).collect(),
+        plugins: selection.plugins().filter(|plugin| acts(plugin)).chain(others.into_values()).collect(),
         values: &values,
         grants: &grants,
         model: &model,
@@ -273,28 +274,24 @@ struct Models {
     /// If it is another one.
     reference: Option<Model>,
     teacher: Option<Model>,
-    /// Names of the plugins that define them.
-    definitions: Vec<String>,
+    /// The plugins that define them.
+    definitions: Vec<Plugin>,
 }
 
-fn models<'a>(
+fn models(
     settings: &Settings,
     config: &ModelConfig,
     with_reference: bool,
-    plugins: impl Iterator<Item = &'a Plugin> + Clone,
-    allowances: &Allowances<'_>,
+    definition: impl Fn(&ModelConfig) -> anyhow::Result<(Plugin, ModelPlugin)>,
 ) -> anyhow::Result<Models> {
     let Settings { dtype, quantisation, .. } = *settings;
     let options = LoadOptions { dtype, device: swift_tensor::current_device(), quantisation };
     let load = |config: &ModelConfig| {
-        let candidates = plugins
-            .clone()
-            .map(|plugin| (plugin.name().to_owned(), move || Ok(plugin.model(&allowances.of(plugin))?)));
-        let (name, definition) = find_model_plugin(config, candidates)?;
-        anyhow::Ok((Model::load_as(config.clone(), definition, &options)?, name))
+        let (plugin, definition) = definition(config)?;
+        anyhow::Ok((Model::load_as(config.clone(), definition, &options)?, plugin))
     };
     let coefficient = settings.arguments.training.router_aux_loss_coef;
-    let (mut model, name) = load(&with_router_loss(config.clone(), coefficient))?;
+    let (mut model, plugin) = load(&with_router_loss(config.clone(), coefficient))?;
     let adapter = &settings.arguments.adapter;
     match (adapter.tuner_type, &adapter.adapters) {
         (Tuner::Full, _) => model.train_all()?,
@@ -309,9 +306,9 @@ fn models<'a>(
         let other = folder.map(|folder| load(&read_config(folder)?)).transpose()?;
         anyhow::Ok(other.unzip())
     };
-    let (reference, reference_name) = other(reference)?;
-    let (teacher, teacher_name) = other(settings.arguments.model.teacher_model.as_deref())?;
-    let definitions = [name].into_iter().chain(reference_name).chain(teacher_name).collect();
+    let (reference, reference_plugin) = other(reference)?;
+    let (teacher, teacher_plugin) = other(settings.arguments.model.teacher_model.as_deref())?;
+    let definitions = [plugin].into_iter().chain(reference_plugin).chain(teacher_plugin).collect();
     Ok(Models { model, reference, teacher, definitions })
 }
 

@@ -31,6 +31,15 @@ impl Registry {
         self.standard.iter().filter(move |(_, wasm)| of_kind(wasm)).map(|(name, _)| *name)
     }
 
+    /// As [`Registry::names_of`], those first in whose components a word is found: what a plugin knows by name is written in it.
+    pub fn likely(&self, kind: Kind, word: &str) -> Vec<&'static str> {
+        let has_word = |wasm: &[u8]| wasm.windows(word.len().max(1)).any(|bytes| bytes == word.as_bytes());
+        let of_kind = self.standard.iter().filter(|(_, wasm)| Kind::scan(wasm).contains(&kind));
+        let mut found: Vec<_> = of_kind.map(|(name, wasm)| (!has_word(wasm), *name)).collect();
+        found.sort_by_key(|(without, _)| *without);
+        found.into_iter().map(|(_, name)| name).collect()
+    }
+
     /// The plugin that is called `name`, or that is the file `name`.
     ///
     /// # Errors

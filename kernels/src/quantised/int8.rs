@@ -98,7 +98,12 @@ vectorised! {
         for ((sum, &code), x) in sums.iter_mut().zip(codes_rest).zip(x_rest) {
             *sum += f32::from(code) * x;
         }
-        sums.iter().sum()
+        const FEW: usize = 8;
+        let mut few = [0f32; FEW];
+        for sums in sums.as_chunks::<FEW>().0 {
+            few.iter_mut().zip(sums).for_each(|(few, sum)| *few += sum);
+        }
+        few.iter().sum()
     }
 
     fn decode<>(codes: &[i8], scale: f32, into: &mut [f32]) {

@@ -132,6 +132,14 @@ impl<C: Float> Rows<C> for Matrix {
         self.decode(row * self.columns(), into);
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn arranged<'v>(&self, vector: &'v [C]) -> Cow<'v, [C]> {
+        match (self, C::known(vector)) {
+            (Self::Nf4(matrix), Known::F32(_)) => matrix.arranged(vector),
+            _ => vector.into(),
+        }
+    }
+
     fn dot(&self, row: usize, vector: &[C]) -> Option<C> {
         let Known::F32(vector) = C::known(vector) else { return None };
         let product = match self {

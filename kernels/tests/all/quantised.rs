@@ -123,6 +123,9 @@ fn is_linear<T: Element>(unit_of_sums: f64, unit_of_store: f64) {
         (1, 33, 40),
         (1, 300, 1030),
         (1, 7, 99),
+        // Rows of whole blocks, and of more than magnitudes are computed for at a time.
+        (1, 70, 128),
+        (1, 5, 4224),
         (5, 70, 96),
         (3, 3, 9),
         (8, 200, 1001),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Map;
-use swift_runtime::{Action, Error, Event, Kind, Limits, Outcome, RunState};
+use swift_runtime::{Action, Engine, EngineOptions, Error, Event, Kind, Limits, Outcome, Registry, RunState};
 
 use crate::support::{Context, Guest, Run, error, load, message, ones};
 
@@ -52,6 +52,20 @@ fn a_model_is_described_and_computed_stage_by_stage() {
     let hidden = model.forward(1, Some(&hidden), Arc::new(Context)).unwrap();
     assert_eq!(hidden.to_list().unwrap(), [9.0; 6]);
     assert_eq!(model.usage().operations, 1);
+}
+
+#[test]
+fn standard_plugins_with_a_word_in_them_are_likelier_than_others() {
+    let plain = Guest::model(LOAD, FORWARD).encode();
+    // A custom section at the end: its size, the length of its name, the name, and what is in it.
+    let with_word = [plain.as_slice(), &[0, 6, 1, b'n'], b"W0rd"].concat();
+    let [plain, with_word] = [plain, with_word].map(|component| &*component.leak());
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let standard = [("a", plain), ("b", with_word), ("c", &[][..]), ("d", plain)];
+    let registry = Registry::new(engine, Vec::from(standard).leak());
+    assert_eq!(registry.likely(Kind::Model, "W0rd"), ["b", "a", "d"]);
+    assert_eq!(registry.likely(Kind::Model, "Other"), ["a", "b", "d"]);
+    assert!(registry.likely(Kind::Loss, "W0rd").is_empty());
 }
 
 #[test]

@@ -47,46 +47,124 @@ impl Sixteen {
     }
 }
 
-/// The low 3 bits of 8 numbers choose among 8 values twice, the highest bits among the two.
+/// For each 16 bytes of pairs of numbers, the places of the even pairs of bytes, and then those of the odd ones.
+const EVEN_THEN_ODD: [u8; 32] = {
+    let order = [0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];
+    twice(&order)
+};
+
+/// The first, second, third and fourth byte of each of the values, for both halves of a vector.
+const BYTES: [[u8; 32]; 4] = [plane(0), plane(1), plane(2), plane(3)];
+
+/// 64 numbers choose among 16 values: these are looked up byte by byte, 32 of them at a time, and put together.
 #[derive(Clone, Copy)]
-pub(super) struct Eight {
-    low: __m256,
-    high: __m256,
-    right: __m256i,
-    left: __m256i,
+pub(super) struct SixtyFour {
+    bytes: [__m256i; 4],
+    order: __m256i,
 }
 
-impl Eight {
-    /// As [`Sixteen::new`].
+impl SixtyFour {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(super) fn new() -> Self {
-        let (low, high) = NF4.split_at(8);
-        #[expect(unsafe_code, reason = "vectors are loaded by pointers")]
-        // SAFETY: 8 values have the size of a vector.
-        let (low, high) = unsafe { (_mm256_loadu_ps(low.as_ptr()), _mm256_loadu_ps(high.as_ptr())) };
-        Self { low, high, right: lanes(SHIFTS), left: lanes(SHIFTS.map(|shift| 28 - shift)) }
+        let [a, b, c, d] = &BYTES;
+        Self { bytes: [load(a), load(b), load(c), load(d)], order: load(&EVEN_THEN_ODD) }
     }
 
-    /// As [`Sixteen::times`].
+    /// The values of the numbers in 32 bytes, in their order.
+    ///
+    /// Bytes are interleaved within each half of a vector, which would leave numbers that are 32 apart side by side. So every
+    /// other four numbers are brought to the upper half beforehand.
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn times(self, factor: f32) -> Self {
-        let factor = _mm256_set1_ps(factor);
-        Self { low: _mm256_mul_ps(self.low, factor), high: _mm256_mul_ps(self.high, factor), ..self }
+    pub(super) fn in_order(self, bytes: &[u8; 32]) -> [[__m256; 4]; 2] {
+        let bytes = _mm256_shuffle_epi8(load(bytes), self.order);
+        let [first, second] = numbers(_mm256_permute4x64_epi64::<0b11_01_10_00>(bytes));
+        [self.values(_mm256_unpacklo_epi8(first, second)), self.values(_mm256_unpackhi_epi8(first, second))]
     }
 
-    /// The values of the numbers in 4 bytes.
+    /// The values of the numbers in 32 bytes, in the order that takes the least work: that of [`arranged`].
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn of(self, bytes: [u8; 4]) -> __m256 {
-        let bits = _mm256_set1_epi32(i32::from_le_bytes(bytes));
-        // Only the low 3 bits of a lane are looked at, and then the highest.
-        let numbers = _mm256_srlv_epi32(bits, self.right);
-        let highest = _mm256_castsi256_ps(_mm256_sllv_epi32(bits, self.left));
-        let low = _mm256_permutevar8x32_ps(self.low, numbers);
-        _mm256_blendv_ps(low, _mm256_permutevar8x32_ps(self.high, numbers), highest)
+    pub(super) fn arranged(self, bytes: &[u8; 32]) -> [[__m256; 4]; 2] {
+        let [first, second] = numbers(load(bytes));
+        [self.values(first), self.values(second)]
     }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn values(self, numbers: __m256i) -> [__m256; 4] {
+        // Without closures, which would not be compiled for the processor where an array calls them.
+        let [a, b, c, d] = self.bytes;
+        let (a, b) = (_mm256_shuffle_epi8(a, numbers), _mm256_shuffle_epi8(b, numbers));
+        let (c, d) = (_mm256_shuffle_epi8(c, numbers), _mm256_shuffle_epi8(d, numbers));
+        let (ab, cd) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d));
+        let (ab_above, cd_above) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d));
+        [
+            _mm256_castsi256_ps(_mm256_unpacklo_epi16(ab, cd)),
+            _mm256_castsi256_ps(_mm256_unpackhi_epi16(ab, cd)),
+            _mm256_castsi256_ps(_mm256_unpacklo_epi16(ab_above, cd_above)),
+            _mm256_castsi256_ps(_mm256_unpackhi_epi16(ab_above, cd_above)),
+        ]
+    }
+}
+
+/// Elements as [`SixtyFour::arranged`] gives them, each 64 by themselves.
+pub(super) fn arranged<T: Copy>(elements: &[T]) -> Vec<T> {
+    /// First those of the high halves of bytes, then those of the low ones; eight of each at a time, of which four are from the
+    /// other half of a vector.
+    const ORDER: [usize; 64] = {
+        let (mut order, mut place) = ([0; 64], 0);
+        while place < 64 {
+            let (low, eight, half, lane) = (place / 32, place / 8 % 4, place / 4 % 2, place % 4);
+            #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+            {
+                order[place] = 2 * (16 * half + 4 * eight + lane) + low;
+            }
+            place += 1;
+        }
+        order
+    };
+    let units = elements.as_chunks::<64>().0.iter();
+    units.flat_map(|unit| ORDER.into_iter().filter_map(|place| unit.get(place).copied())).collect()
+}
+
+/// The numbers in the high halves of bytes, and those in the low ones.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn numbers(bytes: __m256i) -> [__m256i; 2] {
+    let low_bits = _mm256_set1_epi8(15);
+    [_mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low_bits), _mm256_and_si256(bytes, low_bits)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(bytes: &[u8; 32]) -> __m256i {
+    #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]
+    // SAFETY: 32 bytes have the size of a vector.
+    unsafe {
+        _mm256_loadu_si256(bytes.as_ptr().cast())
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+const fn plane(byte: usize) -> [u8; 32] {
+    let (mut plane, mut number) = ([0; 16], 0);
+    while number < 16 {
+        plane[number] = NF4[number].to_le_bytes()[byte];
+        number += 1;
+    }
+    twice(&plane)
+}
+
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+const fn twice(half: &[u8; 16]) -> [u8; 32] {
+    let (mut whole, mut byte) = ([0; 32], 0);
+    while byte < 32 {
+        whole[byte] = half[byte % 16];
+        byte += 1;
+    }
+    whole
 }
 
 #[inline]
