@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use clap::Args;
 use swift_model::{MergeOptions, ModelConfig, find_model_plugin, merge_adapter};
 use swift_runtime::{Kind, Limits};
-use swift_tensor::DType;
 
 use crate::arguments::Dtype;
 use crate::console::Console;
@@ -63,15 +62,8 @@ pub(crate) fn export(
     let models = chosen.iter().chain(&standard).filter(|plugin| plugin.kinds().contains(&Kind::Model));
     let models = models.map(|plugin| (plugin.name().to_owned(), || Ok(plugin.model(&Limits::default())?)));
     let (_, definition) = find_model_plugin(&config, models)?;
-    let options = MergeOptions {
-        dtype: arguments.dtype.map(|dtype| match dtype {
-            Dtype::Float16 => DType::F16,
-            Dtype::Bfloat16 => DType::BF16,
-            Dtype::Float32 => DType::F32,
-            Dtype::Float64 => DType::F64,
-        }),
-        shard_bytes: arguments.max_shard_size.get(),
-    };
+    let options =
+        MergeOptions { dtype: arguments.dtype.map(Into::into), shard_bytes: arguments.max_shard_size.get() };
     let merged = merge_adapter(&arguments.model, &arguments.adapters, definition, &output, &options)?;
     let replaced = match merged.replaced {
         0 => String::new(),

@@ -327,6 +327,7 @@ fn decode(stored: &Stored<'_>, dtype: DType, device: &Device) -> Result<Value> {
         DType::F32 => Value::from_vec(elements(stored, |x| x, |x| x as f32), shape, device)?,
         DType::F64 => Value::from_vec(elements(stored, f64::from, |x| x), shape, device)?,
         DType::BF16 => Value::from_vec(elements(stored, bf16::from_f32, bf16::from_f64), shape, device)?,
+        DType::F16 => Value::from_vec(elements(stored, f16::from_f32, f16::from_f64), shape, device)?,
         other => {
             let what = format!("element type `{}`", other.as_str());
             return Err(swift_tensor::Error::Unsupported { op: "load", what }.into());

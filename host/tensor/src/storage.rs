@@ -25,11 +25,20 @@ macro_rules! with_real {
                 type $T = half::bf16;
                 $body
             }
+            candle_core::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
             other => Err($crate::Error::unsupported_dtype($op, other)),
         }
     };
 }
 pub(crate) use with_real;
+
+/// What elements of `dtype` are computed and summed in: `float32` for those of 16 bits.
+pub(crate) fn wide(dtype: DType) -> DType {
+    if matches!(dtype, DType::BF16 | DType::F16) { DType::F32 } else { dtype }
+}
 
 /// Which bodies an operation has for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +115,13 @@ impl Zeroed for f64 {
 
 impl Zeroed for half::bf16 {
     /// The standard library knows of integers alone that their zeros are all bits zero.
+    fn zeros(count: usize) -> Vec<Self> {
+        use half::vec::HalfBitsVecExt;
+        vec![0u16; count].reinterpret_into()
+    }
+}
+
+impl Zeroed for half::f16 {
     fn zeros(count: usize) -> Vec<Self> {
         use half::vec::HalfBitsVecExt;
         vec![0u16; count].reinterpret_into()

@@ -1,4 +1,4 @@
-//! The product on any processor, by the `gemm` crate: `bf16` is converted panel by panel, or row by row where there are
+//! The product on any processor, by the `gemm` crate: types of 16 bits are converted panel by panel, or row by row where there are
 //! few of them.
 
 use gemm::Parallelism;

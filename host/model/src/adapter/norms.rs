@@ -28,6 +28,7 @@ pub(crate) fn row_norms(weight: &Value, addition: Option<&Addition<'_>>) -> Resu
         Storage::Cpu(CpuStorage::F32(all)) => all.get(range).map(|w| norms(w, width, &a, &b, f64::from)),
         Storage::Cpu(CpuStorage::F64(all)) => all.get(range).map(|w| norms(w, width, &a, &b, |x| x)),
         Storage::Cpu(CpuStorage::BF16(all)) => all.get(range).map(|w| norms(w, width, &a, &b, f64::from)),
+        Storage::Cpu(CpuStorage::F16(all)) => all.get(range).map(|w| norms(w, width, &a, &b, f64::from)),
         _ => None,
     };
     let norms = norms

@@ -46,7 +46,7 @@ struct Update<'a> {
 
 impl Update<'_> {
     fn run(&self, start: Result<Address>, dtype: DType, layout: &Layout) -> Result<()> {
-        if !matches!(dtype, DType::F32 | DType::BF16) {
+        if !matches!(dtype, DType::F32 | DType::BF16 | DType::F16) {
             return Err(Error::unsupported_dtype(OP, dtype));
         }
         let gaps = || Error::invalid(OP, "a parameter with gaps");

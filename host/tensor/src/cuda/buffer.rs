@@ -178,6 +178,7 @@ macro_rules! first_element {
             $Kind::F32($slice) => Ok($address),
             $Kind::F64($slice) => Ok($address),
             $Kind::BF16($slice) => Ok($address),
+            $Kind::F16($slice) => Ok($address),
             $Kind::I64($slice) => Ok($address),
             $Kind::U32($slice) => Ok($address),
             $Kind::U8($slice) => Ok($address),

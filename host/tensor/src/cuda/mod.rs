@@ -46,17 +46,13 @@ pub(crate) use rope::rotate;
 pub(crate) use sums::{column_sums, group_sums};
 pub(crate) use unary::{unary_backward, unary_forward};
 
+use crate::storage::wide;
 use crate::{Error, Result};
-
-/// What elements of `dtype` are computed in.
-pub(crate) fn wide(dtype: DType) -> DType {
-    if dtype == DType::BF16 { DType::F32 } else { dtype }
-}
 
 /// Refuses element types that kernels do not exist for.
 fn known(op: &'static str, dtype: DType) -> Result<()> {
     match dtype {
-        DType::F32 | DType::F64 | DType::BF16 => Ok(()),
+        DType::F32 | DType::F64 | DType::BF16 | DType::F16 => Ok(()),
         other => Err(Error::unsupported_dtype(op, other)),
     }
 }

@@ -9,6 +9,8 @@ mod evaluation;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod half_precision;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod rules;
