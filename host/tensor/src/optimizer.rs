@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor as Value};
 use swift_kernels::{Element, adamw};
 
+use crate::reading::{count_read, read_back};
 use crate::storage::{on_device, read};
 use crate::{Error, Result};
 
@@ -105,7 +106,7 @@ impl AdamWState {
         let zeros = || Numbers::new(parameter, vec![0.0; parameter.elem_count()]);
         let master = match parameter.dtype() {
             DType::BF16 | DType::F16 => {
-                let numbers = parameter.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+                let numbers = read_back(&parameter.to_dtype(DType::F32)?)?;
                 Some(Numbers::new(parameter, numbers)?)
             }
             _ => None,
@@ -164,14 +165,19 @@ pub fn adamw_step(
     )
 }
 
-/// The sum of squares of a `float32` value, in `float64` and in a fixed order.
+/// The sum of squares of each `float32` value, in `float64` and in a fixed order. From a device all are read at once.
 ///
 /// # Errors
-/// If it is of another type, or can't be read.
-pub fn sum_of_squares(value: &Value) -> Result<f64> {
-    on_device!("sum_of_squares", value.device(),
-        cpu: read::<f32, _>(value, |elements| Ok(swift_kernels::elementwise::sum_of_squares(elements))),
-        cuda: crate::cuda::sum_of_squares(value),
+/// If one is of another type or on another device than the first, or can't be read.
+pub fn sums_of_squares(values: &[&Value]) -> Result<Vec<f64>> {
+    let Some(first) = values.first() else { return Ok(Vec::new()) };
+    let sum = |value: &&Value| {
+        read::<f32, _>(value, |elements| Ok(swift_kernels::elementwise::sum_of_squares(elements)))
+    };
+    count_read();
+    on_device!("sum_of_squares", first.device(),
+        cpu: values.iter().map(sum).collect(),
+        cuda: crate::cuda::sums_of_squares(values),
     )
 }
 

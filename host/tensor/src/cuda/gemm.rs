@@ -103,7 +103,9 @@ fn queue(
     };
     use candle_core::cuda::cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT;
     use candle_core::cuda::cudarc::cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-    use candle_core::cuda::cudarc::cublas::sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_16F, CUDA_R_32F, CUDA_R_64F};
+    use candle_core::cuda::cudarc::cublas::sys::cudaDataType_t::{
+        CUDA_R_16BF, CUDA_R_16F, CUDA_R_32F, CUDA_R_64F,
+    };
 
     use super::buffer::Operands;
 

@@ -175,7 +175,7 @@ fn base<T: Real>(x: &Value, weight: &Weight, outputs: usize, bias: Option<&Value
         Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
             Ok(matmul::product(x, weight, &mut y, rows, inputs, outputs, false, true, add)?)
         }),
-        Weight::Quantised(weight) => Ok(quantised::forward(x, weight, rows, &mut y, add)?),
+        Weight::Quantised(weight) => Ok(quantised::forward(x, weight.host()?, rows, &mut y, add)?),
     })?;
     Ok(y)
 }
@@ -188,7 +188,7 @@ fn input_gradient<T: Real>(dy: &Value, weight: &Weight, inputs: usize) -> Result
         Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
             Ok(matmul::product(dy, weight, &mut dx, rows, outputs, inputs, false, false, false)?)
         }),
-        Weight::Quantised(weight) => Ok(quantised::input_gradient(dy, weight, rows, &mut dx)?),
+        Weight::Quantised(weight) => Ok(quantised::input_gradient(dy, weight.host()?, rows, &mut dx)?),
     })?;
     Ok(dx)
 }

@@ -18,3 +18,5 @@ mod rules;
 mod support;
 #[cfg(test)]
 mod training;
+#[cfg(test)]
+mod waits;
