@@ -28,6 +28,8 @@ pub mod rope;
 pub mod segment;
 mod sums;
 pub mod swiglu;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 pub mod token_logps;
 mod vectorised;
 

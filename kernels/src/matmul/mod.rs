@@ -4,16 +4,17 @@
 //! `f32`, as `f16` always is, which, as `f64`, the `gemm` crate multiplies.
 //!
 //! A product of a few rows with a weight reads the weight once, as it lies in memory: up to four rows of `bf16` by
-//! AVX512-BF16, and without it up to eight, as of `f16`; up to eight of `f32` by AVX-512.
+//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these, up to 128 of either by AVX2, and up to eight of `bf16` by others; `f16` is always
+//! read as `bf16` is where there is no AVX512-BF16.
 //!
 //! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes
 //! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it.
 //!
 //! AVX512-BF16 knows no subnormal numbers: elements and sums below 2^-126 in magnitude count as zero.
 
+mod as_rows;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
-mod convert_rows;
 #[cfg(target_arch = "x86_64")]
 mod lines;
 #[cfg(target_arch = "x86_64")]

@@ -1,10 +1,9 @@
-//! The product on any processor, by the `gemm` crate: types of 16 bits are converted panel by panel, or row by row where there are
-//! few of them.
+//! The product on any processor, by the `gemm` crate: types of 16 bits are converted panel by panel.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::convert_rows;
+use super::as_rows;
 use crate::element::{load_into, store_into};
 use crate::matrix::{Matrix, Workers};
 use crate::{CHUNK, Element, Float};
@@ -15,10 +14,6 @@ const PANEL: usize = 1 << 22;
 const WIDEST: usize = 2048;
 /// Rows or columns of a panel, at least, even if the inner dimension makes it larger than `PANEL`.
 const NARROWEST: usize = 64;
-/// Rows of the left matrix that are few.
-const FEW: usize = 64;
-/// Elements that are converted at a time for few rows, about: 256 KiB of `f32`.
-const CACHED: usize = 1 << 16;
 
 /// `result = left right`, or `result += left right`.
 pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
@@ -28,20 +23,17 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     accumulate: bool,
     workers: Workers,
 ) {
+    if as_rows::multiply(left, right, result, accumulate, workers) {
+        return;
+    }
     let (m, k, n) = (left.rows, left.columns, right.columns);
     if let (Some(left), Some(right), Some(result)) =
         (left.to_compute(), right.to_compute(), O::as_compute_mut(result))
     {
         return call(left, right, result, accumulate, workers);
     }
-    if convert_rows::multiply(left, right, result, accumulate, workers) {
-        return;
-    }
     if m == 0 || n == 0 {
         return;
-    }
-    if m <= FEW && k > 0 {
-        return multiply_few(left, right.transposed(), result, accumulate, workers);
     }
     let widest = (PANEL / k.max(1)).clamp(NARROWEST, WIDEST);
     let mut block = Vec::new();
@@ -59,40 +51,6 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
             result.zip(block.par_chunks_exact(columns.len())).for_each(|(result, block)| {
                 add(block, result.get_mut(columns.clone()).unwrap_or_default(), accumulate);
             });
-        }
-    }
-}
-
-/// The same for few rows on the left: each thread converts as much of the right matrix as its second cache holds.
-fn multiply_few<T: Element, O: Element<Compute = T::Compute>>(
-    left: Matrix<'_, T>,
-    right: Matrix<'_, T>,
-    result: &mut [O],
-    accumulate: bool,
-    workers: Workers,
-) {
-    let (m, k, n) = (left.rows, left.columns, right.rows);
-    let converted = convert(left, 0..m, workers);
-    let left = of_rows(&converted, left, m);
-    let width = (CACHED / k).max(1).next_multiple_of(NARROWEST);
-    let mut parts: Vec<Vec<&mut [O]>> = (0..n).step_by(width).map(|_| Vec::with_capacity(m)).collect();
-    for row in result.chunks_exact_mut(n) {
-        parts.iter_mut().zip(row.chunks_mut(width)).for_each(|(rows, part)| rows.push(part));
-    }
-    let work = |block: &mut Vec<T::Compute>, (part, into): (usize, Vec<&mut [O]>)| {
-        let rows = part * width..n.min((part + 1) * width);
-        let converted = convert(right, rows.clone(), Workers::Caller);
-        block.resize(m * rows.len(), T::Compute::ZERO);
-        call(left, of_rows(&converted, right, rows.len()).transposed(), block, false, Workers::Caller);
-        for (into, sums) in into.into_iter().zip(block.chunks_exact(rows.len())) {
-            add(sums, into, accumulate);
-        }
-    };
-    match workers {
-        Workers::Pool => parts.into_par_iter().enumerate().with_max_len(1).for_each_init(Vec::new, work),
-        Workers::Caller => {
-            let mut block = Vec::new();
-            parts.into_iter().enumerate().for_each(|part| work(&mut block, part));
         }
     }
 }

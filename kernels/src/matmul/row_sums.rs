@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::Element;
 use crate::element::{Known, KnownMut};
+use crate::few_rows::split_columns;
 use crate::matrix::{Matrix, Workers};
 
 /// Rows of the left matrix, at most. The `gemm` crate reads the right matrix as fast for one row, and again for each
@@ -44,10 +45,7 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
         return false;
     }
     let columns = (n / 32).clamp(1, 256).next_multiple_of(PAIR);
-    let mut parts: Vec<Vec<&mut [f32]>> = (0..n).step_by(columns).map(|_| Vec::with_capacity(m)).collect();
-    for row in c.chunks_exact_mut(n) {
-        parts.iter_mut().zip(row.chunks_mut(columns)).for_each(|(rows, part)| rows.push(part));
-    }
+    let parts = split_columns(c, n, columns);
     let work = |(into, weight): (Vec<&mut [f32]>, &[f32])| {
         #[expect(unsafe_code, reason = "instructions that not every processor has")]
         // SAFETY: the processor has just been asked for AVX-512F.

@@ -2,7 +2,7 @@
 
 use super::{Matrix, OPERATION};
 use crate::element::{load_into, store_into};
-use crate::few_rows::{self, ROWS};
+use crate::few_rows;
 use crate::matmul::is_native;
 use crate::matrix::{self, Workers};
 use crate::{Element, Float, KernelError, check};
@@ -26,7 +26,7 @@ pub fn forward<T: Element>(
     let (rows, columns) = (weight.rows(), weight.columns());
     check::length(OPERATION, "x", x, &[tokens, columns])?;
     check::length(OPERATION, "y", y, &[tokens, rows])?;
-    if (1..=ROWS).contains(&tokens) && columns > 0 {
+    if (1..=few_rows::most()).contains(&tokens) && columns > 0 {
         few_rows::multiply(&converted(x), weight, y, accumulate, Workers::Pool);
         Ok(())
     } else if is_native::<T>() {

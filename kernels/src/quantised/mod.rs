@@ -9,6 +9,7 @@ mod linear;
 pub mod nf4;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -121,6 +122,10 @@ impl<C: Float> Rows<C> for Matrix {
 
     fn columns(&self) -> usize {
         self.columns()
+    }
+
+    fn numbers(&self, _: Range<usize>) -> Option<&[C]> {
+        None
     }
 
     fn convert(&self, row: usize, into: &mut [C]) {

@@ -155,6 +155,7 @@ fn products_of_random_sizes_are_within_the_bound_of_rounding_by_every_path() {
     // Several steps of the inner dimension, blocks of rows and panels; an odd inner dimension; rows a power of two apart.
     for (m, k, n) in [(97, 1027, 70), (200, 2048, 33), (13, 2050, 31), (100, 1, 200), (5, 1100, 600)] {
         is_within_the_bound_of_rounding::<bf16>((m, k, n), 99, single, half);
+        is_within_the_bound_of_rounding::<f32>((m, k, n), 99, single, 0.0);
     }
 }
 
@@ -201,5 +202,28 @@ fn a_row_of_bfloat16_does_not_depend_on_the_rows_beside_it() {
     let all = product(m);
     for rows in [1, 2, 3, 4, 5, 7, 96, 97] {
         assert!(product(rows) == all[..rows * n], "{rows} rows");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_row_among_few_does_not_depend_on_the_others() {
+    fn check<T: Element + PartialEq>() {
+        let (m, k, n) = (64, 2500, 100);
+        let (a, b) = (narrow::<T>(&numbers(1, m * k)), narrow::<T>(&numbers(2, k * n)));
+        let product = |m: usize| {
+            let mut c = narrow::<T>(&vec![0.0; m * n]);
+            matmul::product_portable(&a[..m * k], &b, &mut c, m, k, n, false, true, false).unwrap();
+            c
+        };
+        let all = product(m);
+        for rows in [2, 3, 4, 5, 8, 63] {
+            assert!(product(rows) == all[..rows * n], "{rows} rows");
+        }
+    }
+    // By AVX2; other processors promise no such thing.
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        check::<bf16>();
+        check::<f32>();
     }
 }

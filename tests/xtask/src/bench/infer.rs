@@ -1,4 +1,4 @@
-//! `cargo xtask bench infer [--peer transformers]`: reading prompts and writing answers, beside the peer.
+//! `cargo xtask bench infer [--peer transformers|llama.cpp]`: reading prompts and writing answers, beside the peer.
 //!
 //! Each side reads a batch of prompts and writes one token each, and does it again with more tokens: the time of the first is
 //! that to the first token, and the further tokens took the difference.
@@ -54,7 +54,7 @@ impl<'a> Options<'a> {
         let mut options = Self::default();
         for pair in words.chunks(2) {
             match *pair {
-                ["--peer", peer @ "transformers"] => options.peer = Some(peer),
+                ["--peer", peer @ ("transformers" | "llama.cpp")] => options.peer = Some(peer),
                 ["--prompt", prompt] => options.prompt = prompt.parse()?,
                 ["--tokens", tokens] => options.tokens = tokens.parse()?,
                 ["--rounds", rounds] => options.rounds = rounds.parse()?,
@@ -108,7 +108,7 @@ pub(super) fn run(options: &Options<'_>) -> Result<()> {
         let mut sides = vec![Side::Ours(Server::start(&mut command)?, Random(1))];
         if let Some(peer) = options.peer {
             let mut command = Command::new(peer_python());
-            command.args(["-c", PEER]).arg(&model).args([precision, &threads]);
+            command.args(["-c", PEER]).arg(&model).args([precision, peer, &threads]);
             match Peer::start(&mut command)
                 .with_context(|| format!("`{PEER_PYTHON}` names the peer's Python"))?
             {

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         ["load", "--seconds", seconds] => load::run(seconds.parse()?),
         _ => bail!(
             "usage: cargo xtask bench plugin | languages | startup | train [lengths] [--peer ms-swift] [--case TEXT] | \
-             attention [--peer torch] | experts | gemm [--peer torch] [--threads N] [--dtype TYPE] | infer [--peer transformers] [--prompt N] [--tokens N] \
+             attention [--peer torch] | experts | gemm [--peer torch] [--threads N] [--dtype TYPE] | infer [--peer transformers|llama.cpp] [--prompt N] [--tokens N] \
              [--rounds N] [--precision bf16|4bit|f32] [--batch N] | load [--seconds N]"
         ),
     }
