@@ -35,7 +35,7 @@ pub struct AdamWStep {
 /// ```
 ///
 /// With `master`, a copy of the parameter in `T::Compute`, the copy is what is updated, and the parameter gets its
-/// rounded value; without, steps that are small against a `bf16` parameter are rounded away.
+/// rounded value; without, steps that are small against a parameter of 16 bits are rounded away.
 ///
 /// # Errors
 /// [`KernelError::Length`] if the lengths differ, [`KernelError::Rule`] if `step` is zero.

@@ -2,8 +2,9 @@
 
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-use half::bf16;
+use half::{bf16, f16};
 
+use crate::half_precision::{from_bfloat16, from_float16, to_bfloat16, to_float16};
 use crate::vectorised::vectorised;
 
 /// Keeps the set of types closed: the matrix products know `f32` and `f64` only.
@@ -12,6 +13,7 @@ mod closed {
     impl Closed for f32 {}
     impl Closed for f64 {}
     impl Closed for half::bf16 {}
+    impl Closed for half::f16 {}
 }
 
 /// A type that kernels compute with: `f32` or `f64`.
@@ -73,6 +75,8 @@ pub enum Known<'a> {
     F64(&'a [f64]),
     /// Of this type.
     Bf16(&'a [bf16]),
+    /// Of this type.
+    F16(&'a [f16]),
 }
 
 /// As [`Known`], to be written.
@@ -84,11 +88,13 @@ pub enum KnownMut<'a> {
     F64(&'a mut [f64]),
     /// Of this type.
     Bf16(&'a mut [bf16]),
+    /// Of this type.
+    F16(&'a mut [f16]),
 }
 
-/// A type of stored elements: `f32`, `f64` or `bf16`.
+/// A type of stored elements: `f32`, `f64`, `bf16` or `f16`.
 pub trait Element: Copy + Send + Sync + 'static + closed::Closed {
-    /// What it is computed in: itself, or `f32` for `bf16`.
+    /// What it is computed in: itself, or `f32` for types of 16 bits.
     type Compute: Float;
 
     /// The same value to compute with.
@@ -143,39 +149,41 @@ macro_rules! compute_in_itself {
 compute_in_itself!(f32, F32);
 compute_in_itself!(f64, F64);
 
-impl Element for bf16 {
-    type Compute = f32;
+macro_rules! compute_in_f32 {
+    ($type:ty, $known:ident, $load:ident, $store:ident) => {
+        impl Element for $type {
+            type Compute = f32;
 
-    #[inline(always)]
-    fn load(self) -> f32 {
-        f32::from_bits(u32::from(self.to_bits()) << 16)
-    }
-    #[inline(always)]
-    fn store(value: f32) -> Self {
-        let bits = value.to_bits();
-        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-        // Rounding would carry some NaNs over into infinity; these get a bit of payload that stays.
-        let kept = bits >> 16 | 0x40;
-        Self::from_bits(if value.is_nan() { kept } else { rounded } as u16)
-    }
-    fn as_compute(_: &[Self]) -> Option<&[f32]> {
-        None
-    }
-    fn as_compute_mut(_: &mut [Self]) -> Option<&mut [f32]> {
-        None
-    }
-    fn from_compute(_: &[f32]) -> Option<&[Self]> {
-        None
-    }
-    #[inline(always)]
-    fn known(elements: &[Self]) -> Known<'_> {
-        Known::Bf16(elements)
-    }
-    #[inline(always)]
-    fn known_mut(elements: &mut [Self]) -> KnownMut<'_> {
-        KnownMut::Bf16(elements)
-    }
+            #[inline(always)]
+            fn load(self) -> f32 {
+                $load(self.to_bits())
+            }
+            #[inline(always)]
+            fn store(value: f32) -> Self {
+                Self::from_bits($store(value))
+            }
+            fn as_compute(_: &[Self]) -> Option<&[f32]> {
+                None
+            }
+            fn as_compute_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+                None
+            }
+            fn from_compute(_: &[f32]) -> Option<&[Self]> {
+                None
+            }
+            #[inline(always)]
+            fn known(elements: &[Self]) -> Known<'_> {
+                Known::$known(elements)
+            }
+            #[inline(always)]
+            fn known_mut(elements: &mut [Self]) -> KnownMut<'_> {
+                KnownMut::$known(elements)
+            }
+        }
+    };
 }
+compute_in_f32!(bf16, Bf16, from_bfloat16, to_bfloat16);
+compute_in_f32!(f16, F16, from_float16, to_float16);
 
 impl Float for f32 {
     const ZERO: Self = 0.0;

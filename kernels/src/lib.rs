@@ -2,7 +2,7 @@
 //!
 //! Each module is one family of operations, a pair of plain functions without autograd: the caller owns the memory,
 //! says the sizes, and gets a [`KernelError`] if a slice doesn't fit. Arrays are row-major without gaps. Functions are
-//! generic over [`Element`]: `f32` and `f64` compute in themselves, `bf16` computes in `f32` and rounds what it stores.
+//! generic over [`Element`]: `f32` and `f64` compute in themselves, `bf16` and `f16` compute in `f32` and round what they store.
 //!
 //! Outputs and gradients of activations are overwritten; gradients of parameters are added to what is there.
 //!
@@ -18,6 +18,7 @@ pub mod elementwise;
 mod error;
 mod few_rows;
 pub mod grouped;
+mod half_precision;
 pub mod low_rank;
 pub mod matmul;
 mod matrix;

@@ -91,7 +91,7 @@ pub(crate) enum Workers {
 }
 
 /// `result = lhs rhs`, or `result += lhs rhs`, in the numbers that the elements are computed in: the product of two
-/// `bf16` matrices is `f32`.
+/// `bf16` or `f16` matrices is `f32`.
 pub(crate) fn multiply<T: Element>(
     lhs: Matrix<'_, T>,
     rhs: Matrix<'_, T>,

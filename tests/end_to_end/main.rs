@@ -11,6 +11,8 @@ mod grants;
 #[cfg(test)]
 mod guides;
 #[cfg(test)]
+mod half_precision;
+#[cfg(test)]
 mod infer;
 #[cfg(test)]
 mod models;

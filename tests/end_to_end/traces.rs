@@ -101,7 +101,7 @@ fn check(name: &str, recompute: &str) {
 }
 
 /// The flags that ms-swift was given, as they are; a method is a plugin here.
-fn arguments(name: &str, facts: &Value, recompute: &str) -> Vec<String> {
+pub(crate) fn arguments(name: &str, facts: &Value, recompute: &str) -> Vec<String> {
     let trace = golden(&format!("traces/{name}"));
     let mut words = Vec::new();
     let mut add = |flag: &str, value: String| words.extend([format!("--{flag}"), value]);
@@ -128,7 +128,7 @@ fn arguments(name: &str, facts: &Value, recompute: &str) -> Vec<String> {
     words
 }
 
-fn lines_with_loss(lines: Vec<Value>) -> Vec<Value> {
+pub(crate) fn lines_with_loss(lines: Vec<Value>) -> Vec<Value> {
     lines.into_iter().filter(|line| line.get("loss").is_some()).collect()
 }
 

@@ -8,7 +8,6 @@ use swift_data::{Renderer, Template, TemplateOptions, Tokenizer};
 use swift_infer::{Backend as _, Engine, EngineOptions, GenerationConfig, ModelBackend};
 use swift_model::{LoadOptions, Model, ModelConfig};
 use swift_runtime::{Kind, Limits, Plugin};
-use swift_tensor::DType;
 
 use crate::arguments::{DeviceArguments, Dtype, QuantisationArguments};
 use crate::definition::definition;
@@ -30,7 +29,7 @@ pub(crate) struct EngineArguments {
     /// Plugins by name, path or reference, of the kinds model and template, besides the standard ones
     #[arg(long, value_name = "NAME|PATH|REFERENCE", value_delimiter = ',')]
     pub(crate) plugin: Vec<String>,
-    /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
+    /// Element type that is computed with [default: as in `config.json`]
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     pub(crate) dtype: Option<Dtype>,
     #[command(flatten)]
@@ -110,7 +109,7 @@ impl EngineArguments {
         let templates = chosen.iter().chain(others).filter(|plugin| plugin.kinds().contains(&Kind::Template));
         let template = self.template(&config, tokenizer.as_ref(), templates, said)?;
         let options = LoadOptions {
-            dtype: self.dtype(&config)?,
+            dtype: self.dtype.unwrap_or_else(|| Dtype::of(&config)).into(),
             device: swift_tensor::current_device(),
             quantisation: self.quantisation.quantisation()?,
         };
@@ -140,20 +139,6 @@ impl EngineArguments {
         }
         let engine = Engine::new(backend, tokenizer.clone(), generation.ends.clone(), options);
         Ok(Ready { engine, tokenizer, template, generation })
-    }
-
-    fn dtype(&self, config: &ModelConfig) -> Result<DType, UsageError> {
-        match self.dtype {
-            Some(Dtype::Float16) => Err(UsageError::new("`--dtype float16` is not computed in on the CPU")
-                .hint("`--dtype bfloat16` needs as little memory, `--dtype float32` is exact")),
-            Some(Dtype::Bfloat16) => Ok(DType::BF16),
-            Some(Dtype::Float32) => Ok(DType::F32),
-            Some(Dtype::Float64) => Ok(DType::F64),
-            None => Ok(config
-                .dtype()
-                .filter(|dtype| [DType::BF16, DType::F64].contains(dtype))
-                .unwrap_or(DType::F32)),
-        }
     }
 
     fn blocks(&self, model: &Model, context_length: usize) -> Result<usize, UsageError> {

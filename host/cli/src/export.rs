@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use clap::Args;
 use swift_model::{MergeOptions, ModelConfig, merge_adapter};
 use swift_runtime::Limits;
-use swift_tensor::DType;
 
 use crate::arguments::Dtype;
 use crate::console::Console;
@@ -61,15 +60,8 @@ pub(crate) fn export(
     let chosen =
         arguments.plugin.iter().map(|name| plugins.resolve(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let (_, definition) = definition(&config, &chosen, plugins, |_| Limits::default())?;
-    let options = MergeOptions {
-        dtype: arguments.dtype.map(|dtype| match dtype {
-            Dtype::Float16 => DType::F16,
-            Dtype::Bfloat16 => DType::BF16,
-            Dtype::Float32 => DType::F32,
-            Dtype::Float64 => DType::F64,
-        }),
-        shard_bytes: arguments.max_shard_size.get(),
-    };
+    let options =
+        MergeOptions { dtype: arguments.dtype.map(Into::into), shard_bytes: arguments.max_shard_size.get() };
     let merged = merge_adapter(&arguments.model, &arguments.adapters, definition, &output, &options)?;
     let replaced = match merged.replaced {
         0 => String::new(),

@@ -58,10 +58,6 @@ pub(crate) fn limits(arguments: &RunArguments) -> Result<Limits, UsageError> {
 
 /// Refuses what cannot be done whatever the model and the loss are.
 pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
-    if arguments.model.dtype == Some(Dtype::Float16) {
-        return Err(UsageError::new("`--dtype float16` is not computed in on the CPU")
-            .hint("`--dtype bfloat16` needs as little memory, `--dtype float32` is exact"));
-    }
     if arguments.adapter.tuner_type == Tuner::Full && arguments.adapter.adapters.is_some() {
         return Err(UsageError::new("`--tuner-type full` trains no adapter, but `--adapters` names one")
             .hint("leave one of them out"));
@@ -138,11 +134,7 @@ impl Settings {
         };
         let quantisation = arguments.model.quantisation.quantisation()?;
         let RunArguments { model, data, adapter, training, rollout, output, .. } = &mut arguments;
-        let dtype = *model.dtype.get_or_insert(match config.dtype() {
-            Some(DType::BF16) => Dtype::Bfloat16,
-            Some(DType::F64) => Dtype::Float64,
-            _ => Dtype::Float32,
-        });
+        let dtype = *model.dtype.get_or_insert_with(|| Dtype::of(config));
         let data_seed = *data.data_seed.get_or_insert(training.seed);
         let context = longest_context(config);
         if data.max_length.is_none() {
@@ -216,11 +208,7 @@ impl Settings {
         let greater_is_better =
             *output.greater_is_better.get_or_insert(!output.metric_for_best_model.ends_with("loss"));
         Ok(Self {
-            dtype: match dtype {
-                Dtype::Bfloat16 => DType::BF16,
-                Dtype::Float64 => DType::F64,
-                Dtype::Float32 | Dtype::Float16 => DType::F32,
-            },
+            dtype: dtype.into(),
             quantisation,
             adapter: AdapterOptions {
                 rank: adapter.lora_rank,
@@ -386,6 +374,8 @@ fn longest_context(config: &ModelConfig) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::arguments::tests::arguments;
 
@@ -405,11 +395,25 @@ mod tests {
     };
 
     fn resolved(words: &[&str], loss: Requirements) -> Result<Settings, UsageError> {
+        resolved_for("bfloat16", words, loss)
+    }
+
+    fn resolved_for(dtype: &str, words: &[&str], loss: Requirements) -> Result<Settings, UsageError> {
         let folder = tempfile::tempdir().unwrap();
-        let config =
-            r#"{ "architectures": ["X"], "torch_dtype": "bfloat16", "max_position_embeddings": 64 }"#;
-        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let config = json!({ "architectures": ["X"], "torch_dtype": dtype, "max_position_embeddings": 64 });
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         Settings::resolve(arguments(words), &ModelConfig::read(folder.path()).unwrap(), loss)
+    }
+
+    #[test]
+    fn a_model_is_computed_in_the_type_that_its_configuration_names_or_the_flag() {
+        let of = |config, words: &[&str]| resolved_for(config, words, CAUSAL).unwrap().dtype;
+        for (name, dtype) in [("float16", DType::F16), ("float32", DType::F32), ("float64", DType::F64)] {
+            assert_eq!(of(name, &[]), dtype);
+            assert_eq!(of("bfloat16", &["--torch-dtype", name]), dtype);
+        }
+        assert_eq!(of("float8_e4m3fn", &[]), DType::F32);
+        assert_eq!(of("float32", &["--dtype=fp16"]), DType::F16);
     }
 
     #[test]
@@ -516,7 +520,6 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         let refused = |words: &[&str]| check(&arguments(words)).unwrap_err().to_string();
-        assert!(refused(&["--torch-dtype=float16"]).contains("float16"));
         assert!(refused(&["--tuner-type=full", "--adapters=a"]).contains("`--adapters`"));
         assert!(refused(&["--eval-strategy=epoch"]).contains("validation set"));
         check(&arguments(&["--device=cpu", "--eval-strategy=no"])).unwrap();

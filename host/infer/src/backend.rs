@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use swift_model::{Continuation, ForwardOptions, Model, ServedAdapter, Tokens};
 use swift_tensor::fused::{PagedBatch, PagedCache};
-use swift_tensor::{DType, no_grad};
+use swift_tensor::{DType, no_grad, read_back};
 
 use crate::{Error, Result};
 
@@ -145,12 +145,7 @@ impl Backend for ModelBackend {
                 Pooling::Last => hidden.narrow(0, u64::from(count) - 1, 1)?,
                 Pooling::Mean => hidden.mean(&[0], true)?,
             };
-            Ok(pooled
-                .value()
-                .flatten_all()
-                .map_err(swift_tensor::Error::from)?
-                .to_vec1()
-                .map_err(swift_tensor::Error::from)?)
+            Ok(read_back(pooled.value())?)
         };
         prompts.iter().map(embed).collect()
     }

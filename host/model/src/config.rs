@@ -89,7 +89,7 @@ impl ModelConfig {
     /// said or not one that runs here.
     pub fn dtype(&self) -> Option<DType> {
         let name = self.entries.get("dtype").or_else(|| self.entries.get("torch_dtype"))?.as_str()?;
-        [DType::F32, DType::BF16, DType::F64].into_iter().find(|&dtype| dtype_name(dtype) == name)
+        [DType::F32, DType::BF16, DType::F16, DType::F64].into_iter().find(|&dtype| dtype_name(dtype) == name)
     }
 
     /// The file's text as it belongs to weights beside it: with their element type, if it is given, and, if they have a score head, what

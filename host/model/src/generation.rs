@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use swift_tensor::fused::{CacheShape, PagedBatch, PagedCache};
-use swift_tensor::{Tensor, Value, no_grad};
+use swift_tensor::{Tensor, Value, no_grad, read_back};
 
 use crate::adapter::{Adapter, adapter_dtype};
 use crate::batch::{Batch, Cached, Tokens};
@@ -102,7 +102,7 @@ impl Model {
         no_grad(|| {
             let rows = Tensor::constant(Value::from_slice(rows, rows.len(), self.device())?);
             let logits = self.network().logits(&hidden.index_select(0, &rows)?)?;
-            Ok(logits.cast(swift_tensor::DType::F32)?.value().flatten_all()?.to_vec1()?)
+            Ok(read_back(logits.cast(swift_tensor::DType::F32)?.value())?)
         })
     }
 }

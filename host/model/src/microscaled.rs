@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use half::bf16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 use safetensors::Dtype;
 use swift_tensor::fused::Weight;
@@ -60,6 +60,9 @@ pub(crate) fn take_stack(
         DType::F64 => Value::from_vec(dense(&blocks, &scales, [inputs, outputs], |x| x), shape, device)?,
         DType::BF16 => {
             Value::from_vec(dense(&blocks, &scales, [inputs, outputs], bf16::from_f64), shape, device)?
+        }
+        DType::F16 => {
+            Value::from_vec(dense(&blocks, &scales, [inputs, outputs], f16::from_f64), shape, device)?
         }
         other => {
             let what = format!("element type `{}`", other.as_str());

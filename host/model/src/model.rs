@@ -21,7 +21,7 @@ pub(crate) type SharedDefinition = Arc<Mutex<Box<dyn Definition>>>;
 /// How a model is loaded.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// What the weights are converted to and everything is computed in: `float32`, `bfloat16` or `float64`.
+    /// What the weights are converted to and everything is computed in: `float32`, `bfloat16`, `float16` or `float64`.
     pub dtype: DType,
     /// Where they lie.
     pub device: Device,

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use swift_runtime::{OutputsView, no_score_head};
 use swift_tensor::fused::{TokenStatistics, token_statistics};
-use swift_tensor::{Tensor, Value, current_device};
+use swift_tensor::{Tensor, Value, current_device, read_back};
 
 use crate::network::Network;
 use crate::{Error, Model, Result};
@@ -97,7 +97,7 @@ impl Outputs {
         let (hidden, bias) = self.cooled(&self.hidden, bias)?;
         let rows = hidden.index_select(0, &list(positions.clone())?)?;
         let packed = token_statistics(&rows, &weight, bias.as_ref(), soft_cap, &list(labels)?)?;
-        let predicted = packed.predictions.value().to_vec1::<i64>()?;
+        let predicted = read_back::<i64>(packed.predictions.value())?;
         for (position, token) in positions.iter().zip(predicted) {
             if let Some(place) = predictions.get_mut(*position as usize) {
                 *place = token;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use safetensors::Dtype;
 use serde_json::{Value, json};
+use swift_tensor::Staging;
 use swift_tensor::fused::Weight;
 use swift_tensor::quantised::nf4::{self, NESTED, NESTED_BLOCK, NF4, Scales};
 use swift_tensor::quantised::{Matrix, int8};
@@ -37,7 +38,7 @@ pub enum Quantisation {
 
 impl Quantisation {
     /// Quantises a matrix without making it whole first.
-    pub(crate) fn of(self, stored: &Stored<'_>) -> Result<Weight> {
+    pub(crate) fn of(self, stored: &Stored<'_>, staging: &mut Staging) -> Result<Weight> {
         let &[rows, columns] = stored.shape() else {
             let what = format!("a weight of the shape {:?}", stored.shape());
             return Err(swift_tensor::Error::Unsupported { op: "quantise", what }.into());
@@ -52,7 +53,7 @@ impl Quantisation {
             Self::Int8 => Matrix::Int8(int8::Matrix::quantise_with(rows, columns, fill)),
         };
         stored.release_all();
-        Ok(matrix.into())
+        Ok(Weight::quantised(matrix, staging)?)
     }
 }
 
@@ -62,11 +63,12 @@ const STATE: &str = "quant_state.bitsandbytes__";
 /// Takes the matrix `name` with all that belongs to it out of what was found, if bitsandbytes has quantised it.
 ///
 /// # Errors
-/// If it is of another type than NF4, of another shape, or broken.
+/// If it is of another type than NF4, of another shape, or broken, or the device has no room for it.
 pub(crate) fn take_quantised(
     found: &mut BTreeMap<String, Stored<'_>>,
     name: &str,
     shape: &[usize],
+    staging: &mut Staging,
 ) -> Result<Option<Weight>> {
     let beginning = format!("{name}.");
     let mut parts = found.split_off(&beginning);
@@ -108,7 +110,7 @@ pub(crate) fn take_quantised(
     let matrix = nf4::Matrix::new(packed.bytes().to_vec(), scales, rows, columns, size("blocksize"));
     let matrix = matrix.map_err(|error| corrupt(&error.to_string()))?;
     found.remove(name);
-    Ok(Some(Matrix::Nf4(matrix).into()))
+    Ok(Some(Weight::quantised(Matrix::Nf4(matrix), staging)?))
 }
 
 /// Whether values are the same but for their last bits.

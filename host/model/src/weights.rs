@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use swift_tensor::fused::Weight;
-use swift_tensor::{DType, Device, Tensor, Value};
+use swift_tensor::{DType, Device, Staging, Tensor, Value};
 
 use crate::config::{read_object, require_folder};
 use crate::microscaled::take_stack;
@@ -72,11 +72,12 @@ pub(crate) fn read_weights(
 ) -> Result<Vec<Weight>> {
     let maps = files.iter().map(|path| map_file(path)).collect::<Result<Vec<_>>>()?;
     let mut found = find(files, &maps)?;
+    let mut staging = Staging::new(device);
     let (mut weights, mut places) = (Vec::with_capacity(expected.len()), Vec::new());
     let (mut others, mut quantisations) = (Vec::new(), Vec::new());
     for (place, (expected, quantisation)) in expected.into_iter().enumerate() {
         let Expected { name, shape } = &expected;
-        let weight = match take_quantised(&mut found, name, shape)? {
+        let weight = match take_quantised(&mut found, name, shape, &mut staging)? {
             None => take_stack(&mut found, name, shape, dtype, device)?,
             packed => packed,
         };
@@ -88,11 +89,11 @@ pub(crate) fn read_weights(
         weights.push(weight);
     }
     let found = check(root, found, &others, ignored)?;
-    let read = found.par_iter().zip(quantisations).map(|(stored, quantisation)| match quantisation {
-        Some(quantisation) => quantisation.of(stored),
-        None => Ok(Tensor::constant(decode(stored, dtype, device)?).into()),
-    });
-    for (place, weight) in places.into_iter().zip(read.collect::<Result<Vec<_>>>()?) {
+    for ((place, stored), quantisation) in places.into_iter().zip(&found).zip(quantisations) {
+        let weight = match quantisation {
+            Some(quantisation) => quantisation.of(stored, &mut staging)?,
+            None => Tensor::constant(decode(stored, dtype, &mut staging)?).into(),
+        };
         if let Some(missing) = weights.get_mut(place) {
             *missing = Some(weight);
         }
@@ -115,7 +116,8 @@ pub(crate) fn read_tensors(
 ) -> Result<Vec<Value>> {
     let maps = files.iter().map(|path| map_file(path)).collect::<Result<Vec<_>>>()?;
     let found = check(root, find(files, &maps)?, expected, ignored)?;
-    found.par_iter().map(|stored| decode(stored, dtype, device)).collect()
+    let mut staging = Staging::new(device);
+    found.iter().map(|stored| decode(stored, dtype, &mut staging)).collect()
 }
 
 /// The tensors of all files.
@@ -187,7 +189,7 @@ impl Stored<'_> {
     /// If they are of a type that is not read.
     pub(crate) fn value(&self, name: &str, dtype: DType, device: &Device) -> Result<Value> {
         if self.is_readable() {
-            return decode(self, dtype, device);
+            return decode(self, dtype, &mut Staging::new(device));
         }
         let (path, name) = (self.path.into(), name.to_owned());
         Err(Error::TensorType { path, name, dtype: self.view.dtype().to_string() })
@@ -321,42 +323,51 @@ fn check<'a>(
 
 const READABLE: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64];
 
-fn decode(stored: &Stored<'_>, dtype: DType, device: &Device) -> Result<Value> {
+fn decode(stored: &Stored<'_>, dtype: DType, staging: &mut Staging) -> Result<Value> {
     let shape = stored.view.shape();
-    Ok(match dtype {
-        DType::F32 => Value::from_vec(elements(stored, |x| x, |x| x as f32), shape, device)?,
-        DType::F64 => Value::from_vec(elements(stored, f64::from, |x| x), shape, device)?,
-        DType::BF16 => Value::from_vec(elements(stored, bf16::from_f32, bf16::from_f64), shape, device)?,
+    let value = match dtype {
+        DType::F32 => staging.value(shape, |first, into| fill(stored, first, into, |x| x, |x| x as f32)),
+        DType::F64 => staging.value(shape, |first, into| fill(stored, first, into, f64::from, |x| x)),
+        DType::BF16 => {
+            staging.value(shape, |first, into| fill(stored, first, into, bf16::from_f32, bf16::from_f64))
+        }
+        DType::F16 => {
+            staging.value(shape, |first, into| fill(stored, first, into, f16::from_f32, f16::from_f64))
+        }
         other => {
             let what = format!("element type `{}`", other.as_str());
             return Err(swift_tensor::Error::Unsupported { op: "load", what }.into());
         }
-    })
+    };
+    Ok(value?)
 }
 
-/// The elements of a tensor, through `f32` where that holds them exactly, else through `f64`.
-fn elements<T: Copy + Default + Send + Sync>(
+/// Writes the elements from one on, through `f32` where that holds them exactly, else through `f64`.
+fn fill<T: Send>(
     stored: &Stored<'_>,
+    first: usize,
+    into: &mut [T],
     narrow: impl Fn(f32) -> T + Sync,
     wide: impl Fn(f64) -> T + Sync,
-) -> Vec<T> {
+) {
     match stored.view.dtype() {
-        Dtype::F64 => convert(stored, |b| wide(f64::from_le_bytes(b))),
-        Dtype::F16 => convert(stored, |b| narrow(f16::from_le_bytes(b).to_f32())),
-        Dtype::BF16 => convert(stored, |b| narrow(bf16::from_le_bytes(b).to_f32())),
-        _ => convert(stored, |b| narrow(f32::from_le_bytes(b))),
+        Dtype::F64 => convert(stored, first, into, |b| wide(f64::from_le_bytes(b))),
+        Dtype::F16 => convert(stored, first, into, |b| narrow(f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => convert(stored, first, into, |b| narrow(bf16::from_le_bytes(b).to_f32())),
+        _ => convert(stored, first, into, |b| narrow(f32::from_le_bytes(b))),
     }
 }
 
-fn convert<const N: usize, T: Copy + Default + Send + Sync>(
+fn convert<const N: usize, T: Send>(
     stored: &Stored<'_>,
+    first: usize,
+    into: &mut [T],
     element: impl Fn([u8; N]) -> T + Sync,
-) -> Vec<T> {
+) {
     /// Elements that one thread converts at a time, and then gives back.
     const CHUNK: usize = 1 << 18;
-    let bytes = stored.view.data();
-    let mut elements = vec![T::default(); bytes.len() / N];
-    elements.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * N)).for_each(|(elements, bytes)| {
+    let bytes = stored.view.data().get(first * N..(first + into.len()) * N).unwrap_or_default();
+    into.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK * N)).for_each(|(elements, bytes)| {
         for (x, bytes) in elements.iter_mut().zip(bytes.as_chunks::<N>().0) {
             *x = element(*bytes);
         }
@@ -364,5 +375,4 @@ fn convert<const N: usize, T: Copy + Default + Send + Sync>(
     });
     // Reading one part may have brought back pages of a neighbour that was done before.
     stored.release(bytes);
-    elements
 }

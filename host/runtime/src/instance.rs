@@ -78,7 +78,7 @@ pub(crate) fn call<T, U>(
 
 fn rejected(state: &mut State, function: &'static str, rejection: Rejection) -> Error {
     let plugin = state.plugin.to_string();
-    match (rejection, state.non_finite.take()) {
+    match (rejection, state.origin.take()) {
         (Rejection::Wrong(message), _) => Error::WrongResult { plugin, function, message },
         (Rejection::Failed(_), Some(cause)) => Error::Tensor { plugin, function, cause },
         (Rejection::Failed(message), None) => {
@@ -94,7 +94,7 @@ fn crashed(state: &mut State, function: &'static str, error: &wasmtime::Error, o
     if let Some(breach) = error.downcast_ref::<Breach>() {
         return Error::Limit { plugin, function, breach: *breach };
     }
-    if let Some(cause) = state.non_finite.take() {
+    if let Some(cause) = state.origin.take() {
         return Error::Tensor { plugin, function, cause };
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref() {

@@ -101,8 +101,9 @@ pub(crate) struct State {
     pub(crate) remembered: Option<String>,
     /// What the plugin said in its panic hook.
     pub(crate) panic: Option<String>,
-    /// In this call, an operation found a value that is not finite while the host was looking for one.
-    pub(crate) non_finite: Option<Box<swift_tensor::Error>>,
+    /// What an operation of this call failed of, where the host can say more of it than the plugin is told: a value that is not
+    /// finite, or memory that a device does not have.
+    pub(crate) origin: Option<Box<swift_tensor::Error>>,
     /// The plugin crashed or was stopped: the store is of no more use.
     pub(crate) crashed: bool,
 }
@@ -137,7 +138,7 @@ pub(crate) fn new(engine: &Engine, plugin: Arc<str>, limits: &Limits) -> Result<
         declared: Declared::default(),
         remembered: None,
         panic: None,
-        non_finite: None,
+        origin: None,
         crashed: false,
     };
     let mut store = Store::new(engine.wasmtime(), state);
@@ -169,7 +170,7 @@ pub(crate) fn begin(store: &mut Store<State>, function: &'static str, views: Vie
     state.declared = Declared::default();
     state.remembered = None;
     state.panic = None;
-    state.non_finite = None;
+    state.origin = None;
 }
 
 impl State {

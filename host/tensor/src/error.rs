@@ -43,12 +43,12 @@ pub enum Error {
         elements: u128,
     },
     /// A device has no more memory.
-    #[error("`{op}` asked the device for {} of memory, which it does not have", size(*.bytes))]
+    #[error("`{op}` asked the device for {}, which it does not have", memory(*.bytes))]
     DeviceMemory {
         /// The operation.
         op: &'static str,
-        /// Bytes asked for.
-        bytes: usize,
+        /// Bytes asked for, where that is known.
+        bytes: Option<usize>,
         /// What the driver says.
         #[source]
         source: Box<candle_core::Error>,
@@ -142,6 +142,16 @@ impl Error {
         Self::Unsupported { op, what: format!("the device {:?}", device.location()) }
     }
 
+    /// The error with the operation that it came up in, if what failed does not say which it was.
+    pub(crate) fn within(self, op: &'static str) -> Self {
+        match self {
+            Self::Candle(source) if is_out_of_memory(&source) => {
+                Self::DeviceMemory { op, bytes: None, source: Box::new(source) }
+            }
+            other => other,
+        }
+    }
+
     /// What the user may try next.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -151,19 +161,50 @@ impl Error {
             Self::Consumed { .. } => {
                 Some("a graph can be walked backwards once; compute the loss again".into())
             }
-            Self::Candle(error) if error.to_string().contains("OUT_OF_MEMORY") => Some(LESS_MEMORY.into()),
+            Self::Candle(error) if is_out_of_memory(error) => Some(LESS_MEMORY.into()),
             Self::DeviceMemory { .. } => Some(LESS_MEMORY.into()),
             _ => None,
         }
     }
 }
 
-const LESS_MEMORY: &str = "less is needed with `--gradient-checkpointing true`, a smaller `--max-length` or `--per-device-train-batch-size`, or `--quant-bits 4`";
+const LESS_MEMORY: &str = "less is needed with `--gradient-checkpointing true`, a smaller `--max-length` or `--per-device-train-batch-size`, or `--quant-bits 4`; for answers also with smaller `--kv-cache-bytes` or `--max-num-seqs`";
 
 /// In the unit that reads best.
-fn size(bytes: usize) -> String {
+fn memory(bytes: Option<usize>) -> String {
     match bytes {
-        0..=0xf_ffff => format!("{bytes} bytes"),
-        _ => format!("{} MiB", bytes >> 20),
+        Some(bytes @ 0..=0xf_ffff) => format!("{bytes} bytes of memory"),
+        Some(bytes) => format!("{} MiB of memory", bytes >> 20),
+        None => "memory".into(),
+    }
+}
+
+/// Whether the driver had no memory to give.
+fn is_out_of_memory(error: &candle_core::Error) -> bool {
+    error.to_string().contains("OUT_OF_MEMORY")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As cudarc's errors read.
+    fn refused() -> candle_core::Error {
+        candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".into())
+    }
+
+    #[test]
+    fn whoever_asked_for_memory_that_a_device_does_not_have_is_named_with_what_to_change() {
+        let error = Error::DeviceMemory { op: "linear", bytes: Some(96 << 20), source: Box::new(refused()) };
+        assert_eq!(
+            error.to_string(),
+            "`linear` asked the device for 96 MiB of memory, which it does not have"
+        );
+        assert!(error.hint().unwrap().contains("`--per-device-train-batch-size`"));
+        let error = Error::Candle(refused()).within("mul");
+        assert_eq!(error.to_string(), "`mul` asked the device for memory, which it does not have");
+        assert!(error.hint().unwrap().contains("`--kv-cache-bytes`"));
+        let error = Error::Candle(candle_core::Error::Msg("no kernel".into())).within("mul");
+        assert_eq!((error.to_string(), error.hint()), ("no kernel".into(), None));
     }
 }

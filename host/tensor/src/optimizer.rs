@@ -1,11 +1,13 @@
 //! The optimiser's arithmetic, in place on the storage of a parameter.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor as Value};
-use swift_kernels::adamw;
+use swift_kernels::{Element, adamw};
 
+use crate::reading::{count_read, read_back};
 use crate::storage::{on_device, read};
 use crate::{Error, Result};
 
@@ -91,7 +93,7 @@ pub struct AdamWState {
     pub first_moment: Numbers,
     /// Running mean of its square.
     pub second_moment: Numbers,
-    /// The parameter at full precision, if it is kept in `bfloat16` itself.
+    /// The parameter at full precision, if it is kept in 16 bits itself.
     pub master: Option<Numbers>,
 }
 
@@ -103,8 +105,8 @@ impl AdamWState {
     pub fn new(parameter: &Value) -> Result<Self> {
         let zeros = || Numbers::new(parameter, vec![0.0; parameter.elem_count()]);
         let master = match parameter.dtype() {
-            DType::BF16 => {
-                let numbers = parameter.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+            DType::BF16 | DType::F16 => {
+                let numbers = read_back(&parameter.to_dtype(DType::F32)?)?;
                 Some(Numbers::new(parameter, numbers)?)
             }
             _ => None,
@@ -119,7 +121,7 @@ impl AdamWState {
 /// `step` counts from one.
 ///
 /// # Errors
-/// If the parameter is neither `float32` nor `bfloat16`, or shapes don't fit.
+/// If the parameter is not `float32`, `bfloat16` or `float16`, or shapes don't fit.
 #[expect(clippy::too_many_arguments, reason = "the arguments are those of the published update rule")]
 pub fn adamw_step(
     parameter: &Value,
@@ -163,14 +165,19 @@ pub fn adamw_step(
     )
 }
 
-/// The sum of squares of a `float32` value, in `float64` and in a fixed order.
+/// The sum of squares of each `float32` value, in `float64` and in a fixed order. From a device all are read at once.
 ///
 /// # Errors
-/// If it is of another type, or can't be read.
-pub fn sum_of_squares(value: &Value) -> Result<f64> {
-    on_device!("sum_of_squares", value.device(),
-        cpu: read::<f32, _>(value, |elements| Ok(swift_kernels::elementwise::sum_of_squares(elements))),
-        cuda: crate::cuda::sum_of_squares(value),
+/// If one is of another type or on another device than the first, or can't be read.
+pub fn sums_of_squares(values: &[&Value]) -> Result<Vec<f64>> {
+    let Some(first) = values.first() else { return Ok(Vec::new()) };
+    let sum = |value: &&Value| {
+        read::<f32, _>(value, |elements| Ok(swift_kernels::elementwise::sum_of_squares(elements)))
+    };
+    count_read();
+    on_device!("sum_of_squares", first.device(),
+        cpu: values.iter().map(sum).collect(),
+        cuda: crate::cuda::sums_of_squares(values),
     )
 }
 
@@ -188,6 +195,17 @@ struct Update<'a> {
     step: adamw::AdamWStep,
 }
 
+impl Update<'_> {
+    fn step<T: Element<Compute = f32>>(&self, all: &mut [T], range: Range<usize>) -> candle_core::Result<()> {
+        let p = all.get_mut(range).ok_or_else(|| refused("a parameter outside of its storage"))?;
+        let mut state = self.state.lock().map_err(|_| refused("a state left by a panic"))?;
+        let HostState { first_moment, second_moment, master } = &mut *state;
+        let done =
+            adamw::step(p, master.as_deref_mut(), self.gradient, first_moment, second_moment, &self.step);
+        done.map_err(candle_core::Error::wrap)
+    }
+}
+
 impl InplaceOp1 for Update<'_> {
     fn name(&self) -> &'static str {
         OP
@@ -195,20 +213,12 @@ impl InplaceOp1 for Update<'_> {
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let (start, end) = layout.contiguous_offsets().ok_or_else(|| refused("a parameter with gaps"))?;
-        let mut state = self.state.lock().map_err(|_| refused("a state left by a panic"))?;
-        let HostState { first_moment, second_moment, master } = &mut *state;
-        let done = match storage {
-            CpuStorage::F32(p) => {
-                let p = p.get_mut(start..end).ok_or_else(|| refused("a parameter outside of its storage"))?;
-                adamw::step(p, None, self.gradient, first_moment, second_moment, &self.step)
-            }
-            CpuStorage::BF16(p) => {
-                let p = p.get_mut(start..end).ok_or_else(|| refused("a parameter outside of its storage"))?;
-                adamw::step(p, master.as_deref_mut(), self.gradient, first_moment, second_moment, &self.step)
-            }
-            _ => return Err(refused("an element type other than `float32` and `bfloat16`")),
-        };
-        done.map_err(candle_core::Error::wrap)
+        match storage {
+            CpuStorage::F32(all) => self.step(all, start..end),
+            CpuStorage::BF16(all) => self.step(all, start..end),
+            CpuStorage::F16(all) => self.step(all, start..end),
+            _ => Err(refused("an element type other than `float32`, `bfloat16` and `float16`")),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor as Value, WithDType};
 
+use crate::reading::{count_read, read_back};
 use crate::{Error, Result};
 
 /// An element type that kernels compute with.
@@ -25,11 +26,20 @@ macro_rules! with_real {
                 type $T = half::bf16;
                 $body
             }
+            candle_core::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
             other => Err($crate::Error::unsupported_dtype($op, other)),
         }
     };
 }
 pub(crate) use with_real;
+
+/// What elements of `dtype` are computed and summed in: `float32` for those of 16 bits.
+pub(crate) fn wide(dtype: DType) -> DType {
+    if matches!(dtype, DType::BF16 | DType::F16) { DType::F32 } else { dtype }
+}
 
 /// Which bodies an operation has for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,12 +122,17 @@ impl Zeroed for half::bf16 {
     }
 }
 
+impl Zeroed for half::f16 {
+    fn zeros(count: usize) -> Vec<Self> {
+        use half::vec::HalfBitsVecExt;
+        vec![0u16; count].reinterpret_into()
+    }
+}
+
 /// Elements as `i64`, from any integer type.
 pub(crate) fn read_indices(op: &'static str, value: &Value) -> Result<Vec<i64>> {
     match value.dtype() {
-        DType::I64 | DType::U32 | DType::U8 => {
-            Ok(value.to_dtype(DType::I64)?.flatten_all()?.to_vec1::<i64>()?)
-        }
+        DType::I64 | DType::U32 | DType::U8 => read_back(&value.to_dtype(DType::I64)?),
         other => Err(Error::DtypeMismatch { op, lhs: other, rhs: DType::I64 }),
     }
 }
@@ -126,6 +141,7 @@ pub(crate) fn all_finite(value: &Value) -> Result<bool> {
     if !value.device().is_cpu() {
         // Only what is not finite is not zero times zero.
         let rest = value.to_dtype(DType::F32)?.affine(0.0, 0.0)?.sum_all()?;
+        count_read();
         return Ok(!value.dtype().is_float() || rest.to_scalar::<f32>()? == 0.0);
     }
     let value = value.contiguous()?;

@@ -233,7 +233,7 @@ pub(crate) fn run<'a>(
                 State::Consumed => return Err(Error::Consumed { op: node.op }),
                 State::Operation { inputs, vjp } => {
                     let wanted: Vec<bool> = inputs.iter().map(Option::is_some).collect();
-                    let results = vjp(&gradient, &wanted, sink)?;
+                    let results = vjp(&gradient, &wanted, sink).map_err(|error| error.within(node.op))?;
                     for (input, result) in inputs.into_iter().zip(results) {
                         let (Some(input), Some(result)) = (input, result) else { continue };
                         checked(node.op, &result, true)?;

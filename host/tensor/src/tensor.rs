@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor as Value};
 
+use crate::reading::read_back;
 use crate::tape::Node;
 use crate::{ParameterId, Result};
 
@@ -69,7 +70,7 @@ impl Tensor {
     /// # Errors
     /// If the elements can't be read.
     pub fn to_list(&self) -> Result<Vec<f64>> {
-        Ok(self.value.flatten_all()?.to_dtype(DType::F64)?.to_vec1()?)
+        read_back(&self.value.to_dtype(DType::F64)?)
     }
 }
 

@@ -7,6 +7,7 @@ use swift_runtime::{Input, LossReport, Metric as Observed, OutputsView, Requirem
 use swift_tensor::{GradientSink, ParameterId, Tensor, backward, check_finite, no_grad};
 
 use crate::batch::{Batch, Place, Totals, tokens};
+use crate::gradient_scale::GradientScale;
 use crate::metrics::Metrics;
 use crate::optimizer::{AdamWOptimizer, Optimizer, RuleOptimizer};
 use crate::random::seed;
@@ -14,7 +15,7 @@ use crate::sink::{Gradients, clip_factor};
 use crate::{Error, Loss, Metric, Result, RolloutOptions, TrainerOptions, UpdateRule};
 
 /// Element types that the optimiser changes.
-const TRAINED: [DType; 2] = [DType::F32, DType::BF16];
+const TRAINED: [DType; 3] = [DType::F32, DType::BF16, DType::F16];
 
 /// What learns: a model, the loss that it learns by, and the gradients of the window at hand.
 pub(crate) struct Learner {
@@ -58,8 +59,8 @@ enum Reference {
 /// What came out of an optimiser step.
 pub(crate) struct Step {
     pub(crate) loss: f64,
-    /// Before clipping.
-    pub(crate) gradient_norm: f64,
+    /// Before clipping; none if a gradient overflowed, so that nothing was learned.
+    pub(crate) gradient_norm: Option<f64>,
 }
 
 impl Learner {
@@ -121,6 +122,11 @@ impl Learner {
 
     pub(crate) fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Whether gradients of activations are in a type in which small ones vanish.
+    pub(crate) fn scales_gradients(&self) -> bool {
+        self.model.dtype() == DType::F16
     }
 
     /// What the loss sees of a row.
@@ -243,7 +249,8 @@ impl Learner {
         })
     }
 
-    /// Takes the optimiser step that follows `step` steps on the micro-batches of a window.
+    /// Takes the optimiser step that follows `step` steps on the micro-batches of a window, or leaves it out if a gradient
+    /// overflows that was scaled.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if the loss or a gradient is not; parameters and optimiser are as before then.
@@ -253,7 +260,9 @@ impl Learner {
         step: u64,
         learning_rate: f64,
         metrics: &mut Metrics,
+        mut scale: Option<&mut GradientScale>,
     ) -> Result<Step> {
+        let factor = scale.as_ref().map_or(1.0, |scale| scale.factor());
         let totals = Totals::of(window);
         let place = |micro_batch| Place { step, micro_batch, totals, training: true };
         self.gradients.clear();
@@ -267,10 +276,14 @@ impl Learner {
             }
             loss += share;
             observe(&report, metrics)?;
-            backward(&report.loss, &mut self.gradients)?;
+            backward(&scaled(&report.loss, factor)?, &mut self.gradients)?;
         }
-        let gradient_norm = self.gradients.norm()?;
+        let gradient_norm = self.gradients.norm()? / factor;
         if !gradient_norm.is_finite() {
+            if scale.as_mut().is_some_and(|scale| scale.overflowed()) {
+                self.gradients.clear();
+                return Ok(Step { loss, gradient_norm: None });
+            }
             let what = match self.gradients.first_not_finite() {
                 Some(name) => format!("The gradient of `{name}`"),
                 None => "The norm of the gradients".into(),
@@ -280,11 +293,14 @@ impl Learner {
                 window.iter().zip(0..).find_map(|(packed, number)| self.origin(packed, place(number)));
             return Err(Error::NotFinite { step: step + 1, what, origin });
         }
-        let factor = clip_factor(gradient_norm, self.max_grad_norm);
+        let factor = clip_factor(gradient_norm, self.max_grad_norm) / factor;
         self.optimizer.step(&self.gradients.sums()?, learning_rate, factor)?;
         self.gradients.clear();
         self.model.parameters_changed();
-        Ok(Step { loss, gradient_norm })
+        if let Some(scale) = scale {
+            scale.taken();
+        }
+        Ok(Step { loss, gradient_norm: Some(gradient_norm) })
     }
 
     /// Computes a micro-batch again with every result looked at, and says which was the first that is not finite.
@@ -308,6 +324,14 @@ impl RunView for Trained {
     fn parameter(&self, name: &str) -> Option<Tensor> {
         let parameter = self.0.iter().find(|parameter| parameter.name == name)?;
         Some(Tensor::constant(parameter.value.clone()))
+    }
+}
+
+/// A loss times the factor on its gradients, in a type that has room for it.
+fn scaled(loss: &Tensor, factor: f64) -> Result<Tensor> {
+    match factor {
+        1.0 => Ok(loss.clone()),
+        _ => Ok(loss.cast(DType::F32)?.scale(factor)?),
     }
 }
 

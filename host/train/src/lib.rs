@@ -19,6 +19,7 @@ mod checkpoint;
 mod clock;
 mod curves;
 mod error;
+mod gradient_scale;
 mod layout;
 mod learner;
 mod metrics;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::gradient_scale::GradientScale;
 use crate::metrics::{Metrics, Numbers};
 use crate::number::Number;
 use crate::rollouts::Generation;
@@ -40,6 +41,9 @@ pub(crate) struct Progress {
     pub(crate) best: Option<Best>,
     /// The steps of the newest checkpoint.
     pub(crate) saved: Option<u64>,
+    /// What gradients are scaled by, if they are computed in `float16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gradient_scale: Option<GradientScale>,
     /// The answers that are being learned from, between two steps on them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<Generation>,

@@ -3,9 +3,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor as Value};
 use swift_model::TrainableParameter;
 use swift_runtime::Role;
-use swift_tensor::{GradientSink, ParameterId};
+use swift_tensor::{GradientSink, ParameterId, sums_of_squares};
 
-use crate::values::sum_of_squares;
 use crate::{Error, Result};
 
 /// Sums of gradients over the micro-batches of a window, in `float32`.
@@ -61,15 +60,15 @@ impl Gradients {
     /// # Errors
     /// As [`Self::sums`].
     pub fn norm(&self) -> Result<f64> {
-        let squares = self.sums()?.into_iter().flatten().map(sum_of_squares).collect::<Result<Vec<f64>>>()?;
+        let squares = sums_of_squares(&self.sums()?.into_iter().flatten().collect::<Vec<_>>())?;
         Ok(squares.iter().sum::<f64>().sqrt())
     }
 
     /// The first parameter whose gradient is not finite.
     pub(crate) fn first_not_finite(&self) -> Option<&str> {
         let broken = |slot: &&Slot| {
-            let squares = slot.sum.as_ref().and_then(|sum| sum_of_squares(sum).ok());
-            squares.is_some_and(|squares| !squares.is_finite())
+            let squares = slot.sum.as_ref().and_then(|sum| sums_of_squares(&[sum]).ok());
+            squares.is_some_and(|squares| squares.iter().any(|squares| !squares.is_finite()))
         };
         self.slots.iter().find(broken).map(|slot| slot.name.as_str())
     }

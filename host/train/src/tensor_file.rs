@@ -87,6 +87,7 @@ impl TensorFile {
             Dtype::F32 => DType::F32,
             Dtype::F64 => DType::F64,
             Dtype::BF16 => DType::BF16,
+            Dtype::F16 => DType::F16,
             other => return Err(Error::damaged(&self.path, format!("`{name}` is of the type {other:?}"))),
         };
         let mut bytes = vec![0; end - start];

@@ -79,6 +79,30 @@ inline bf16 __float2bfloat16(float x) {
   return {uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
+struct f16 {
+  uint16_t bits;
+};
+
+// The value is an integer of 11 bits times a power of two.
+inline float __half2float(f16 x) {
+  int exponent = x.bits >> 10 & 31, mantissa = x.bits & 1023;
+  float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                               : ldexpf(float(exponent ? mantissa | 1024 : mantissa), (exponent ? exponent : 1) - 25);
+  return x.bits & 0x8000 ? -value : value;
+}
+
+// To the nearest, the even one of two: the library rounds an integer so, in units of the last bit of the result.
+inline f16 __float2half(float x) {
+  uint16_t sign = std::signbit(x) ? 0x8000 : 0;
+  x = fabsf(x);
+  if (x != x) return {0x7fff};
+  if (x >= 65520.0f) return {uint16_t(sign | 0x7c00)};
+  int exponent = x < 6.103515625e-05f ? -14 : ilogbf(x);
+  // A mantissa of 2048 carries over into the exponent by itself.
+  int mantissa = int(nearbyintf(ldexpf(x, 10 - exponent)));
+  return {uint16_t(sign | ((exponent + 14) * 1024 + mantissa))};
+}
+
 inline int __float_as_int(float x) {
   int bits;
   memcpy(&bits, &x, 4);
@@ -108,6 +132,7 @@ struct fragment {
 inline bool leads() { return threadIdx.x % 32 == 0; }
 inline float wide(float x) { return x; }
 inline float wide(bf16 x) { return __bfloat162float(x); }
+inline float wide(f16 x) { return __half2float(x); }
 
 template <class Fragment>
 void fill_fragment(Fragment& f, float value) {

@@ -1,5 +1,5 @@
 // Causal attention over packed sequences, after FlashAttention-2 (Dao 2023), in tiles of `tile` rows, a multiple of 16. Each warp
-// owns 16 rows of a tile; products are taken from shared memory, by the matrix units for `bf16`.
+// owns 16 rows of a tile; products are taken from shared memory, by the matrix units for types of 16 bits.
 //
 // The way back has two kernels, one for queries and one for keys and values. Each computes the scores again, so that no block adds
 // to what another writes, and gradients come out the same each time.
@@ -98,16 +98,39 @@ __device__ void put(const Attention& a, void* into, int64 heads, int64 head, con
   }
 }
 
+// What the matrix units multiply.
+template <class T>
+constexpr bool IN_UNITS = sizeof(T) == 2;
+template <class T, class Use, class Layout>
+using Fragment = nvcuda::wmma::fragment<Use, STRIP, STRIP, STRIP, T, Layout>;
+using Accumulator = nvcuda::wmma::fragment<nvcuda::wmma::accumulator, STRIP, STRIP, STRIP, float>;
+
 // `out [16, columns] = left [16, inner] right^T`, with `right` `[columns, inner]`, by one warp.
 template <class T>
 __device__ void strip_times_transposed(const T* left, int left_stride, const T* right, int right_stride, Compute<T>* out,
                                        int out_stride, int columns, int inner) {
+  using namespace nvcuda::wmma;
   __syncwarp();
-  for (int i = threadIdx.x % 32; i < STRIP * columns; i += 32) {
-    int row = i / columns, column = i % columns;
-    Compute<T> sum = 0;
-    for (int k = 0; k < inner; k++) sum += left[row * left_stride + k] * right[column * right_stride + k];
-    out[row * out_stride + column] = sum;
+  if constexpr (IN_UNITS<T>) {
+    for (int column = 0; column < columns; column += STRIP) {
+      Accumulator sum;
+      fill_fragment(sum, 0.0f);
+      for (int k = 0; k < inner; k += STRIP) {
+        Fragment<T, matrix_a, row_major> x;
+        Fragment<T, matrix_b, col_major> y;
+        load_matrix_sync(x, left + k, left_stride);
+        load_matrix_sync(y, right + column * right_stride + k, right_stride);
+        mma_sync(sum, x, y, sum);
+      }
+      store_matrix_sync(out + column, sum, out_stride, mem_row_major);
+    }
+  } else {
+    for (int i = threadIdx.x % 32; i < STRIP * columns; i += 32) {
+      int row = i / columns, column = i % columns;
+      T sum = 0;
+      for (int k = 0; k < inner; k++) sum += left[row * left_stride + k] * right[column * right_stride + k];
+      out[row * out_stride + column] = sum;
+    }
   }
   __syncwarp();
 }
@@ -116,56 +139,28 @@ __device__ void strip_times_transposed(const T* left, int left_stride, const T* 
 template <class T>
 __device__ void add_strip_times(const T* left, int left_stride, const T* right, int right_stride, Compute<T>* out,
                                 int out_stride, int columns, int inner) {
-  __syncwarp();
-  for (int i = threadIdx.x % 32; i < STRIP * columns; i += 32) {
-    int row = i / columns, column = i % columns;
-    Compute<T> sum = 0;
-    for (int k = 0; k < inner; k++) sum += left[row * left_stride + k] * right[k * right_stride + column];
-    out[row * out_stride + column] += sum;
-  }
-  __syncwarp();
-}
-
-template <class Use, class Layout>
-using Fragment = nvcuda::wmma::fragment<Use, 16, 16, 16, bf16, Layout>;
-using Accumulator = nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, 16, float>;
-
-template <>
-__device__ inline void strip_times_transposed<bf16>(const bf16* left, int left_stride, const bf16* right, int right_stride,
-                                                    float* out, int out_stride, int columns, int inner) {
   using namespace nvcuda::wmma;
   __syncwarp();
-  for (int column = 0; column < columns; column += STRIP) {
-    Accumulator sum;
-    fill_fragment(sum, 0.0f);
-    for (int k = 0; k < inner; k += STRIP) {
-      Fragment<matrix_a, row_major> x;
-      Fragment<matrix_b, col_major> y;
-      load_matrix_sync(x, left + k, left_stride);
-      load_matrix_sync(y, right + column * right_stride + k, right_stride);
-      mma_sync(sum, x, y, sum);
+  if constexpr (IN_UNITS<T>) {
+    for (int column = 0; column < columns; column += STRIP) {
+      Accumulator sum;
+      load_matrix_sync(sum, out + column, out_stride, mem_row_major);
+      for (int k = 0; k < inner; k += STRIP) {
+        Fragment<T, matrix_a, row_major> x;
+        Fragment<T, matrix_b, row_major> y;
+        load_matrix_sync(x, left + k, left_stride);
+        load_matrix_sync(y, right + k * right_stride + column, right_stride);
+        mma_sync(sum, x, y, sum);
+      }
+      store_matrix_sync(out + column, sum, out_stride, mem_row_major);
     }
-    store_matrix_sync(out + column, sum, out_stride, mem_row_major);
-  }
-  __syncwarp();
-}
-
-template <>
-__device__ inline void add_strip_times<bf16>(const bf16* left, int left_stride, const bf16* right, int right_stride, float* out,
-                                             int out_stride, int columns, int inner) {
-  using namespace nvcuda::wmma;
-  __syncwarp();
-  for (int column = 0; column < columns; column += STRIP) {
-    Accumulator sum;
-    load_matrix_sync(sum, out + column, out_stride, mem_row_major);
-    for (int k = 0; k < inner; k += STRIP) {
-      Fragment<matrix_a, row_major> x;
-      Fragment<matrix_b, row_major> y;
-      load_matrix_sync(x, left + k, left_stride);
-      load_matrix_sync(y, right + k * right_stride + column, right_stride);
-      mma_sync(sum, x, y, sum);
+  } else {
+    for (int i = threadIdx.x % 32; i < STRIP * columns; i += 32) {
+      int row = i / columns, column = i % columns;
+      T sum = 0;
+      for (int k = 0; k < inner; k++) sum += left[row * left_stride + k] * right[k * right_stride + column];
+      out[row * out_stride + column] += sum;
     }
-    store_matrix_sync(out + column, sum, out_stride, mem_row_major);
   }
   __syncwarp();
 }

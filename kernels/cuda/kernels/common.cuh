@@ -9,23 +9,26 @@
 #include "../emulator/emulator.h"
 #else
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <mma.h>
 using bf16 = __nv_bfloat16;
+using f16 = __half;
 // A kernel for each element type, under its name and that of the type.
 #define EXPORT_FOR(name, suffix, T, Arguments)                                               \
   extern "C" __global__ void __launch_bounds__(256) name##_##suffix(const Arguments a) {     \
     name<T>(a);                                                                              \
   }
 #endif
-#define EXPORT(name, Arguments)          \
+#define EXPORT(name, Arguments)            \
   EXPORT_FOR(name, f32, float, Arguments)  \
   EXPORT_FOR(name, f64, double, Arguments) \
-  EXPORT_FOR(name, bf16, bf16, Arguments)
+  EXPORT_FOR(name, bf16, bf16, Arguments)  \
+  EXPORT_FOR(name, f16, f16, Arguments)
 
 using int64 = long long;
 using uint64 = unsigned long long;
 
-// What an element type is computed in: itself, or `float` for `bf16`.
+// What an element type is computed in: itself, or `float` for types of 16 bits.
 template <class T>
 struct Computing {
   using Type = T;
@@ -34,12 +37,17 @@ template <>
 struct Computing<bf16> {
   using Type = float;
 };
+template <>
+struct Computing<f16> {
+  using Type = float;
+};
 template <class T>
 using Compute = typename Computing<T>::Type;
 
 __device__ inline float load(float x) { return x; }
 __device__ inline double load(double x) { return x; }
 __device__ inline float load(bf16 x) { return __bfloat162float(x); }
+__device__ inline float load(f16 x) { return __half2float(x); }
 
 template <class T>
 __device__ inline T store(Compute<T> x) {
@@ -48,6 +56,10 @@ __device__ inline T store(Compute<T> x) {
 template <>
 __device__ inline bf16 store<bf16>(float x) {
   return __float2bfloat16(x);
+}
+template <>
+__device__ inline f16 store<f16>(float x) {
+  return __float2half(x);
 }
 
 template <class C>

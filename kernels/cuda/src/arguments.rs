@@ -86,6 +86,9 @@ kernels! {
     /// Of what goes along a dimension.
     Line { x, y; count: i64, length: i64, inner: i64, flag: i64 }
         RUNNING_SUM = "lines" "running_sum", FIRST_GREATEST = "lines" "first_greatest", ORDER = "lines" "order";
+    /// Of [`ROW_NORMS`].
+    RowNorms { weight, a, b, norms; width: i64, rank: i64, scale: f64 }
+        ROW_NORMS = "row_norms" "row_norms";
     /// Of [`ADAMW`].
     AdamW {
         parameter, master, gradient, first, second;

@@ -1,10 +1,11 @@
 //! The matrix product.
 //!
 //! On processors with AVX512-BF16, `bf16` is multiplied by kernels of this crate. Where there is none it is converted to
-//! `f32`, which, as `f64`, the `gemm` crate multiplies.
+//! `f32`, as `f16` always is, which, as `f64`, the `gemm` crate multiplies.
 //!
 //! A product of a few rows with a weight reads the weight once, as it lies in memory: up to four rows of `bf16` by
-//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these, up to 128 of either by AVX2, and up to eight of `bf16` by others.
+//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these, up to 128 of either by AVX2, and up to eight of `bf16` by others; `f16` is always
+//! read as `bf16` is where there is no AVX512-BF16.
 //!
 //! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes
 //! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it.
@@ -36,8 +37,8 @@ use crate::{Element, KernelError, check};
 /// `c = op(a) op(b)`, or `c += op(a) op(b)` if `accumulate`. `op(a)` is `[m, k]` and `op(b)` is `[k, n]`; `a` is stored
 /// as `[k, m]` if `transpose_a`, `b` as `[n, k]` if `transpose_b`. `c` is `[m, n]`.
 ///
-/// Sums are taken in `T::Compute`; those of `bf16` are rounded once, when they are complete. Temporary memory is at most
-/// 8 MiB and 1 MiB for each thread (up to an inner dimension of 65536). Where `bf16` has to be converted it is 48 MiB.
+/// Sums are taken in `T::Compute`; those of `bf16` and `f16` are rounded once, when they are complete. Temporary memory is at most
+/// 8 MiB and 1 MiB for each thread (up to an inner dimension of 65536). Where elements have to be converted it is 48 MiB.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit the sizes.

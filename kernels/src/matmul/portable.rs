@@ -1,4 +1,4 @@
-//! The product on any processor, by the `gemm` crate: `bf16` is converted panel by panel.
+//! The product on any processor, by the `gemm` crate: types of 16 bits are converted panel by panel.
 
 use gemm::Parallelism;
 use rayon::prelude::*;

@@ -3,7 +3,7 @@
 //! With `logits = cap(hidden weight^T + bias)`, where `cap(l)` is `soft_cap * tanh(l / soft_cap)` or, without a cap, `l`, `logp = logits[label] - logsumexp(logits)`. Logits exist for 512 tokens
 //! and at most 4096 vocabulary entries at a time, with a running softmax from one tile of the vocabulary to the next.
 //! Temporary memory is at most 28 MiB and 1024 rows of hidden states in `T::Compute`, whatever the number of tokens
-//! and the size of the vocabulary: 8 MiB of logits (16 MiB as `f64`), and where `T` is `bf16`, in which the products
+//! and the size of the vocabulary: 8 MiB of logits (16 MiB as `f64`), and where `T` has 16 bits, in which the products
 //! are taken, another 4 MiB of rounded exponentials and 16 MiB of weight where the product has to convert it (more beyond
 //! a width of 65536, where a tile keeps 64 entries).
 

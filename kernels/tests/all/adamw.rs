@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::Element;
 use swift_kernels::adamw::{self, AdamWStep};
 
@@ -60,6 +60,7 @@ fn five_steps_follow_the_formula() {
     follows_the_formula::<f64>(1e-14);
     follows_the_formula::<f32>(1e-6);
     follows_the_formula::<bf16>(2e-2);
+    follows_the_formula::<f16>(2.5e-3);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::Element;
 use swift_kernels::attention::{self, AttentionGradients, AttentionInputs, AttentionOptions, AttentionShape};
 
@@ -142,6 +142,7 @@ fn forward_follows_the_formula_in_every_type() {
     follows_the_formula::<f64>(1e-13);
     follows_the_formula::<f32>(5e-6);
     follows_the_formula::<bf16>(4e-3);
+    follows_the_formula::<f16>(5e-4);
 }
 
 #[test]
@@ -173,6 +174,7 @@ fn gradients_agree_with_f64<T: Element>(tolerance: f64) {
 fn gradients_in_narrow_types_agree_with_f64() {
     gradients_agree_with_f64::<f32>(1e-5);
     gradients_agree_with_f64::<bf16>(2e-2);
+    gradients_agree_with_f64::<f16>(2.5e-3);
 }
 
 #[test]

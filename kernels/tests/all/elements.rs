@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::{Element, Float};
 
 #[test]
@@ -23,19 +23,37 @@ fn exponentials_and_sigmoids_of_extreme_values_are_limits() {
     assert!(f32::NAN.sigmoid().is_nan());
 }
 
-#[test]
-fn bfloat16_elements_convert_as_the_half_crate_does() {
-    for bits in 0..=u16::MAX {
-        let element = bf16::from_bits(bits);
-        assert!(
-            element.load() == element.to_f32() || element.is_nan() && element.load().is_nan(),
-            "{bits:#x}"
-        );
+/// Every element, and a million numbers of all magnitudes, against what the `half` crate makes of them.
+fn converts_as_the_half_crate_does<T: Element<Compute = f32>>(
+    element: impl Fn(u16) -> T,
+    bits: impl Fn(T) -> u16,
+    widened: impl Fn(T) -> f32,
+    rounded: impl Fn(f32) -> T,
+) {
+    for pattern in 0..=u16::MAX {
+        let (got, want) = (element(pattern).load(), widened(element(pattern)));
+        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{pattern:#x}");
+        if !want.is_nan() {
+            assert_eq!(bits(T::store(want)), pattern);
+        }
     }
     for i in 0..=1_000_000u32 {
         let value = f32::from_bits(i.wrapping_mul(4_294_967));
-        let (got, want) = (<bf16 as Element>::store(value), bf16::from_f32(value));
-        assert!(got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(), "{value:e}");
+        let (got, want) = (T::store(value), rounded(value));
+        assert!(bits(got) == bits(want) || value.is_nan() && got.load().is_nan(), "{value:e}");
     }
-    assert!(<bf16 as Element>::store(f32::from_bits(0x7f80_0001)).is_nan());
+    // Between two neighbours lie a tie and what is just off it.
+    for pattern in (0..=u16::MAX).filter(|&pattern| element(pattern).load().is_finite()) {
+        let tie = f32::midpoint(element(pattern).load(), element(pattern.wrapping_add(1)).load());
+        for value in [tie.next_down(), tie, tie.next_up()].into_iter().filter(|value| value.is_finite()) {
+            assert_eq!(bits(T::store(value)), bits(rounded(value)), "{value:e}");
+        }
+    }
+    assert!(T::store(f32::from_bits(0x7f80_0001)).load().is_nan());
+}
+
+#[test]
+fn elements_of_16_bits_convert_as_the_half_crate_does() {
+    converts_as_the_half_crate_does(bf16::from_bits, bf16::to_bits, bf16::to_f32, bf16::from_f32);
+    converts_as_the_half_crate_does(f16::from_bits, f16::to_bits, f16::to_f32, f16::from_f32);
 }

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::{Element, Float, elementwise};
 
 use crate::support::{narrow, numbers, widen, zeros};
@@ -24,6 +24,7 @@ fn sums_rows_and_multiples_are_those_of_each_element() {
     sums::<f32>();
     sums::<f64>();
     sums::<bf16>();
+    sums::<f16>();
     assert!(elementwise::add(&[1.0f32], &[], &mut [0.0]).is_err());
     assert!(elementwise::repeat_row(&[1.0f32, 2.0], &mut [0.0; 3]).is_err());
     assert!(elementwise::repeat_row::<f32>(&[], &mut []).is_err());

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::low_rank::{contract, expand, project, transposed};
 use swift_kernels::{Element, Float};
 
@@ -55,6 +55,7 @@ fn products_of_low_rank_follow_the_formulas_in_every_type() {
         follow::<f64>(rows, width, rank, 1e-13);
         follow::<f32>(rows, width, rank, 1e-5);
         follow::<bf16>(rows, width, rank, 4e-3);
+        follow::<f16>(rows, width, rank, 5e-4);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The conformance suite of the kernels: every operation against its formula in `f64`, every gradient against central
-//! differences, `f32` and `bf16` against `f64`, and equal bits whatever the number of threads.
+//! differences, `f32`, `bf16` and `f16` against `f64`, and equal bits whatever the number of threads.
 
 #[cfg(test)]
 mod adamw;

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::{Element, Float, matmul};
 
 use crate::support::{assert_close, narrow, numbers, widen};
@@ -54,6 +54,7 @@ fn products_follow_the_formula_in_every_type() {
     follows_the_formula::<f64>(1e-13);
     follows_the_formula::<f32>(1e-5);
     follows_the_formula::<bf16>(4e-3);
+    follows_the_formula::<f16>(5e-4);
 }
 
 #[test]
@@ -140,12 +141,14 @@ fn products_of_random_sizes_are_within_the_bound_of_rounding_by_every_path() {
     for seed in 0..60 {
         let shape = (sizes.next().unwrap(), sizes.next().unwrap(), sizes.next().unwrap());
         is_within_the_bound_of_rounding::<bf16>(shape, seed, single, half);
+        is_within_the_bound_of_rounding::<f16>(shape, seed, single, half / 8.0);
         is_within_the_bound_of_rounding::<f32>(shape, seed, single, 0.0);
     }
     // Few rows with columns beyond a panel, a task and whole vectors, and with inner dimensions beyond whole vectors.
     for m in 1..=9 {
         for (k, n) in [(64, 64), (67, 333), (896, 130), (15, 17), (2, 1100)] {
             is_within_the_bound_of_rounding::<bf16>((m, k, n), 98, single, half);
+            is_within_the_bound_of_rounding::<f16>((m, k, n), 98, single, half / 8.0);
             is_within_the_bound_of_rounding::<f32>((m, k, n), 98, single, 0.0);
         }
     }

@@ -1,6 +1,6 @@
 //! Attention over a cache in blocks is attention over the same tokens end to end.
 
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::attention::{self, AttentionInputs, AttentionOptions, AttentionShape, paged};
 use swift_kernels::{Element, Float, KernelError};
 
@@ -164,6 +164,7 @@ fn a_cache_in_blocks_gives_what_tokens_end_to_end_give() {
     agrees::<f64>(1e-12);
     agrees::<f32>(1e-5);
     agrees::<bf16>(1e-2);
+    agrees::<f16>(1.25e-3);
 }
 
 #[test]

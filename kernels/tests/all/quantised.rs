@@ -1,7 +1,7 @@
 //! Weights of few bits. NF4 is compared with bitsandbytes: `tests/golden/nf4/golden.safetensors` holds what its
 //! `quantize_4bit` made on a processor.
 
-use half::bf16;
+use half::{bf16, f16};
 use safetensors::SafeTensors;
 use swift_kernels::quantised::nf4::{Matrix, NESTED, NF4, Options, Scales};
 use swift_kernels::quantised::{self, int8};
@@ -172,6 +172,7 @@ fn a_linear_layer_multiplies_with_the_dequantised_weight_there_and_back() {
     is_linear::<f64>(2f64.powi(-53), 0.0);
     is_linear::<f32>(2f64.powi(-24), 0.0);
     is_linear::<bf16>(2f64.powi(-24), 2f64.powi(-9));
+    is_linear::<f16>(2f64.powi(-24), 2f64.powi(-12));
 }
 
 #[test]

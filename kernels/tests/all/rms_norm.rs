@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::rms_norm::RmsNorm;
 use swift_kernels::{Element, KernelError, rms_norm};
 
@@ -47,6 +47,7 @@ fn forward_follows_the_formula_in_every_type() {
     follows_the_formula::<f64>(1e-14);
     follows_the_formula::<f32>(2e-6);
     follows_the_formula::<bf16>(4e-3);
+    follows_the_formula::<f16>(5e-4);
 }
 
 #[test]
@@ -100,6 +101,7 @@ fn gradients_agree_with_f64<T: Element>(tolerance: f64) {
 fn gradients_in_narrow_types_agree_with_f64() {
     gradients_agree_with_f64::<f32>(2e-6);
     gradients_agree_with_f64::<bf16>(4e-3);
+    gradients_agree_with_f64::<f16>(5e-4);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::rope::{self, RopeShape};
 use swift_kernels::{Element, Float};
 
@@ -55,6 +55,7 @@ fn rotation_follows_the_formula_in_every_type() {
     follows_the_formula::<f64>(1e-14);
     follows_the_formula::<f32>(1e-6);
     follows_the_formula::<bf16>(4e-3);
+    follows_the_formula::<f16>(5e-4);
 }
 
 #[test]

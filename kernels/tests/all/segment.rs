@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::{Element, segment};
 
 use crate::support::{assert_close, components, differences, dot, narrow, numbers, widen, zeros};
@@ -34,6 +34,7 @@ fn sums_and_means_follow_the_formula_in_every_type() {
     follows_the_formula::<f64>(1e-14);
     follows_the_formula::<f32>(1e-6);
     follows_the_formula::<bf16>(4e-3);
+    follows_the_formula::<f16>(5e-4);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::{Element, swiglu};
 
 use crate::support::{assert_close, components, differences, narrow, numbers, scaled, widen, zeros};
@@ -38,6 +38,7 @@ fn forward_and_backward_follow_the_formulas_in_every_type() {
     follows_the_formula::<f64>(1e-14);
     follows_the_formula::<f32>(1e-6);
     follows_the_formula::<bf16>(4e-3);
+    follows_the_formula::<f16>(5e-4);
 }
 
 #[test]

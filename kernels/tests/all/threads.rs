@@ -1,6 +1,6 @@
 //! Each operation gives the same bits on one, two, three and eight threads.
 
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::attention::{self, AttentionGradients, AttentionInputs, AttentionOptions, AttentionShape};
 use swift_kernels::quantised::{self, nf4};
 use swift_kernels::token_logps::{self, TokenLogpsGradients, TokenLogpsInputs, TokenStatistics};
@@ -39,6 +39,7 @@ fn matrix_products_do_not_depend_on_the_number_of_threads() {
     products::<f32>();
     products::<f64>();
     products::<bf16>();
+    products::<f16>();
 }
 
 #[test]
@@ -120,6 +121,7 @@ fn statistics<T: Element>() {
 fn token_statistics_do_not_depend_on_the_number_of_threads() {
     statistics::<f32>();
     statistics::<bf16>();
+    statistics::<f16>();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::Element;
 use swift_kernels::token_logps::{self, TokenLogpsGradients, TokenLogpsInputs, TokenStatistics};
 
@@ -170,6 +170,7 @@ fn statistics_follow_the_formulas_in_every_type() {
     follows_the_formula::<f64>(1e-12);
     follows_the_formula::<f32>(1e-5);
     follows_the_formula::<bf16>(1e-5);
+    follows_the_formula::<f16>(1e-5);
 }
 
 #[test]
@@ -214,6 +215,7 @@ fn gradients_agree_with_f64<T: Element>(tolerance: f64) {
 fn gradients_in_narrow_types_agree_with_f64() {
     gradients_agree_with_f64::<f32>(1e-5);
     gradients_agree_with_f64::<bf16>(4e-3);
+    gradients_agree_with_f64::<f16>(1e-3);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use swift_model::ModelConfig;
+use swift_tensor::DType;
 
 use super::{DeviceArguments, QuantisationArguments};
 
@@ -23,7 +25,7 @@ pub(crate) struct ModelArguments {
     /// Classes, or numbers to predict, of losses that score whole texts
     #[arg(long, value_name = "N")]
     pub(crate) num_labels: Option<NonZeroU32>,
-    /// Element type that is computed with [default: as in `config.json`; float32 in place of float16]
+    /// Element type that is computed with [default: as in `config.json`]
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     #[serde(rename = "torch_dtype")]
     pub(crate) dtype: Option<Dtype>,
@@ -44,10 +46,32 @@ pub(crate) struct ModelArguments {
 pub(crate) enum Dtype {
     #[value(alias = "bf16")]
     Bfloat16,
+    #[value(alias = "fp16")]
+    Float16,
     #[value(alias = "fp32")]
     Float32,
     Float64,
-    /// Refused, with an explanation.
-    #[value(hide = true, alias = "fp16")]
-    Float16,
+}
+
+/// The names of all of them.
+const DTYPES: [(Dtype, DType); 4] = [
+    (Dtype::Bfloat16, DType::BF16),
+    (Dtype::Float16, DType::F16),
+    (Dtype::Float32, DType::F32),
+    (Dtype::Float64, DType::F64),
+];
+
+impl Dtype {
+    /// The name of the type that a model's weights were trained in, or else of `float32`.
+    pub(crate) fn of(config: &ModelConfig) -> Self {
+        let trained = config.dtype();
+        let known = DTYPES.iter().find(|(_, dtype)| trained == Some(*dtype));
+        known.map_or(Self::Float32, |(name, _)| *name)
+    }
+}
+
+impl From<Dtype> for DType {
+    fn from(name: Dtype) -> Self {
+        DTYPES.iter().find(|(known, _)| *known == name).map_or(Self::F32, |(_, dtype)| *dtype)
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use swift_tensor::fused::{
     Dropout, GroupedLinear, Linear, LowRankRows, group_counts, grouped_linear, linear, low_rank_rows,
 };
-use swift_tensor::{Error, Result, Tensor, cat};
+use swift_tensor::{Error, Result, Tensor, cat, read_back};
 
 use super::Adapter;
 use super::layer::Layer;
@@ -137,7 +137,7 @@ pub(crate) fn adapted_groups(
     }
     let weights = stack.map_or_else(|| weights.to_vec(), |(index, groups)| vec![index; groups]);
     let counts = group_counts(groups, weights.len())?;
-    let tokens = tokens.value().to_dtype(swift_tensor::DType::I64)?.to_vec1::<i64>()?;
+    let tokens = read_back::<i64>(&tokens.value().to_dtype(swift_tensor::DType::I64)?)?;
     let parts = served.parts(&weights, &counts, &tokens);
     if stack.is_some() {
         let rows = parts.iter().filter_map(|part| Some((part, part.layer?.1)));

@@ -4,12 +4,11 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use swift_tensor::fused::{
-    Dropout, GroupedLinear, Linear, LowRank, LowRankRows, Way, Weight, dropout, grouped_linear, head_linear,
-    linear,
+    Addition, Dropout, GroupedLinear, Linear, LowRank, LowRankRows, Way, Weight, dropout, grouped_linear,
+    head_linear, linear, row_norms,
 };
 use swift_tensor::{DType, ParameterId, Tensor, Value};
 
-use super::norms::{Addition, row_norms};
 use super::target::{Member, Module};
 
 /// What PEFT calls `A`.
@@ -228,7 +227,7 @@ impl Layer {
             None => sum,
             Some(magnitude) => {
                 let addition = Addition { a, b, scale: self.scale };
-                let norms = row_norms(weight, Some(&addition))?.cast(a.dtype())?;
+                let norms = Tensor::constant(row_norms(weight, Some(&addition))?).cast(a.dtype())?;
                 sum.mul(&constant(magnitude).div(&norms)?.reshape(&[-1, 1])?)?
             }
         };
@@ -243,7 +242,8 @@ impl Layer {
         }
         let Matrices { a, b, .. } = &self.matrices;
         let weight = weight.to_tensor(dtype)?;
-        let made = row_norms(weight.value(), Some(&Addition { a, b, scale: self.scale }))?.cast(a.dtype())?;
+        let made = row_norms(weight.value(), Some(&Addition { a, b, scale: self.scale }))?;
+        let made = Tensor::constant(made).cast(a.dtype())?;
         Ok(norms.insert(made).clone())
     }
 

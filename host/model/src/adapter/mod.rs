@@ -3,7 +3,6 @@
 mod config;
 mod groups;
 mod layer;
-mod norms;
 mod peft;
 mod rows;
 mod target;
@@ -13,7 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use swift_runtime::{Architecture, Role};
-use swift_tensor::fused::Weight;
+use swift_tensor::fused::{Weight, row_norms};
 use swift_tensor::{DType, Value, uniform};
 
 use crate::Result;
@@ -22,7 +21,6 @@ use crate::random::stream;
 
 use config::AdapterConfig;
 use layer::{Layer, Matrices};
-use norms::row_norms;
 use target::{Member, Module};
 
 pub(crate) use groups::{Served, adapted_groups};
@@ -85,10 +83,9 @@ impl Adapter {
             let a = uniform(-limit, limit, &shape, dtype, seed)?.value().clone();
             let b = Value::zeros((module.outputs, rank), dtype, a.device())?;
             let weight = weights.get(module.index).filter(|_| options.dora);
-            let norms =
-                weight.map(|weight| row_norms(weight.to_tensor(model_dtype)?.value(), None)?.cast(dtype));
-            let norms = norms.transpose()?;
-            Ok(Matrices { a, b, magnitude: norms.map(|norms| norms.value().clone()) })
+            let norms = weight.map(|weight| row_norms(weight.to_tensor(model_dtype)?.value(), None));
+            let magnitude = norms.transpose()?.map(|norms| norms.to_dtype(dtype)).transpose()?;
+            Ok(Matrices { a, b, magnitude })
         })
     }
 

@@ -104,16 +104,18 @@ fn a_new_adapter_changes_nothing() {
 }
 
 #[test]
-fn bfloat16_is_close_to_float32() {
+fn sixteen_bits_are_close_to_float32() {
     let folder = path("models/llama");
     let golden = tensors(&folder.join("golden.safetensors"));
     let batch = Batch::from(&golden);
-    let mut model = golden::load(&folder, DType::BF16);
-    model.train_all().unwrap();
-    let outputs = outputs(&model, &batch, PLAIN);
-    let loss = golden::loss(&outputs, &batch);
-    assert!((golden::scalar(loss.value()) - golden::scalar(&golden["loss"])).abs() < 3e-2);
-    assert_eq!(golden::gradients(&model, &loss).len(), model.parameters().len());
+    for (dtype, tolerance) in [(DType::BF16, 3e-2), (DType::F16, 4e-3)] {
+        let mut model = golden::load(&folder, dtype);
+        model.train_all().unwrap();
+        let outputs = outputs(&model, &batch, PLAIN);
+        let loss = golden::loss(&outputs, &batch);
+        assert!((golden::scalar(loss.value()) - golden::scalar(&golden["loss"])).abs() < tolerance);
+        assert_eq!(golden::gradients(&model, &loss).len(), model.parameters().len());
+    }
 }
 
 /// The gradient of the loss with respect to some elements of each trained parameter, by central differences in `float64`.

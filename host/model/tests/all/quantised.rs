@@ -178,15 +178,16 @@ fn an_adapter_learns_on_quantised_weights_as_on_what_they_stand_for() {
 }
 
 #[test]
-fn in_bfloat16_a_quantised_model_is_near_the_same_in_float32() {
+fn in_16_bits_a_quantised_model_is_near_the_same_in_float32() {
     let golden = tensors(&path("models/qwen2/golden.safetensors"));
     let batch = Batch::from(&golden);
     for quantisation in ALL {
-        let losses = [DType::F32, DType::BF16].map(|dtype| {
+        let losses = [DType::F32, DType::BF16, DType::F16].map(|dtype| {
             let model = load(&path("models/qwen2"), dtype, quantisation);
             scalar(loss(&outputs(&model, &batch, PLAIN), &batch).value())
         });
-        assert!((losses[0] - losses[1]).abs() < 0.02, "{quantisation:?}: {losses:?}");
+        let [bfloat16, float16] = [1, 2].map(|narrow| (losses[0] - losses[narrow]).abs());
+        assert!(bfloat16 < 0.02 && float16 < 0.0025, "{quantisation:?}: {losses:?}");
     }
 }
 

@@ -16,7 +16,7 @@ fn a_saved_model_is_a_folder_that_loads_again() {
     }
     fs::write(source.path().join("tokenizer.json"), "{}").unwrap();
     fs::write(source.path().join("notes.txt"), "not part of a model").unwrap();
-    for dtype in [DType::F32, DType::F64, DType::BF16] {
+    for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
         let mut model = load(source.path(), dtype);
         model.train_all().unwrap();
         let target = TempDir::new().unwrap();
@@ -30,7 +30,12 @@ fn a_saved_model_is_a_folder_that_loads_again() {
         assert_eq!(files, ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"]);
         let config: Json =
             serde_json::from_str(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
-        let name = [(DType::F32, "float32"), (DType::F64, "float64"), (DType::BF16, "bfloat16")];
+        let name = [
+            (DType::F32, "float32"),
+            (DType::F64, "float64"),
+            (DType::BF16, "bfloat16"),
+            (DType::F16, "float16"),
+        ];
         assert!(name.contains(&(dtype, config["dtype"].as_str().unwrap())));
         assert_eq!(config["architectures"][0], "Qwen2ForCausalLM");
 

@@ -52,11 +52,11 @@ fn weights_are_read_as_they_are() {
 #[test]
 fn weights_are_converted_from_any_type_on_disk_to_any_type_of_the_run() {
     let expected = tensors(&path("models/qwen2/model.safetensors"));
-    for stored in [DType::F32, DType::F64, DType::BF16] {
+    for stored in [DType::F32, DType::F64, DType::BF16, DType::F16] {
         let folder = with_tensors(|tensors| {
             tensors.values_mut().for_each(|value| *value = value.to_dtype(stored).unwrap());
         });
-        for dtype in [DType::F32, DType::F64, DType::BF16] {
+        for dtype in [DType::F32, DType::F64, DType::BF16, DType::F16] {
             for (name, value) in values(folder.path(), dtype) {
                 assert_eq!(value.dtype(), dtype);
                 let expected = expected[&name].to_dtype(stored).unwrap().to_dtype(dtype).unwrap();

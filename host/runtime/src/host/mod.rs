@@ -76,7 +76,8 @@ impl From<Breach> for Failure {
 type Result<T> = std::result::Result<T, Failure>;
 
 impl State {
-    /// What the plugin is told of a failure. A value that is not finite is kept, so that its origin is not lost in text.
+    /// What the plugin is told of a failure. A value that is not finite, and memory that a device does not
+    /// have, are kept, so that what the user may do about them is not lost in text.
     fn told(&mut self, failure: Failure) -> wasmtime::Result<Error> {
         use swift_tensor::Error as Tensor;
         let error = match failure {
@@ -95,11 +96,12 @@ impl State {
                 let allowed = limits::bytes(self.limits.tensor_bytes);
                 Error::OutOfMemory(format!("{message}; the tensors of a call may take {allowed}"))
             }
+            Tensor::DeviceMemory { .. } => Error::OutOfMemory(message),
             Tensor::Unsupported { .. } => Error::Unsupported(message),
             _ => Error::Other(message),
         };
-        if let Tensor::NonFinite { .. } = error {
-            self.non_finite = Some(Box::new(error));
+        if let Tensor::NonFinite { .. } | Tensor::DeviceMemory { .. } = error {
+            self.origin = Some(Box::new(error));
         }
         Ok(told)
     }

@@ -46,7 +46,7 @@ struct Update<'a> {
 
 impl Update<'_> {
     fn run(&self, start: Result<Address>, dtype: DType, layout: &Layout) -> Result<()> {
-        if !matches!(dtype, DType::F32 | DType::BF16) {
+        if !matches!(dtype, DType::F32 | DType::BF16 | DType::F16) {
             return Err(Error::unsupported_dtype(OP, dtype));
         }
         let gaps = || Error::invalid(OP, "a parameter with gaps");
@@ -76,24 +76,31 @@ impl InplaceOp1 for Update<'_> {
     }
 }
 
-/// The sum of squares, in `float64` and in a fixed order. It is read back.
-pub(crate) fn sum_of_squares(x: &Value) -> Result<f64> {
+/// The sum of squares of each of them, in `float64` and in a fixed order. All are read back at once.
+pub(crate) fn sums_of_squares(all: &[&Value]) -> Result<Vec<f64>> {
     const OP: &str = "sum_of_squares";
     /// Elements of a block.
     const CHUNK: usize = 1 << 16;
-    let (device, x) = (x.device(), x.contiguous()?);
-    let chunks = x.elem_count().div_ceil(CHUNK);
-    if chunks == 0 {
-        return Ok(0.0);
+    let Some(device) = all.first().map(|x| x.device()) else { return Ok(Vec::new()) };
+    let chunks = |x: &Value| x.elem_count().div_ceil(CHUNK);
+    let total = all.iter().map(|x| chunks(x)).sum();
+    let mut sums = Buffer::new(OP, device, DType::F64, total)?;
+    let mut first = 0;
+    for x in all {
+        let x = x.contiguous()?;
+        let arguments = SumOfSquares {
+            x: Operands { op: OP, device, dtype: x.dtype() }.stored(&x)?,
+            sums: sums.address_of(first)?,
+            count: x.elem_count() as i64,
+            chunk: CHUNK as i64,
+        };
+        launch(OP, device, (SUM_OF_SQUARES, x.dtype()), Grid::blocks(chunks(&x), 1), &arguments)?;
+        first += chunks(&x);
     }
-    let at = Operands { op: OP, device, dtype: x.dtype() };
-    let mut sums = Buffer::new(OP, device, DType::F64, chunks)?;
-    let arguments = SumOfSquares {
-        x: at.stored(&x)?,
-        sums: sums.address()?,
-        count: x.elem_count() as i64,
-        chunk: CHUNK as i64,
+    let sums = match total {
+        0 => Vec::new(),
+        _ => sums.into_value(&[total]).to_vec1::<f64>()?,
     };
-    launch(OP, device, (SUM_OF_SQUARES, x.dtype()), Grid::blocks(chunks, 1), &arguments)?;
-    Ok(sums.into_value(&[chunks]).to_vec1::<f64>()?.iter().sum())
+    let mut sums = sums.into_iter();
+    Ok(all.iter().map(|x| sums.by_ref().take(chunks(x)).sum()).collect())
 }

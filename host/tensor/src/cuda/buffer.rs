@@ -7,6 +7,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Device, Shape, Storage, Tensor as Value};
 use swift_kernels_cuda::Address;
 
+use crate::reading::count_read;
 use crate::{Error, Result};
 
 /// Memory that kernels write, before it is a value.
@@ -77,7 +78,7 @@ impl Buffer {
         dtype: DType,
         count: usize,
     ) -> Result<Self> {
-        let bytes = count * dtype.size_in_bytes();
+        let bytes = Some(count * dtype.size_in_bytes());
         let storage =
             storage.map_err(|source| Error::DeviceMemory { op, bytes, source: Box::new(source) })?;
         Ok(Self { storage, dtype, count })
@@ -116,6 +117,7 @@ impl Buffer {
 
     /// Its elements as numbers of the host; `float32` alone.
     pub(crate) fn to_vec(&self) -> Result<Vec<f32>> {
+        count_read();
         let storage = match &self.storage {
             Storage::Cpu(storage) => storage.to_cpu_storage()?,
             Storage::Cuda(storage) => storage.to_cpu_storage()?,
@@ -178,6 +180,7 @@ macro_rules! first_element {
             $Kind::F32($slice) => Ok($address),
             $Kind::F64($slice) => Ok($address),
             $Kind::BF16($slice) => Ok($address),
+            $Kind::F16($slice) => Ok($address),
             $Kind::I64($slice) => Ok($address),
             $Kind::U32($slice) => Ok($address),
             $Kind::U8($slice) => Ok($address),

@@ -8,7 +8,7 @@ use super::buffer::Buffer;
 use super::{known, wide};
 use crate::{Error, Result};
 
-/// `op(a) op(b)` of two matrices, each transposed or not, in a new value. Sums of `bf16` are taken in `f32`.
+/// `op(a) op(b)` of two matrices, each transposed or not, in a new value. Sums of types of 16 bits are taken in `f32`.
 pub(crate) fn product(
     op: &'static str,
     (a, transpose_a): (&Value, bool),
@@ -82,6 +82,7 @@ fn on_cpu(a: &Value, b: &Value, (c, first): (&mut Buffer, usize), sizes: &Sizes)
         Some(CpuStorage::F32(c)) => write(&a, &b, c, first, sizes),
         Some(CpuStorage::F64(c)) => write(&a, &b, c, first, sizes),
         Some(CpuStorage::BF16(c)) => write(&a, &b, c, first, sizes),
+        Some(CpuStorage::F16(c)) => write(&a, &b, c, first, sizes),
         _ => Err(Error::unsupported_dtype("matmul", dtype)),
     }
 }
@@ -102,12 +103,15 @@ fn queue(
     };
     use candle_core::cuda::cudarc::cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DFALT;
     use candle_core::cuda::cudarc::cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-    use candle_core::cuda::cudarc::cublas::sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F, CUDA_R_64F};
+    use candle_core::cuda::cudarc::cublas::sys::cudaDataType_t::{
+        CUDA_R_16BF, CUDA_R_16F, CUDA_R_32F, CUDA_R_64F,
+    };
 
     use super::buffer::Operands;
 
     let kind = |dtype| match dtype {
         DType::BF16 => CUDA_R_16BF,
+        DType::F16 => CUDA_R_16F,
         DType::F64 => CUDA_R_64F,
         _ => CUDA_R_32F,
     };

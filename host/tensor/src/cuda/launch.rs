@@ -48,6 +48,7 @@ pub(crate) fn launch<A: Arguments>(
         DType::F32 => "f32",
         DType::F64 => "f64",
         DType::BF16 => "bf16",
+        DType::F16 => "f16",
         other => return Err(Error::unsupported_dtype(op, other)),
     };
     // What every device takes: 2^31 - 1 blocks along the first dimension and 65535 along the others.

@@ -47,11 +47,11 @@ pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
     Ok((y, back))
 }
 
-/// The matrix of a weight, in the type and on the device of `like`. A quantised one is decoded as a whole for each product.
+/// The matrix of a weight, in the type of `like`. A quantised one is decoded as a whole for each product.
 fn elements(weight: &Weight, like: &Value) -> Result<Value> {
     match weight {
         Weight::Dense(weight) => Ok(weight.value().clone()),
-        Weight::Quantised(weight) => weight.decoded(like.dtype(), like.device()),
+        Weight::Quantised(weight) => weight.decoded(like.dtype()),
     }
 }
 

@@ -44,7 +44,7 @@ fn run(
 ) -> Result<Value> {
     let (device, x) = (x.device(), x.contiguous()?);
     // Integers have no kernels; as `float64` they keep their order up to 2^53.
-    let x = if x.dtype().is_float() && x.dtype() != DType::F16 { x } else { x.to_dtype(DType::F64)? };
+    let x = if x.dtype().is_float() { x } else { x.to_dtype(DType::F64)? };
     let mut y = Buffer::new(op, device, dtype, shape.iter().product())?;
     let Sizes { count, length, inner, flag } = sizes;
     let at = Operands { op, device, dtype: x.dtype() };

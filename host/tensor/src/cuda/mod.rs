@@ -23,12 +23,14 @@ mod paged;
 mod quantised;
 mod rms_norm;
 mod rope;
+mod row_norms;
+mod staging;
 mod sums;
 mod unary;
 
 use candle_core::DType;
 
-pub(crate) use adamw::{adamw, sum_of_squares};
+pub(crate) use adamw::{adamw, sums_of_squares};
 pub(crate) use attention::{Sequences, attention_backward, attention_forward};
 pub(crate) use buffer::Buffer;
 #[cfg(feature = "cuda")]
@@ -43,20 +45,18 @@ pub(crate) use paged::{PagedQueries, paged_attention, paged_copy, paged_write};
 pub(crate) use quantised::DeviceMatrix;
 pub(crate) use rms_norm::{rms_norm_backward, rms_norm_forward};
 pub(crate) use rope::rotate;
+pub(crate) use row_norms::row_norms;
+pub(crate) use staging::StagingMemory;
 pub(crate) use sums::{column_sums, group_sums};
 pub(crate) use unary::{unary_backward, unary_forward};
 
+use crate::storage::wide;
 use crate::{Error, Result};
-
-/// What elements of `dtype` are computed in.
-pub(crate) fn wide(dtype: DType) -> DType {
-    if dtype == DType::BF16 { DType::F32 } else { dtype }
-}
 
 /// Refuses element types that kernels do not exist for.
 fn known(op: &'static str, dtype: DType) -> Result<()> {
     match dtype {
-        DType::F32 | DType::F64 | DType::BF16 => Ok(()),
+        DType::F32 | DType::F64 | DType::BF16 | DType::F16 => Ok(()),
         other => Err(Error::unsupported_dtype(op, other)),
     }
 }

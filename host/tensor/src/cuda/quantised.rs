@@ -1,10 +1,10 @@
-use candle_core::{DType, Device, Tensor as Value};
+use candle_core::{DType, Tensor as Value, WithDType};
 use swift_kernels::quantised::Matrix;
 use swift_kernels_cuda::{DEQUANTISE, Dequantise};
 
 use super::buffer::{Buffer, Operands};
 use super::launch::{Grid, launch};
-use crate::Result;
+use crate::{Result, Staging};
 
 const OP: &str = "dequantise";
 
@@ -21,16 +21,30 @@ pub(crate) struct DeviceMatrix {
 }
 
 impl DeviceMatrix {
-    pub(crate) fn new(matrix: &Matrix, device: &Device) -> Result<Self> {
+    /// Takes a weight to the device.
+    pub(crate) fn new(matrix: &Matrix, staging: &mut Staging) -> Result<Self> {
+        fn send<T: WithDType>(from: &[T], staging: &mut Staging) -> Result<Value> {
+            staging.value(&[from.len()], |first, into| {
+                into.iter_mut().zip(from.iter().skip(first)).for_each(|(into, from)| *into = *from);
+            })
+        }
         let parts = matrix.encoded();
-        let place = |count: usize| (count.max(1),);
         Ok(Self {
-            codes: Value::from_slice(&parts.codes, place(parts.codes.len()), device)?,
-            scales: Value::from_slice(&parts.scales, place(parts.scales.len()), device)?,
+            codes: send(&parts.codes, staging)?,
+            scales: send(&parts.scales, staging)?,
             bits: parts.bits,
             block: parts.block,
             shape: [matrix.rows(), matrix.columns()],
         })
+    }
+
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        self.shape
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.codes, &self.scales].map(|part| part.elem_count() * part.dtype().size_in_bytes()).iter().sum()
     }
 
     /// The elements, rounded to `dtype`: as a whole, for as long as a product takes.

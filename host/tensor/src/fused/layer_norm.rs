@@ -1,10 +1,9 @@
-use candle_core::DType;
-
 use super::rms_norm;
+use crate::storage;
 use crate::{Error, Result, Tensor, checks, full};
 
 /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias` over the last dimension (Ba et al. 2016), the variance being
-/// the mean of squares. `bfloat16` is computed in `float32` and rounded once.
+/// the mean of squares. Types of 16 bits are computed in `float32` and rounded once.
 ///
 /// # Errors
 /// If weight or bias is not as wide as the last dimension, or element types differ.
@@ -23,7 +22,7 @@ pub fn layer_norm(
         checks::same_dtype(OP, x, parameter)?;
     }
     let dtype = x.dtype();
-    let wide = if dtype == DType::BF16 { DType::F32 } else { dtype };
+    let wide = storage::wide(dtype);
     let x = x.cast(wide)?;
     // Without its mean, the root of a row's mean of squares is its deviation.
     let centred = x.sub(&x.mean(&[-1], true)?)?;

@@ -3,7 +3,7 @@ use swift_kernels::{elementwise, low_rank, matmul, quantised};
 
 use super::Weight;
 use crate::ops::product;
-use crate::storage::{Real, make, on_device, read, with_real, zeros};
+use crate::storage::{Real, make, on_device, read, wide, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -175,7 +175,7 @@ fn base<T: Real>(x: &Value, weight: &Weight, outputs: usize, bias: Option<&Value
         Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
             Ok(matmul::product(x, weight, &mut y, rows, inputs, outputs, false, true, add)?)
         }),
-        Weight::Quantised(weight) => Ok(quantised::forward(x, weight, rows, &mut y, add)?),
+        Weight::Quantised(weight) => Ok(quantised::forward(x, weight.host()?, rows, &mut y, add)?),
     })?;
     Ok(y)
 }
@@ -188,14 +188,13 @@ fn input_gradient<T: Real>(dy: &Value, weight: &Weight, inputs: usize) -> Result
         Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
             Ok(matmul::product(dy, weight, &mut dx, rows, outputs, inputs, false, false, false)?)
         }),
-        Weight::Quantised(weight) => Ok(quantised::input_gradient(dy, weight, rows, &mut dx)?),
+        Weight::Quantised(weight) => Ok(quantised::input_gradient(dy, weight.host()?, rows, &mut dx)?),
     })?;
     Ok(dx)
 }
 
 fn column_sums(dy: &Value, dtype: DType) -> Result<Value> {
-    let wide = if dy.dtype() == DType::BF16 { dy.to_dtype(DType::F32)? } else { dy.clone() };
-    Ok(wide.sum(0)?.to_dtype(dtype)?)
+    Ok(dy.to_dtype(wide(dy.dtype()))?.sum(0)?.to_dtype(dtype)?)
 }
 
 /// What the adapter's branch keeps between the ways there and back. All that is of low rank is in the precision that `T`

@@ -11,6 +11,7 @@ mod low_rank_rows;
 mod paged_attention;
 mod rms_norm;
 mod rope;
+mod row_norms;
 mod swiglu;
 mod token_statistics;
 mod weight;
@@ -30,6 +31,9 @@ pub use low_rank_rows::{LowRankRows, low_rank_rows};
 pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
 pub use rms_norm::{rms_norm, rms_norm_offset};
 pub use rope::{LongerSequences, RotaryPart, RotaryTable, rope, rotary_parts};
+#[cfg(any(feature = "cuda", feature = "emulation"))]
+pub(crate) use row_norms::LowRankPart;
+pub use row_norms::{Addition, row_norms};
 pub use swiglu::swiglu;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub(crate) use token_statistics::{Head, Statistics};

@@ -1,6 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use half::bf16;
+use half::{bf16, f16};
 use swift_kernels::attention::AttentionOptions;
 use swift_kernels::attention::paged::{self, PagedInputs, PagedSequence, PagedShape};
 
@@ -50,6 +50,7 @@ enum Layers {
     F32(Vec<Mutex<Layer<f32>>>),
     F64(Vec<Mutex<Layer<f64>>>),
     Bf16(Vec<Mutex<Layer<bf16>>>),
+    F16(Vec<Mutex<Layer<f16>>>),
     #[cfg(any(feature = "cuda", feature = "emulation"))]
     Device(Vec<Mutex<DeviceLayer>>),
 }
@@ -118,6 +119,7 @@ macro_rules! with_layers {
             Layers::F32($layers) => $body,
             Layers::F64($layers) => $body,
             Layers::Bf16($layers) => $body,
+            Layers::F16($layers) => $body,
             #[cfg(any(feature = "cuda", feature = "emulation"))]
             Layers::Device(_) => Err(Error::invalid(OP, "a cache on another device")),
         }
@@ -140,6 +142,7 @@ impl PagedCache {
                 DType::F32 => Ok(Layers::F32(Layer::all(&shape))),
                 DType::F64 => Ok(Layers::F64(Layer::all(&shape))),
                 DType::BF16 => Ok(Layers::Bf16(Layer::all(&shape))),
+                DType::F16 => Ok(Layers::F16(Layer::all(&shape))),
                 other => Err(Error::unsupported_dtype(OP, other)),
             },
             cuda: DeviceLayer::all(&shape, dtype, device),

@@ -17,7 +17,7 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
 }
 
 /// `x / sqrt(mean(x^2) + epsilon) * (offset + weight)` over the last dimension. The sum is taken in the precision of the
-/// computation: in `bfloat16` it would lose what makes a small weight.
+/// computation: in 16 bits it would lose what makes a small weight.
 ///
 /// # Errors
 /// As [`rms_norm`].

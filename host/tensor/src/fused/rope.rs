@@ -112,7 +112,7 @@ impl RotaryTable {
             return Ok(there);
         }
         let dims = (self.cos.len() / self.pairs.max(1), self.pairs);
-        let made = match (crate::cuda::wide(like.dtype()), &self.wide) {
+        let made = match (crate::storage::wide(like.dtype()), &self.wide) {
             (DType::F64, Some([cos, sin])) => {
                 [cos, sin].map(|table| Value::from_slice(table, dims, like.device()))
             }

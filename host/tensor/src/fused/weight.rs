@@ -3,9 +3,8 @@ use std::sync::Arc;
 use candle_core::DType;
 use swift_kernels::quantised::Matrix;
 
-use crate::device::current_device;
 use crate::storage::{make, on_device, with_real, zeros};
-use crate::{Result, Tensor};
+use crate::{Result, Staging, Tensor};
 
 /// The weight `[out, in]` of a linear layer, as it is kept in memory.
 #[derive(Clone, Debug)]
@@ -16,41 +15,62 @@ pub enum Weight {
     Quantised(Arc<Quantised>),
 }
 
-/// A weight of few bits in the memory of the host, and on a device once it has been used there.
+/// A weight of few bits, in the memory of the host or of a device.
 #[derive(Debug)]
-pub struct Quantised {
-    matrix: Matrix,
+pub struct Quantised(Kept);
+
+#[derive(Debug)]
+enum Kept {
+    Host(Matrix),
     #[cfg(any(feature = "cuda", feature = "emulation"))]
-    on_device: std::sync::OnceLock<crate::cuda::DeviceMatrix>,
+    Device(crate::cuda::DeviceMatrix),
 }
 
-impl std::ops::Deref for Quantised {
-    type Target = Matrix;
-
-    fn deref(&self) -> &Matrix {
-        &self.matrix
-    }
-}
-
-#[cfg(any(feature = "cuda", feature = "emulation"))]
 impl Quantised {
-    /// The weight's elements on a device, as a whole. The weight itself stays there.
-    pub(crate) fn decoded(&self, dtype: DType, device: &candle_core::Device) -> Result<candle_core::Tensor> {
-        if let Some(there) = self.on_device.get() {
-            return there.dequantise(dtype);
-        }
-        let made = crate::cuda::DeviceMatrix::new(&self.matrix, device)?;
-        self.on_device.get_or_init(|| made).dequantise(dtype)
-    }
-}
-
-impl From<Matrix> for Weight {
-    fn from(matrix: Matrix) -> Self {
-        Self::Quantised(Arc::new(Quantised {
-            matrix,
+    fn dims(&self) -> [usize; 2] {
+        match &self.0 {
+            Kept::Host(matrix) => [matrix.rows(), matrix.columns()],
             #[cfg(any(feature = "cuda", feature = "emulation"))]
-            on_device: std::sync::OnceLock::new(),
-        }))
+            Kept::Device(matrix) => matrix.dims(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.0 {
+            Kept::Host(matrix) => matrix.bytes(),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Kept::Device(matrix) => matrix.bytes(),
+        }
+    }
+
+    /// The weight, for bodies of the CPU.
+    pub(crate) fn host(&self) -> Result<&Matrix> {
+        match &self.0 {
+            Kept::Host(matrix) => Ok(matrix),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Kept::Device(_) => Err(crate::storage::not_on_cpu()),
+        }
+    }
+
+    /// The weight's elements on its device, as a whole.
+    #[cfg(any(feature = "cuda", feature = "emulation"))]
+    pub(crate) fn decoded(&self, dtype: DType) -> Result<candle_core::Tensor> {
+        match &self.0 {
+            Kept::Device(matrix) => matrix.dequantise(dtype),
+            Kept::Host(_) => Err(crate::Error::invalid("dequantise", "a weight in the memory of the host")),
+        }
+    }
+
+    fn to_tensor(&self, dtype: DType) -> Result<Tensor> {
+        match &self.0 {
+            Kept::Host(matrix) => with_real!("dequantise", dtype, T => {
+                let mut elements = zeros::<T>(matrix.rows() * matrix.columns());
+                matrix.dequantise(&mut elements)?;
+                Ok(Tensor::constant(make(elements, &self.dims())?))
+            }),
+            #[cfg(any(feature = "cuda", feature = "emulation"))]
+            Kept::Device(matrix) => Ok(Tensor::constant(matrix.dequantise(dtype)?)),
+        }
     }
 }
 
@@ -61,11 +81,23 @@ impl From<Tensor> for Weight {
 }
 
 impl Weight {
+    /// A weight of few bits in the memory of the device that `staging` is for, and there alone.
+    ///
+    /// # Errors
+    /// As [`Staging::value`].
+    pub fn quantised(matrix: Matrix, staging: &mut Staging) -> Result<Self> {
+        let kept = on_device!("quantise", staging.device(),
+            cpu: Ok::<_, crate::Error>(Kept::Host(matrix)),
+            cuda: crate::cuda::DeviceMatrix::new(&matrix, staging).map(Kept::Device),
+        )?;
+        Ok(Self::Quantised(Arc::new(Quantised(kept))))
+    }
+
     /// The size of each dimension.
     pub fn dims(&self) -> Vec<usize> {
         match self {
             Self::Dense(weight) => weight.dims().to_vec(),
-            Self::Quantised(weight) => vec![weight.rows(), weight.columns()],
+            Self::Quantised(weight) => weight.dims().into(),
         }
     }
 
@@ -97,14 +129,7 @@ impl Weight {
     pub fn to_tensor(&self, dtype: DType) -> Result<Tensor> {
         match self {
             Self::Dense(weight) => Ok(weight.clone()),
-            Self::Quantised(weight) => on_device!("dequantise", &current_device(),
-                cpu: with_real!("dequantise", dtype, T => {
-                    let mut elements = zeros::<T>(weight.rows() * weight.columns());
-                    weight.dequantise(&mut elements)?;
-                    Ok(Tensor::constant(make(elements, &[weight.rows(), weight.columns()])?))
-                }),
-                cuda: Ok(Tensor::constant(weight.decoded(dtype, &current_device())?)),
-            ),
+            Self::Quantised(weight) => weight.to_tensor(dtype),
         }
     }
 }

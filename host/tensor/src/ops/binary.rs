@@ -14,7 +14,7 @@ fn reduced(gradient: candle_core::Result<Value>, dims: &[usize]) -> Result<Optio
 
 /// `a + b` of one shape and element type, in parallel and vectorised where kernels know the type.
 pub(crate) fn sum(a: &Value, b: &Value) -> Result<Value> {
-    if !matches!(a.dtype(), DType::F32 | DType::F64 | DType::BF16) {
+    if !matches!(a.dtype(), DType::F32 | DType::F64 | DType::BF16 | DType::F16) {
         return Ok((a + b)?);
     }
     on_device!("add", a.device(),

@@ -1,8 +1,8 @@
 //! Elements and slices by their index.
 
-use candle_core::{DType, Tensor as Value};
+use candle_core::Tensor as Value;
 
-use crate::storage::{make, on_device};
+use crate::storage::{make, on_device, wide};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -12,7 +12,7 @@ fn checked(op: &'static str, index: &Tensor, size: usize) -> Result<(Value, Vec<
     let numbers = checks::indices(op, index.value(), size)?;
     let value = on_device!(op, index.value().device(),
         cpu: make(numbers.clone(), index.dims()),
-        cuda: Ok(index.value().to_dtype(DType::I64)?.contiguous()?),
+        cuda: Ok(index.value().to_dtype(candle_core::DType::I64)?.contiguous()?),
     )?;
     Ok((value, numbers))
 }
@@ -28,7 +28,7 @@ fn index_add(
     on_device!(OP, gradient.device(),
         cpu: {
             let _ = numbers;
-            let dtype = summing_dtype(gradient.dtype());
+            let dtype = wide(gradient.dtype());
             let zeros = Value::zeros(shape, dtype, gradient.device())?;
             let summed = zeros.index_add(index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
             Ok(summed.to_dtype(gradient.dtype())?)
@@ -44,11 +44,6 @@ fn index_add(
             Ok(summed.reshape([vec![count], rest].concat())?.transpose(0, dim)?.contiguous()?)
         },
     )
-}
-
-/// Sums of `bfloat16` are formed in `float32`.
-fn summing_dtype(dtype: DType) -> DType {
-    if dtype == DType::BF16 { DType::F32 } else { dtype }
 }
 
 impl Tensor {
@@ -69,7 +64,7 @@ impl Tensor {
         let y = self.value().contiguous()?.gather(&index, dim)?;
         let shape = self.dims().to_vec();
         record(OP, y, &[self], move |gradient, _| {
-            let dtype = summing_dtype(gradient.dtype());
+            let dtype = wide(gradient.dtype());
             let zeros = Value::zeros(shape, dtype, gradient.device())?;
             let summed = zeros.scatter_add(&index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
             Ok(vec![Some(summed.to_dtype(gradient.dtype())?)])

@@ -3,13 +3,13 @@
 use candle_core::{DType, Tensor as Value};
 
 use super::Real;
-use crate::storage::{make, on_device, read, with_real, zeros};
+use crate::storage::{make, on_device, read, wide, with_real, zeros};
 use crate::tape::{record, record_constant};
 use crate::{Error, Result, Tensor, checks};
 
-/// `bfloat16` is summed in `float32`; everything else as it is.
+/// What is of 16 bits as `float32`; everything else as it is.
 fn widened(value: &Value) -> Result<Value> {
-    Ok(if value.dtype() == DType::BF16 { value.to_dtype(DType::F32)? } else { value.clone() })
+    Ok(value.to_dtype(wide(value.dtype()))?)
 }
 
 /// Sum over `dims`, which stay with size one.
@@ -158,7 +158,7 @@ impl Tensor {
     /// Running sum along `dim`.
     ///
     /// # Errors
-    /// If the dimension does not exist or the element type is not `float32`, `float64` or `bfloat16`.
+    /// If the dimension does not exist or the element type is not a floating-point one.
     pub fn cumsum(&self, dim: i32) -> Result<Self> {
         let dim = checks::dim("cumsum", self.value(), dim)?;
         let y = running_sum(self.value(), dim, false)?;

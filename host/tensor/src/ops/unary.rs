@@ -1,4 +1,4 @@
-//! Functions of one element: a table of formula and derivative, computed in `float32` for `bfloat16`.
+//! Functions of one element: a table of formula and derivative, computed in `float32` for types of 16 bits.
 
 use candle_core::Tensor as Value;
 use num_traits::{Float, FloatConst, NumCast};
@@ -84,7 +84,7 @@ macro_rules! unary {
             $(#[$doc])*
             ///
             /// # Errors
-            /// If the element type is not `float32`, `float64` or `bfloat16`.
+            /// If the element type is not a floating-point one.
             pub fn $name(&self) -> Result<Self> {
                 fn forward<C: Math>($x: C) -> C {
                     $forward
@@ -163,7 +163,7 @@ impl Tensor {
     /// `x^exponent`.
     ///
     /// # Errors
-    /// If the element type is not `float32`, `float64` or `bfloat16`.
+    /// If the element type is not a floating-point one.
     pub fn pow(&self, exponent: f64) -> Result<Self> {
         self.with_slope(
             "pow",
@@ -176,7 +176,7 @@ impl Tensor {
     /// Limits every element to `low ..= high`; the gradient is zero outside.
     ///
     /// # Errors
-    /// If `low > high` or either is NaN, or the element type is not `float32`, `float64` or `bfloat16`.
+    /// If `low > high` or either is NaN, or the element type is not a floating-point one.
     pub fn clamp(&self, low: f64, high: f64) -> Result<Self> {
         if low.is_nan() || high.is_nan() || low > high {
             return Err(crate::Error::invalid("clamp", format!("limits {low} and {high} are not in order")));

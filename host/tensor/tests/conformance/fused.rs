@@ -8,7 +8,7 @@ use swift_tensor::fused::{
     low_rank_rows, rms_norm, rms_norm_offset, rope, rotary_parts, swiglu, token_statistics,
 };
 use swift_tensor::quantised::{Matrix, int8};
-use swift_tensor::{DType, from_list};
+use swift_tensor::{DType, Staging, current_device, from_list};
 
 use crate::cases::{Table, numbers, positive};
 use crate::check::Array;
@@ -139,7 +139,8 @@ fn in_eight_bits(x: &Array) -> (Weight, Array) {
     let matrix = Matrix::Int8(int8::Matrix::quantise(&x.values, rows, columns).unwrap());
     let mut values = vec![0.0; rows * columns];
     matrix.dequantise(&mut values).unwrap();
-    (matrix.into(), Array::new(&x.shape, values))
+    let weight = Weight::quantised(matrix, &mut Staging::new(&current_device())).unwrap();
+    (weight, Array::new(&x.shape, values))
 }
 
 fn linears(table: &mut Table) {

@@ -94,7 +94,9 @@ pub(crate) fn differences() -> Vec<String> {
         [(None, None, &[][..]), (Some(5), None, &SLOPES), (Some(40), Some(2.0), &SLOPES)]
     {
         let options = AttentionOptions { scale: 0.3, window, soft_cap };
-        for (dtype, limit) in [(DType::F64, 1e-9), (DType::F32, 2e-5), (DType::BF16, 2e-2)] {
+        for (dtype, limit) in
+            [(DType::F64, 1e-9), (DType::F32, 2e-5), (DType::BF16, 2e-2), (DType::F16, 2.5e-3)]
+        {
             let drawn = shapes.iter().zip(0..).map(|(shape, seed)| {
                 let x = normal(0.0, 1.0, shape, DType::F64, seed).unwrap().cast(dtype).unwrap();
                 (x.value().clone(), seed as u32)

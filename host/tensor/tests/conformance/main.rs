@@ -14,6 +14,10 @@ mod long_attention;
 #[cfg(all(test, feature = "cuda"))]
 mod on_device;
 #[cfg(test)]
+mod row_norms;
+#[cfg(test)]
+mod staging;
+#[cfg(test)]
 mod tape;
 
 #[cfg(test)]

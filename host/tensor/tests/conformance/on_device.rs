@@ -8,6 +8,13 @@ use swift_tensor::{device, set_tf32, with_device};
 use crate::cases::cases;
 use crate::check::check_case;
 use crate::long_attention::differences;
+use crate::row_norms::{
+    norms_are_those_of_the_sum_even_where_it_nearly_cancels, norms_of_a_plain_weight_need_no_addition,
+};
+use crate::staging::{
+    a_weight_of_few_bits_is_the_same_wherever_it_is_kept,
+    values_that_come_in_parts_have_all_elements_in_their_places,
+};
 
 #[test]
 fn every_operation_agrees_with_its_formula_on_a_cuda_device() {
@@ -29,6 +36,28 @@ fn every_operation_agrees_with_its_formula_on_a_cuda_device() {
         println!("conformance {name} | {passed} of {} | all | {ok}", passed + failed);
     }
     assert!(counts.values().all(|[_, failed]| *failed == 0));
+}
+
+#[test]
+fn what_is_no_operation_of_the_contract_is_right_on_a_cuda_device() {
+    let device = device("cuda").unwrap();
+    let checks: [(&str, fn()); 4] = [
+        ("norms of adapted rows", norms_are_those_of_the_sum_even_where_it_nearly_cancels),
+        ("norms of rows", norms_of_a_plain_weight_need_no_addition),
+        ("values in parts", values_that_come_in_parts_have_all_elements_in_their_places),
+        ("weights of few bits", a_weight_of_few_bits_is_the_same_wherever_it_is_kept),
+    ];
+    let failed = with_device(&device, || {
+        checks
+            .iter()
+            .filter(|(name, check)| {
+                let ok = catch_unwind(check).is_ok();
+                println!("{name} | {} of 1 | all | {}", u8::from(ok), if ok { "yes" } else { "NO" });
+                !ok
+            })
+            .count()
+    });
+    assert_eq!(failed, 0);
 }
 
 #[test]

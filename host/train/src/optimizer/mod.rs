@@ -27,7 +27,7 @@ pub(crate) trait Optimizer: Send {
     /// If a gradient does not fit its parameter, or a parameter is of a type that is not trained.
     fn step(&mut self, gradients: &[Option<&Value>], learning_rate: f64, scale: f64) -> Result<()>;
 
-    /// Writes what it keeps between steps, as vectors `PARAMETER.SLOT`, and for parameters in `bfloat16` their `float32`
+    /// Writes what it keeps between steps, as vectors `PARAMETER.SLOT`, and for parameters of 16 bits their `float32`
     /// copies as `PARAMETER.master`.
     ///
     /// # Errors

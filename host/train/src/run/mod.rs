@@ -80,12 +80,15 @@ impl<'a> Run<'a> {
             .validation
             .map(|set| Validation::new(set, learner.input(), options.eval_batch_size))
             .transpose()?;
-        let (progress, directory) = match &training.resume_from {
+        let (mut progress, directory) = match &training.resume_from {
             Some(checkpoint) => resume::take_up(checkpoint, &output, &mut learner, &mut callbacks, observer)?,
             None => {
                 (Progress::default(), RunDirectory::create(&output.folder, &output.arguments, &output.lock)?)
             }
         };
+        if learner.scales_gradients() {
+            progress.gradient_scale.get_or_insert_default();
+        }
         observer.started(&RunStarted {
             folder: directory.path(),
             step: progress.step,
@@ -155,11 +158,18 @@ impl<'a> Run<'a> {
         let progress = &mut self.progress;
         let learning_rate = self.schedule.learning_rate(progress.step)?;
         let metrics = &mut progress.since_log.metrics;
-        let step = self.learner.step(&batches, progress.step, learning_rate, metrics)?;
+        let scale = progress.gradient_scale.as_mut();
+        let step = self.learner.step(&batches, progress.step, learning_rate, metrics, scale)?;
 
         progress.step += 1;
         progress.learning_rate = Number(learning_rate);
-        progress.gradient_norm = Number(step.gradient_norm);
+        match step.gradient_norm {
+            Some(norm) => progress.gradient_norm = Number(norm),
+            None => self.observer.message(&format!(
+                "A gradient of step {} overflowed `float16`: nothing was learned in this step, and gradients are scaled by half as much",
+                progress.step
+            )),
+        }
         progress.total_loss.0 += step.loss;
         progress.since_log.loss.0 += step.loss;
         progress.since_log.steps += 1;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::between::OPTIMIZER_FILE;
 use crate::checkpoint::{set_aside_later, verify_checkpoint};
+use crate::gradient_scale::GradientScale;
 use crate::learner::Learner;
 use crate::progress::{Progress, Saved};
 use crate::run_directory::RunDirectory;
@@ -45,7 +46,8 @@ pub(super) fn take_up(
         ));
     }
     restore_parameters(checkpoint, learner)?;
-    learner.optimizer_mut().restore(&checkpoint.join(OPTIMIZER_FILE), progress.step)?;
+    let skipped = progress.gradient_scale.as_ref().map_or(0, GradientScale::skipped);
+    learner.optimizer_mut().restore(&checkpoint.join(OPTIMIZER_FILE), progress.step - skipped)?;
     if !loss.is_empty() {
         learner.loss_mut().restore_state(&loss)?;
     }

@@ -74,7 +74,7 @@ fn timeless(mut log: Vec<Numbers>) -> Vec<Numbers> {
 
 #[test]
 fn a_run_that_is_interrupted_and_resumed_is_the_run_that_never_was() {
-    for dtype in [DType::F32, DType::BF16] {
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
         let mut setup = demanding();
         setup.dtype = dtype;
         if dtype == DType::BF16 {

@@ -9,6 +9,8 @@ mod evaluation;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod half_precision;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod rules;
@@ -16,3 +18,5 @@ mod rules;
 mod support;
 #[cfg(test)]
 mod training;
+#[cfg(test)]
+mod waits;

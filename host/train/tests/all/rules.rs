@@ -83,7 +83,7 @@ fn an_update_rule_takes_the_place_of_adamw() {
 
 #[test]
 fn what_an_update_rule_keeps_goes_through_checkpoints() {
-    for dtype in [DType::F32, DType::BF16] {
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
         let mut setup = Setup::new();
         setup.dtype = dtype;
         setup.options.save = When::Steps(steps(3));

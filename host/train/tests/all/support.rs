@@ -28,6 +28,8 @@ pub(crate) struct Tiny {
     pub(crate) idle_parameter: bool,
     /// The factor on a loss of its own: the mean square of its linear layer's weight.
     pub(crate) own_loss: Option<f64>,
+    /// Linear layers besides the one.
+    pub(crate) more_layers: usize,
 }
 
 impl Definition for Tiny {
@@ -47,6 +49,9 @@ impl Definition for Tiny {
             parameter("linear.weight", &[HIDDEN, HIDDEN], Role::Column, 1),
             parameter("norm.weight", &[HIDDEN], Role::Norm, 1),
         ];
+        parameters.extend(
+            (0..self.more_layers).map(|n| parameter(&more_name(n), &[HIDDEN, HIDDEN], Role::Column, 1)),
+        );
         if self.idle_parameter {
             parameters.push(parameter("idle.weight", &[HIDDEN], Role::Norm, 1));
         }
@@ -80,8 +85,16 @@ impl Definition for Tiny {
             let value = context.parameter(1)?.pow(2.0)?.mean(&[], false)?;
             context.add_loss(AddedLoss::new("own_loss".into(), value, weight)?)?;
         }
-        Ok(context.rms_norm(2, &x.add(&context.linear(1, None, x)?)?, 1e-6)?)
+        let mut x = x.add(&context.linear(1, None, x)?)?;
+        for index in (3..).take(self.more_layers) {
+            x = x.add(&context.linear(index, None, &x)?)?;
+        }
+        Ok(context.rms_norm(2, &x, 1e-6)?)
     }
+}
+
+fn more_name(number: usize) -> String {
+    format!("more.{number}.weight")
 }
 
 /// Numbers that look random and are always the same.
@@ -91,7 +104,7 @@ fn elements(count: usize, scale: f32) -> Vec<f32> {
 }
 
 /// Writes the model's folder.
-fn write_model(folder: &Path, idle_parameter: bool) {
+fn write_model(folder: &Path, idle_parameter: bool, more_layers: usize) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("config.json"), r#"{"architectures": ["Tiny"], "torch_dtype": "float32"}"#)
         .unwrap();
@@ -103,6 +116,7 @@ fn write_model(folder: &Path, idle_parameter: bool) {
         ("linear.weight".to_owned(), tensor(&[HIDDEN, HIDDEN], 0.3)),
         ("norm.weight".to_owned(), tensor(&[HIDDEN], 1.0)),
     ]);
+    tensors.extend((0..more_layers).map(|n| (more_name(n), tensor(&[HIDDEN, HIDDEN], 0.1))));
     if idle_parameter {
         tensors.insert("idle.weight".to_owned(), tensor(&[HIDDEN], 1.0));
     }
@@ -170,6 +184,7 @@ pub(crate) struct Setup {
     pub(crate) idle_parameter: bool,
     /// The factor on a loss that the model adds.
     pub(crate) own_loss: Option<f64>,
+    pub(crate) more_layers: usize,
     /// Whether the model before training is also a teacher.
     pub(crate) teacher: bool,
     pub(crate) lock: RunLock,
@@ -207,6 +222,7 @@ impl Setup {
             dtype: DType::F32,
             idle_parameter: false,
             own_loss: None,
+            more_layers: 0,
             teacher: false,
             lock: RunLock { settings: [("seed".into(), json!(42))].into(), ..RunLock::default() },
             interrupt_after: None,
@@ -215,10 +231,10 @@ impl Setup {
 
     fn frozen_model(&self) -> Model {
         let folder = self.root.join("model");
-        write_model(&folder, self.idle_parameter);
+        write_model(&folder, self.idle_parameter, self.more_layers);
         let options = swift_model::LoadOptions { dtype: self.dtype, device: Device::Cpu, quantisation: None };
-        let Self { idle_parameter, own_loss, .. } = *self;
-        Model::load(&folder, Tiny { idle_parameter, own_loss }, &options).unwrap()
+        let Self { idle_parameter, own_loss, more_layers, .. } = *self;
+        Model::load(&folder, Tiny { idle_parameter, own_loss, more_layers }, &options).unwrap()
     }
 
     pub(crate) fn model(&self) -> Model {

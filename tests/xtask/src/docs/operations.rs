@@ -26,7 +26,7 @@ const LEGEND: &str = "
 - **shape**: of the result. `broadcast`: as NumPy does with the shapes of all inputs.
 - **takes**: the element types of the inputs, which must be equal where there are several. `any` is each of
   `float64`, `float32`, `bfloat16`, `float16`, `int64`, `uint32` and `uint8`; `floating point` the first four. Indices and
-  segments are integers, a mask is `uint8`. `float16` can be stored and converted, and is not computed in everywhere.
+  segments are integers, a mask is `uint8`.
 - **gives**: the element type of the result.
 - **gradient**: whether the operation is differentiable in its floating-point inputs. A gradient through one that is not is an
   error that names it.
