@@ -1,9 +1,9 @@
 //! A third party's way: a new project, its component, a check, a run.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use swift_tests::{Outcome, golden, swift_host};
+use swift_tests::{Outcome, built, golden, swift_host};
 
 /// Every kind of plugin.
 const KINDS: [&str; 12] = [
@@ -21,9 +21,11 @@ const KINDS: [&str; 12] = [
     "tool-parser",
 ];
 
-/// The versions that the workspace has are there already, so that nothing is downloaded.
-fn lock() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")
+/// Gives a project the versions that the workspace has, so that nothing is downloaded, and what was built for others.
+fn prepare(project: &Path) {
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    fs::copy(lock, project.join("Cargo.lock")).unwrap();
+    std::os::unix::fs::symlink(built().unwrap(), project.join("target")).unwrap();
 }
 
 fn succeed(folder: &Path, words: &[&str]) -> Outcome {
@@ -44,7 +46,7 @@ fn a_new_loss_is_built_checked_and_trained_with() {
     let text = fs::read_to_string(&source).unwrap();
     fs::write(&source, text.replace("pub scale: f64 = 1.0", "pub scale: f64 = 0.5")).unwrap();
 
-    fs::copy(lock(), project.join("Cargo.lock")).unwrap();
+    prepare(&project);
     let mut build = swift_host(&project).unwrap();
     let built = build.args(["plugin", "build"]).env("CARGO_NET_OFFLINE", "true").output().unwrap();
     let built = Outcome::from(built);
@@ -67,22 +69,17 @@ fn a_new_loss_is_built_checked_and_trained_with() {
     assert!((losses[1] / losses[0] - 0.5).abs() < 1e-6, "{losses:?}");
 }
 
-#[cfg(unix)]
 #[test]
 fn a_new_project_of_every_kind_is_built_and_checked() {
     let folder = tempfile::tempdir().unwrap();
-    // What they depend on is built once.
-    let shared = folder.path().join("target");
-    fs::create_dir(&shared).unwrap();
-    let config = r#"{"architectures": ["MineForCausalLM"], "model_type": "my_model", "hidden_size": 8, "vocab_size": 10,
+    let config = r#"{"architectures": ["MineForCausalLM"], "model_type": "any_model", "hidden_size": 8, "vocab_size": 10,
         "num_hidden_layers": 2, "num_attention_heads": 2}"#;
     fs::write(folder.path().join("config.json"), config).unwrap();
     for kind in KINDS {
-        let name = format!("my-{kind}");
+        let name = format!("any-{kind}");
         succeed(folder.path(), &["plugin", "new", &name, "--kind", kind]);
         let project = folder.path().join(&name);
-        std::os::unix::fs::symlink(&shared, project.join("target")).unwrap();
-        fs::copy(lock(), project.join("Cargo.lock")).unwrap();
+        prepare(&project);
         let mut build = swift_host(&project).unwrap();
         let built = build.args(["plugin", "build"]).env("CARGO_NET_OFFLINE", "true").output().unwrap();
         let built = Outcome::from(built);

@@ -52,10 +52,11 @@ pub fn swift_host(folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// Compiled plugins are shared by all tests.
+/// Compiled plugins are shared by all tests, also those of the workspace that have an engine of their own.
 fn cache() -> Result<PathBuf> {
     let executable = executable()?;
-    Ok(executable.with_file_name("test-cache"))
+    // target/debug/swift-host → target/tmp/cache
+    Ok(executable.ancestors().nth(2).context("the executable has no build folder")?.join("tmp/cache"))
 }
 
 impl From<Output> for Outcome {

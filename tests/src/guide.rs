@@ -27,9 +27,12 @@ enum Step {
 /// A command of a guide and the time that it took.
 pub type Timed = (String, Duration);
 
-/// Projects take the versions that the workspace has, for these are there already.
-const TAKE_LOCK: &str = "for project in . *; do
-    if [ -f $project/Cargo.toml ] && [ ! -f $project/Cargo.lock ]; then cp \"$LOCK\" $project; fi
+/// Projects take the versions that the workspace has, for these are there already, and what was built for others.
+const TAKE: &str = "for project in . *; do
+    if [ -f $project/Cargo.toml ] && [ ! -f $project/Cargo.lock ]; then
+        cp \"$LOCK\" $project
+        ln -s \"$BUILT\" $project/target
+    fi
 done";
 
 /// Begins the lines that a shell prints for us, between those of the commands.
@@ -82,7 +85,8 @@ impl Guide {
         shell
             .env("CARGO_NET_OFFLINE", "true")
             .env("CARGO_TARGET_DIR", target()?)
-            .env("LOCK", root().join("Cargo.lock"));
+            .env("LOCK", root().join("Cargo.lock"))
+            .env("BUILT", built()?);
         shell.envs(host.get_envs().filter_map(|(name, value)| Some((name, value?))));
         shell.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut shell =
@@ -122,7 +126,7 @@ impl Guide {
         for step in &self.0 {
             script += &match step {
                 Step::Command { text, .. } => {
-                    format!("{{\n{text}\n}}\nstatus=$?\n{TAKE_LOCK}\nprintf '\\n{MARK} %s\\n' $status\n")
+                    format!("{{\n{text}\n}}\nstatus=$?\n{TAKE}\nprintf '\\n{MARK} %s\\n' $status\n")
                 }
                 Step::File { path, text } => format!("cat > '{path}' <<'{MARK}'\n{text}{MARK}\n"),
             };
@@ -145,6 +149,17 @@ pub fn workplace(name: &str) -> Result<PathBuf> {
     let profiles = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
     let profiles: String = profiles.map(|section| format!("[{section}\n")).collect();
     fs::write(folder.join(".cargo/config.toml"), profiles)?;
+    Ok(folder)
+}
+
+/// Where what projects in Rust depend on is built as a component, once for all whose `target` is a link to it. Of two projects
+/// with the same name only one may be built at a time.
+///
+/// # Errors
+/// If it can't be made.
+pub fn built() -> Result<PathBuf> {
+    let folder = target()?.join("tmp/projects");
+    fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 

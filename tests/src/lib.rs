@@ -13,6 +13,6 @@ mod shown;
 pub use authority::Authority;
 pub use executable::{Outcome, executable, plugin, swift_host};
 pub use golden::{golden, read_json, read_json_lines};
-pub use guide::{Guide, Timed, workplace};
+pub use guide::{Guide, Timed, built, workplace};
 pub use run_folder::{Run, Weights, last_checkpoint, read_weights};
 pub use server::{Reply, Server};

@@ -11,6 +11,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config};
 
 use crate::bindings::imports::Imports;
+use crate::functions::Functions;
 use crate::held::HeldConstants;
 use crate::limits::Limits;
 use crate::store::State;
@@ -23,7 +24,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Where compiled plugins are kept, an absolute path; without it each start compiles them again. The folder is made if
-    /// need be, and wasmtime keeps it below half a gigabyte. Who can write there can run code in this process.
+    /// need be. Wasmtime keeps whole plugins below half a gigabyte; their functions beside them, which other plugins may have
+    /// too, stay below another half. Who can write there can run code in this process.
     pub cache_directory: Option<PathBuf>,
     /// Who is told of each operation that plugins ask for; without one, tracing costs nothing.
     pub trace: Option<Arc<dyn Trace>>,
@@ -53,6 +55,7 @@ pub struct Engine {
 struct Inner {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
+    functions: Option<Arc<Functions>>,
     ticks: Arc<AtomicU64>,
     loading: Limits,
     /// The ticker ends when this is dropped.
@@ -76,12 +79,16 @@ impl Engine {
         // The same bytes on every machine.
         config.cranelift_nan_canonicalization(true);
         config.relaxed_simd_deterministic(true);
+        let mut functions = None;
         if let Some(directory) = options.cache_directory {
             let mut cache = CacheConfig::new();
-            cache.with_directory(&directory);
+            // A folder of its own, for wasmtime removes what it does not know.
+            cache.with_directory(directory.join("components"));
             match Cache::new(cache) {
                 Ok(cache) => {
                     config.cache(Some(cache));
+                    let kept = functions.insert(Arc::new(Functions::new(directory.join("functions"))));
+                    config.enable_incremental_compilation(kept.clone())?;
                 }
                 Err(error) => {
                     tracing::warn!("compiled plugins can't be kept in `{}`: {error:#}", directory.display())
@@ -102,7 +109,8 @@ impl Engine {
                 engine.increment_epoch();
             }
         })?;
-        let inner = Arc::new(Inner { wasmtime, linker, ticks, loading: options.loading, _ticker: ticker });
+        let inner =
+            Arc::new(Inner { wasmtime, linker, functions, ticks, loading: options.loading, _ticker: ticker });
         Ok(Self { inner, trace: options.trace, held: None })
     }
 
@@ -126,6 +134,13 @@ impl Engine {
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.inner.wasmtime
+    }
+
+    /// Keeps the functions of what was compiled, for plugins that have the same.
+    pub(crate) fn keep_functions(&self) {
+        if let Some(functions) = &self.inner.functions {
+            functions.keep();
+        }
     }
 
     pub(crate) fn linker(&self) -> &Linker<State> {

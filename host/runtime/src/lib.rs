@@ -30,6 +30,7 @@ mod contract;
 mod engine;
 mod error;
 mod exports;
+mod functions;
 mod grants;
 mod guest;
 mod held;

@@ -291,6 +291,7 @@ fn compile(engine: &Engine, wasm: &[u8], label: &str) -> Result<Component> {
     let start = Instant::now();
     let component = Component::from_binary(engine.wasmtime(), wasm)
         .map_err(|error| Error::Invalid { plugin, message: format!("{error:#}") })?;
+    engine.keep_functions();
     tracing::debug!("compiled `{label}` in {:?}", start.elapsed());
     Ok(component)
 }
@@ -323,6 +324,6 @@ fn missing(label: &str, error: &wasmtime::Error) -> Error {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -20,7 +20,7 @@ use swift_runtime::{Engine, EngineOptions, Kind, Plugin, Registry};
 use swift_standard_plugins::STANDARD;
 
 fn registry() -> Registry {
-    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/plugins").into());
     Registry::new(
         Engine::new(EngineOptions { cache_directory, ..EngineOptions::default() }).unwrap(),
         STANDARD,

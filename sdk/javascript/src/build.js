@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** Makes components of plugins: `npx swift-plugin-build focal.js -o focal.wasm`. */
 
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { tmpdir } from "node:os";
@@ -23,7 +24,7 @@ class BuildError extends Error {}
 /** Makes the component `output` of the plugin in the file `source`, called as its file, or `name`. */
 export async function build(source, output, { name = defaultName(source), wit = contract() } = {}) {
   if (!existsSync(source)) throw new BuildError(`there is no file \`${source}\``);
-  const [esbuild, { componentize }] = [await required("esbuild"), await required("@bytecodealliance/componentize-js")];
+  const esbuild = await required("esbuild");
   const folder = mkdtempSync(join(tmpdir(), "swift-plugin-"));
   try {
     const kind = await inspect(esbuild, source, folder);
@@ -42,12 +43,18 @@ export async function build(source, output, { name = defaultName(source), wit = 
     // There is no network in the sandbox.
     const disableFeatures = ["http", "fetch-event"];
     const options = { sourcePath, witPath: join(folder, "wit"), worldName: "plugin", disableFeatures };
-    const { component } = await componentize(options);
     mkdirSync(dirname(resolve(output)), { recursive: true });
-    writeFileSync(output, component);
+    componentize(options, resolve(output));
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Makes a component as ComponentizeJS's options say. */
+function componentize(options, output) {
+  const words = ["--single-threaded-gc", join(SOURCES, "componentize.js"), JSON.stringify(options), output];
+  const { status, stderr } = spawnSync(process.execPath, words, { encoding: "utf8", stdio: ["ignore", "inherit", "pipe"] });
+  if (status !== 0) throw new BuildError(stderr.trim());
 }
 
 /** The kind of the plugin in a file, which is loaded here as later in the component. */
@@ -100,7 +107,7 @@ function places(code, payload, folder) {
 }
 
 /** A package that only building needs. */
-async function required(name) {
+export async function required(name) {
   try {
     return await import(name);
   } catch {
@@ -108,6 +115,9 @@ async function required(name) {
     throw new BuildError(`${name} is not installed; run: npm install ${name}@${dependencies[name]}`);
   }
 }
+
+/** What is wrong, for the user: mistakes in a line, and everything else with where it comes from. */
+export const told = (error) => (error instanceof BuildError ? error.message : (error.stack ?? error));
 
 const contract = () => CONTRACT.find((folder) => existsSync(join(folder, "worlds.wit")));
 const quoted = (text) => JSON.stringify(text);
@@ -128,7 +138,7 @@ async function main() {
 
 if (process.argv[1] && basename(process.argv[1]).match(/^(build\.js|swift-plugin-build)$/)) {
   main().catch((error) => {
-    console.error(`error: ${error instanceof BuildError ? error.message : (error.stack ?? error)}`);
+    console.error(`error: ${told(error)}`);
     process.exitCode = 1;
   });
 }

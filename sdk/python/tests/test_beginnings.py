@@ -17,14 +17,17 @@ def module(kind: str) -> str:
     return "my_" + kind.replace("-", "_")
 
 
+def class_name(kind: str) -> str:
+    return "".join(word.capitalize() for word in module(kind).split("_"))
+
+
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a project of every kind, with its name in it."""
     folder = tmp_path_factory.mktemp("projects")
     for kind in KINDS:
         name = module(kind)
-        type_name = "".join(word.capitalize() for word in name.split("_"))
-        replaced = {"PluginName": type_name, "plugin_name": name, "plugin-name": name.replace("_", "-")}
+        replaced = {"PluginName": class_name(kind), "plugin_name": name, "plugin-name": name.replace("_", "-")}
         for source, made in ((f"{kind}.py", f"{name}.py"), (f"test_{kind}.py", f"test_{name}.py")):
             text = (TEMPLATES / source).read_text()
             for placeholder, value in replaced.items():
@@ -54,9 +57,14 @@ def test_the_types_of_every_project_are_right(projects: Path) -> None:
     assert "no issues found" in run(projects, "mypy", "--strict", ".")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_project_is_built(projects: Path, kind: str) -> None:
-    output = projects / f"{kind}.wasm"
-    build.build(projects / f"{module(kind)}.py", output)
+def test_all_projects_are_built(projects: Path) -> None:
+    """As one plugin, which may be of several kinds, since a build takes many seconds."""
+    imports = "".join(f"from {module(kind)} import {class_name(kind)}\n" for kind in KINDS)
+    source = projects / "my_everything.py"
+    source.write_text(f"{imports}\nclass MyEverything({', '.join(map(class_name, KINDS))}):\n    pass\n")
+    plugin, _ = build.find(source)
+    assert all(f"/{world}@" in build.world_of(plugin) for world in build.WORLDS.values())
+    output = projects / "my_everything.wasm"
+    build.build(source, output)
     # The first eight bytes of a component.
     assert output.read_bytes()[:8] == b"\0asm\x0d\0\x01\0"

@@ -3,17 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::workspace;
+use crate::{steps, workspace};
 
 /// Runs cargo in the workspace, with the toolchain that built this command.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
-    let status = cargo_command(arguments).status().context("can't run cargo")?;
-    if !status.success() {
-        bail!("`cargo {}` failed", arguments.join(" "));
-    }
-    Ok(())
+    steps::call(&mut cargo_command(arguments), &workspace::root())
 }
 
 /// Such a command, not yet run.

@@ -12,6 +12,7 @@ mod peft;
 mod plugins;
 mod python;
 mod sdk;
+mod steps;
 mod synthetic;
 mod test;
 mod workspace;
@@ -90,7 +91,9 @@ fn main() -> ExitCode {
         usage();
         return ExitCode::from(2);
     };
-    match (command.run)(arguments) {
+    let result = (command.run)(arguments);
+    steps::tell();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use swift_author::{TARGET, Toolchain, component, write};
 
-use crate::workspace;
+use crate::{steps, workspace};
 
 /// The profile of the workspace that plugins are compiled with.
 const PROFILE: &str = "plugin";
@@ -67,7 +67,7 @@ fn compile(root: &Path, packages: &[String]) -> Result<PathBuf> {
     let mut command = Toolchain::prepare()?.cargo_build(root);
     command.args(["--locked", "--lib", "--profile", PROFILE, "--target-dir"]).arg(&target);
     packages.iter().for_each(|package| _ = command.args(["--package", package]));
-    if !command.status().context("can't run cargo")?.success() {
+    if !steps::timed("build the plugins", || command.status()).context("can't run cargo")?.success() {
         bail!("the plugins don't compile");
     }
     Ok(target.join(TARGET).join(PROFILE))

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use swift_author::{Language, Project, create};
 
+pub(crate) use crate::steps::call;
 use crate::{build, workspace};
 
 /// Refuses arguments, which the commands for SDKs have none of.
@@ -45,16 +46,6 @@ fn is_there(program: &str) -> bool {
     let names = std::iter::once(program.to_owned())
         .chain((17..30).rev().filter(|_| program == "wasm-ld").map(|version| format!("{program}-{version}")));
     names.into_iter().any(|name| Command::new(name).arg("--version").output().is_ok())
-}
-
-/// Runs a command in a folder.
-pub(crate) fn call(command: &mut Command, folder: &Path) -> Result<()> {
-    let shown = format!("{command:?}");
-    let status = command.current_dir(folder).status().with_context(|| format!("can't run {shown}"))?;
-    if !status.success() {
-        bail!("{shown} failed");
-    }
-    Ok(())
 }
 
 /// Whether a file is there and newer than all sources, which are files or folders with all that is in them.

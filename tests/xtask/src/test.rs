@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, plugins, workspace};
+use crate::{build, plugins, steps, workspace};
 
 /// Checks of the other languages, most of whose steps keep one core busy: lanes go side by side, and a lane's commands one after
 /// the other. What needs the system's package manager is in different lanes only if it comes at different ends of them.
@@ -19,6 +19,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     build::cargo(&["fmt", "--all", "--check"])?;
     plugins::run(&[])?;
     build::swift_host()?;
+    // Built first, so that it shows what takes the time.
+    build::cargo(&["test", "--locked", "--workspace", "--no-run"])?;
     build::cargo(&["test", "--locked", "--workspace"])?;
     side_by_side(&LANES)?;
     // Clippy shares what was built of the dependencies only in part, so it comes last: a broken test shows sooner.
@@ -42,7 +44,8 @@ fn apart(name: &str) -> Result<()> {
     let path = workspace::target().join("xtask").join(name).with_extension("log");
     let log = File::create(&path).with_context(|| format!("can't write `{}`", path.display()))?;
     let mut command = Command::new(std::env::current_exe()?);
-    let status = command.arg(name).stdout(log.try_clone()?).stderr(log).status()?;
+    command.arg(name).stdout(log.try_clone()?).stderr(log);
+    let status = steps::timed(&format!("cargo xtask {name}"), || command.status())?;
     eprint!("{}", String::from_utf8_lossy(&fs::read(&path)?));
     if !status.success() {
         bail!("`cargo xtask {name}` failed");

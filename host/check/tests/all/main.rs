@@ -23,7 +23,7 @@ use swift_standard_plugins::STANDARD;
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+        let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/plugins").into());
         Registry::new(
             Engine::new(EngineOptions { cache_directory, ..EngineOptions::default() }).unwrap(),
             STANDARD,

@@ -54,7 +54,7 @@ fn golden(model: &str) -> (Vec<u32>, Vec<u32>) {
 }
 
 fn loaded(model: &str) -> Model {
-    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/plugins").into());
     let options_of_plugins = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
     let registry = Registry::new(swift_runtime::Engine::new(options_of_plugins).unwrap(), STANDARD);
     let candidates = STANDARD.iter().filter_map(|(name, _)| {

@@ -93,7 +93,7 @@ pub(crate) fn load_quantised(
 
 /// A standard definition.
 pub(crate) fn component(name: &str) -> ModelPlugin {
-    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/plugins").into());
     let engine = Engine::new(EngineOptions { cache_directory, ..Default::default() }).unwrap();
     Registry::new(engine, STANDARD).resolve(name).unwrap().model(&Limits::default()).unwrap()
 }

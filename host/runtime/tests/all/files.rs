@@ -1,10 +1,12 @@
 //! Which files are plugins, and what is said of those that are not.
 
+use std::os::unix::fs::MetadataExt;
+
 use serde_json::{Map, json};
 use swift_runtime::{Engine, EngineOptions, Kind, Limits, Origin, ParameterType, Registry};
 use wit_parser::Resolve;
 
-use crate::support::{Guest, SCALAR, encode, engine, error, load, message};
+use crate::support::{Guest, SCALAR, compute, encode, engine, error, load, message, value};
 
 #[test]
 fn a_plugin_says_what_it_is() {
@@ -199,6 +201,43 @@ fn compiled_plugins_are_kept_in_the_folder_that_is_named() {
         Registry::new(engine, &[]).resolve(file.to_str().unwrap()).unwrap();
         assert!(files().iter().any(|size| *size > 1000), "{:?}", files());
     }
+}
+
+#[test]
+fn a_plugin_takes_the_functions_that_another_has_too_from_where_they_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let load = |name: &str, guest: Guest| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, guest.encode()).unwrap();
+        let options = EngineOptions { cache_directory: Some(cache.clone()), ..EngineOptions::default() };
+        let plugin =
+            Registry::new(Engine::new(options).unwrap(), &[]).resolve(file.to_str().unwrap()).unwrap();
+        let mut loss = plugin.loss(&Map::new(), &Limits::default()).unwrap();
+        assert_eq!(value(&compute(&mut loss).unwrap()), 1.0);
+    };
+    // Fewer bytes would not be kept, and long tables are compiled in no time.
+    let targets = "0 1 ".repeat(30_000);
+    let long = |index| {
+        format!(
+            "(func (param i32) (block (block (br_table {targets} (i32.add (local.get 0) (i32.const {index}))))))\n"
+        )
+    };
+    let functions: String = (0..20).map(long).collect();
+    load("one.wasm", Guest::loss(SCALAR).with(&functions));
+    let bundle = || {
+        let mut files = std::fs::read_dir(cache.join("functions")).unwrap().map(|entry| entry.unwrap());
+        let bundle = files.next().unwrap();
+        assert!(files.next().is_none());
+        (bundle.path(), bundle.metadata().unwrap())
+    };
+    let (path, before) = bundle();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    std::fs::File::open(&path).unwrap().set_modified(long_ago).unwrap();
+    load("other.wasm", Guest::loss(SCALAR).with(&functions).with("(data (i32.const 4000) \"other\")"));
+    let (_, after) = bundle();
+    assert_eq!(after.ino(), before.ino(), "nothing was new");
+    assert!(after.modified().unwrap() > long_ago, "the functions were used");
 }
 
 #[test]

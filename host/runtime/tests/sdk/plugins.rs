@@ -12,7 +12,7 @@ pub(crate) fn plugin(name: &str) -> Plugin {
     let folder = std::env::var("SWIFT_SDK_PLUGINS")
         .unwrap_or_else(|_| panic!("SWIFT_SDK_PLUGINS is not set to a folder with components of an SDK"));
     // An interpreter takes seconds to compile.
-    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/plugins").into());
     let registry = REGISTRY.get_or_init(|| {
         let options = EngineOptions { cache_directory, ..EngineOptions::default() };
         Registry::new(Engine::new(options).unwrap(), &[])

@@ -48,7 +48,7 @@ pub(crate) fn serve(model: &str, blocks: usize, engine: EngineOptions, options: 
 
 /// The standard plugins and files.
 pub(crate) fn registry() -> Registry {
-    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+    let cache_directory = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/plugins").into());
     let options = swift_runtime::EngineOptions { cache_directory, ..Default::default() };
     Registry::new(swift_runtime::Engine::new(options).unwrap(), STANDARD)
 }
