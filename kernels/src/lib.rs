@@ -17,6 +17,7 @@ mod element;
 pub mod elementwise;
 mod error;
 mod few_rows;
+pub mod float8;
 pub mod grouped;
 mod half_precision;
 pub mod low_rank;
