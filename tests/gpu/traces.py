@@ -10,9 +10,7 @@ import tempfile
 LIMIT = 1e-4
 # In bfloat16 the recorded runs, in float32, are met as closely as rounding lets them; float16 has three bits more.
 LIMIT_BF16 = 5e-2
-# With products in 8 bits: E4M3 has four bits fewer than bfloat16. Half as much as this on the CPU.
-LIMIT_FP8 = 2e-1
-# What the executable says where there are no such products.
+# What the executable says where there are no products in 8 bits; with them the CPU is 1.7e-2 off.
 WITHOUT_FP8 = "where 8.9 is needed"
 TRACES = ["sft", "sft_full", "sft_packing", "sft_grad_accum", "pt", "dpo", "kto", "simpo", "orpo"]
 
@@ -78,7 +76,7 @@ def main() -> int:
     checks.append(("sft", exact | {"gradient_checkpointing": "true"}, LIMIT))
     checks.append(("sft", {"torch_dtype": "bfloat16"}, LIMIT_BF16))
     checks.append(("sft", {"torch_dtype": "float16"}, LIMIT_BF16 / 8))
-    checks.append(("sft", {"torch_dtype": "fp8"}, LIMIT_FP8))
+    checks.append(("sft", {"torch_dtype": "fp8"}, LIMIT_BF16))
     failed = False
     for name, more, limit in checks:
         what = " ".join([f"trace {name}", *(f"{flag}={value}" for flag, value in more.items())])
