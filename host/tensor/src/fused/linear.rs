@@ -221,12 +221,13 @@ fn multiply<T: Real>(
     (m, k, n): (usize, usize, usize),
     accumulate: bool,
 ) -> Result<()> {
-    Ok(match weight {
+    match weight {
         Weight::Float8(_) => float8::product(a, b, c, (m, k, n), accumulate)?,
         Weight::Dense(_) | Weight::Quantised(_) => {
             matmul::product(a.elements, b.elements, c, m, k, n, a.transposed, b.transposed, accumulate)?;
         }
-    })
+    }
+    Ok(())
 }
 
 fn column_sums(dy: &Value, dtype: DType) -> Result<Value> {
