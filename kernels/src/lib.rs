@@ -12,14 +12,16 @@
 
 pub mod adamw;
 pub mod attention;
+mod by_rows;
 mod check;
 mod element;
 pub mod elementwise;
 mod error;
-mod few_rows;
 pub mod float8;
 pub mod grouped;
 mod half_precision;
+#[cfg(target_arch = "x86_64")]
+mod line;
 pub mod low_rank;
 pub mod matmul;
 mod matrix;

@@ -42,6 +42,7 @@ mod usage;
 
 use std::process::ExitCode;
 
+use swift_tensor::with_workers;
 use swift_train::Ending;
 
 use crate::command_line::Invocation;
@@ -60,7 +61,8 @@ fn start() -> anyhow::Result<ExitCode> {
         Invocation::Models(arguments) => return models::models(&arguments, &plugins),
         Invocation::Export(arguments) => return export::export(&arguments, &plugins, &console),
         Invocation::Infer(arguments) => {
-            return arguments.engine.device.with(|| infer::infer(&arguments, &plugins, &console));
+            let infer = || infer::infer(&arguments, &plugins, &console);
+            return arguments.engine.device.with(|| with_workers(infer));
         }
         Invocation::Deploy(arguments) => {
             return arguments.engine.device.with(|| deploy::deploy(&arguments, &plugins, &console));
@@ -68,7 +70,8 @@ fn start() -> anyhow::Result<ExitCode> {
         Invocation::Run(run) => {
             let interrupt = interrupt::watch(console.clone(), interrupt::SAVING)?;
             let device = run.arguments.model.device.clone();
-            let (summary, folder) = device.with(|| run::run(*run, &plugins, &console, interrupt))?;
+            let (summary, folder) =
+                device.with(|| with_workers(|| run::run(*run, &plugins, &console, interrupt)))?;
             run::conclude(&summary, &folder, &console);
             if summary.ending == Ending::Interrupted {
                 return Ok(ExitCode::from(report::INTERRUPTED));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use swift_data::Tokenizer;
 use swift_tensor::fused::{PagedBatch, PagedTokens};
+use swift_tensor::with_awake_workers;
 
 use crate::beams::Beams;
 use crate::blocks::BlockPool;
@@ -203,7 +204,7 @@ impl<B: Backend> Engine<B> {
         self.statistics.steps += 1;
         let (plan, step) = self.prepare(plan);
         let (wanted, vocab_size) = (step.rows.len(), self.backend.vocab_size());
-        match self.backend.forward(step) {
+        match with_awake_workers(|| self.backend.forward(step)) {
             Ok(logits) if logits.len() == wanted * vocab_size => self.take_results(&plan, logits),
             Ok(_) => self.fail(&plan, Error::NoToken),
             Err(error) => self.fail(&plan, error),

@@ -32,7 +32,9 @@ impl<B: Backend + 'static> Worker<B> {
         let thread = std::thread::Builder::new().name("engine".into());
         let device = swift_tensor::current_device();
         let thread = thread.spawn(move || {
-            swift_tensor::with_device(&device, || run(engine, &received, &shown));
+            swift_tensor::with_device(&device, || {
+                swift_tensor::with_workers(|| run(engine, &received, &shown));
+            });
         })?;
         Ok((Self { tasks, statistics }, thread))
     }

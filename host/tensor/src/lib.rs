@@ -41,6 +41,7 @@ mod staging;
 mod storage;
 mod tape;
 mod tensor;
+mod workers;
 
 pub use candle_core::{DType, Device, Tensor as Value};
 
@@ -56,3 +57,4 @@ pub use reading::{read_back, reads};
 pub use staging::Staging;
 pub use tape::{GradientSink, ParameterId, backward, check_finite, no_grad};
 pub use tensor::Tensor;
+pub use workers::{with_awake_workers, with_workers};

@@ -1,6 +1,7 @@
 //! Slices of candle tensors, the border between values and kernels.
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor as Value, WithDType};
+use rayon::prelude::*;
 
 use crate::reading::{count_read, read_back};
 use crate::{Error, Result};
@@ -92,13 +93,23 @@ pub(crate) fn make<T: WithDType>(elements: Vec<T>, shape: &[usize]) -> Result<Va
     Ok(Value::from_vec(elements, shape, &Device::Cpu)?)
 }
 
-/// Zeros to be overwritten.
+/// Zeros to be overwritten. Many are written by all threads: memory that was used before has to be, and would keep the others
+/// waiting.
 pub(crate) fn zeros<T: Zeroed>(count: usize) -> Vec<T> {
-    T::zeros(count)
+    const MANY: usize = 1 << 18;
+    const BLOCK: usize = 1024;
+    if count < MANY {
+        return T::zeros(count);
+    }
+    let mut blocks = Vec::new();
+    rayon::iter::repeat_n([T::default(); BLOCK], count.div_ceil(BLOCK)).collect_into_vec(&mut blocks);
+    let mut elements = blocks.into_flattened();
+    elements.truncate(count);
+    elements
 }
 
 /// An element type of which the allocator can give zeros without anybody writing them.
-pub(crate) trait Zeroed: Sized {
+pub(crate) trait Zeroed: Copy + Default + Send + Sync {
     fn zeros(count: usize) -> Vec<Self>;
 }
 

@@ -1,13 +1,13 @@
-//! The product of few rows with the transpose of a matrix whose rows lie side by side.
+//! The product with the transpose of a matrix whose rows lie side by side.
 
 use std::ops::Range;
 
-use crate::element::load_into;
-use crate::few_rows::{self, Rows};
+use crate::Element;
+use crate::by_rows::{self, Rows};
+use crate::element::{Known, load_into};
 use crate::matrix::{Matrix, Workers};
 use crate::sums::dot;
 use crate::vectorised::vectorised;
-use crate::{Element, Float as _};
 
 /// `result = left right`, or `result += left right`, if this is such a product and a kernel for it pays; says whether it is.
 pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
@@ -18,21 +18,20 @@ pub(super) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     workers: Workers,
 ) -> bool {
     let k = left.columns;
+    let most = by_rows::most::<T::Compute>();
     // Numbers that need not be converted are multiplied as fast by the `gemm` crate, except where it packs for a few rows.
-    let least = if T::as_compute(&[]).is_none() { 1 } else { 2 };
-    let fits = (least..=few_rows::most()).contains(&left.rows)
-        && (least == 1 || few_rows::has_tiles())
+    let rows = match (T::as_compute(&[]).is_none(), by_rows::has_tiles::<T::Compute>()) {
+        (true, true) => 1..=usize::MAX,
+        (true, false) => 1..=most,
+        (false, true) => 2..=most,
+        (false, false) => return false,
+    };
+    let fits = rows.contains(&left.rows)
         && k > 0
         && (left.column_stride, left.row_stride) == (1, k)
         && (right.row_stride, right.column_stride) == (1, k);
     if fits {
-        let mut converted = Vec::new();
-        let inputs = T::as_compute(left.elements).unwrap_or_else(|| {
-            converted.resize(left.elements.len(), T::Compute::ZERO);
-            load_into(left.elements, &mut converted);
-            &converted
-        });
-        few_rows::multiply(inputs, &Weight(right.transposed()), result, accumulate, workers);
+        by_rows::multiply(left.elements, &Weight(right.transposed()), result, accumulate, workers);
     }
     fits
 }
@@ -56,12 +55,16 @@ impl<T: Element> Rows<T::Compute> for Weight<'_, T> {
         self.0.columns
     }
 
+    fn stored(&self, rows: Range<usize>) -> Option<Known<'_>> {
+        Some(T::known(self.some(rows)))
+    }
+
     fn numbers(&self, rows: Range<usize>) -> Option<&[T::Compute]> {
         T::as_compute(self.some(rows))
     }
 
-    fn convert(&self, row: usize, into: &mut [T::Compute]) {
-        load_into(self.some(row..row + 1), into);
+    fn convert(&self, rows: Range<usize>, into: &mut [T::Compute]) {
+        load_into(self.some(rows), into);
     }
 
     fn dot(&self, row: usize, vector: &[T::Compute]) -> Option<T::Compute> {

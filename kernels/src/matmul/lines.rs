@@ -2,13 +2,7 @@
 
 use std::cell::Cell;
 
-/// Lanes of a vector: 32-bit numbers in 512 bits.
-pub(super) const LANES: usize = 16;
-
-/// One vector, aligned so that it is loaded from one cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Line<U>(pub(super) [U; LANES]);
+pub(super) use crate::line::{LANES, Line};
 
 /// Memory of one thread. What is in it is left over from earlier products.
 #[derive(Default)]

@@ -4,7 +4,8 @@
 //! `f32`, as `f16` always is, which, as `f64`, the `gemm` crate multiplies.
 //!
 //! A product of a few rows with a weight reads the weight once, as it lies in memory: up to four rows of `bf16` by
-//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these, up to 128 of either by AVX2, and up to eight of `bf16` by others; `f16` is always
+//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these up to 128 rows of `f32` by AVX2, and up to eight of `bf16` by
+//! others. By AVX2 any number of rows of `bf16` are multiplied so, for it costs less than to convert the weight. `f16` is always
 //! read as `bf16` is where there is no AVX512-BF16.
 //!
 //! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes

@@ -7,8 +7,8 @@ use std::arch::x86_64::*;
 use rayon::prelude::*;
 
 use crate::Element;
+use crate::by_rows::split_columns;
 use crate::element::{Known, KnownMut};
-use crate::few_rows::split_columns;
 use crate::matrix::{Matrix, Workers};
 
 /// Rows of the left matrix, at most. The `gemm` crate reads the right matrix as fast for one row, and again for each

@@ -1,8 +1,8 @@
 //! A linear layer whose weight is quantised and frozen: a part of its rows at a time is made into elements.
 
 use super::{Matrix, OPERATION};
+use crate::by_rows;
 use crate::element::{load_into, store_into};
-use crate::few_rows;
 use crate::matmul::is_native;
 use crate::matrix::{self, Workers};
 use crate::{Element, Float, KernelError, check};
@@ -26,8 +26,8 @@ pub fn forward<T: Element>(
     let (rows, columns) = (weight.rows(), weight.columns());
     check::length(OPERATION, "x", x, &[tokens, columns])?;
     check::length(OPERATION, "y", y, &[tokens, rows])?;
-    if (1..=few_rows::most()).contains(&tokens) && columns > 0 {
-        few_rows::multiply(&converted(x), weight, y, accumulate, Workers::Pool);
+    if (1..=by_rows::most::<T::Compute>()).contains(&tokens) && columns > 0 {
+        by_rows::multiply(x, weight, y, accumulate, Workers::Pool);
         Ok(())
     } else if is_native::<T>() {
         forward_by_parts(x, weight, tokens, y, accumulate)

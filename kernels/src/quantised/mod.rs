@@ -15,8 +15,8 @@ use rayon::prelude::*;
 
 pub use linear::{forward, input_gradient};
 
+use crate::by_rows::Rows;
 use crate::element::{Known, KnownMut};
-use crate::few_rows::Rows;
 use crate::{CHUNK, Element, Float, KernelError, check};
 
 /// A weight of few bits.
@@ -124,12 +124,16 @@ impl<C: Float> Rows<C> for Matrix {
         self.columns()
     }
 
+    fn stored(&self, _: Range<usize>) -> Option<Known<'_>> {
+        None
+    }
+
     fn numbers(&self, _: Range<usize>) -> Option<&[C]> {
         None
     }
 
-    fn convert(&self, row: usize, into: &mut [C]) {
-        self.decode(row * self.columns(), into);
+    fn convert(&self, rows: Range<usize>, into: &mut [C]) {
+        self.decode(rows.start * self.columns(), into);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -4,13 +4,14 @@ use swift_kernels::{Element, Float, matmul};
 use crate::support::{assert_close, narrow, numbers, widen};
 
 /// `m`, `k`, `n`: small and odd ones, none of something, and ones that cross the panels of converted elements.
-const SHAPES: [(usize, usize, usize); 11] = [
+const SHAPES: [(usize, usize, usize); 12] = [
     (1, 1, 1),
     (2, 3, 4),
     (1, 17, 9),
     (9, 17, 1),
     (7, 2, 5),
     (33, 300, 65),
+    (7, 1037, 37),
     (0, 3, 2),
     (3, 0, 2),
     (3, 2, 0),
@@ -224,6 +225,7 @@ fn a_row_among_few_does_not_depend_on_the_others() {
     // By AVX2; other processors promise no such thing.
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         check::<bf16>();
+        check::<f16>();
         check::<f32>();
     }
 }

@@ -192,7 +192,8 @@ fn weight_gradients<T: Real>(
     shape: &GroupedShape<'_>,
     weights: &[Value],
 ) -> Result<Vec<Value>> {
-    let mut gradients: Vec<Vec<T>> = weights.iter().map(|weight| zeros::<T>(weight.elem_count())).collect();
+    let mut gradients: Vec<Vec<T>> =
+        weights.iter().map(|weight| zeros::<T>(weight.elem_count())).collect();
     let size = shape.inputs * shape.outputs;
     let mut matrices: Vec<&mut [T]> =
         gradients.iter_mut().flat_map(|gradient| gradient.chunks_exact_mut(size)).collect();

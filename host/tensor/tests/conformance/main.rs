@@ -21,6 +21,8 @@ mod row_norms;
 mod staging;
 #[cfg(test)]
 mod tape;
+#[cfg(test)]
+mod workers;
 
 #[cfg(test)]
 use cases::cases;

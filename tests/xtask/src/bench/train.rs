@@ -113,6 +113,9 @@ impl<'a> Options<'a> {
 }
 
 pub(super) fn run(options: &Options<'_>) -> Result<()> {
+    if options.with_peer {
+        find_peer()?;
+    }
     plugins::run(&[])?;
     let swift_host = build::swift_host()?;
     let (cases, kept) =
@@ -126,9 +129,7 @@ pub(super) fn run(options: &Options<'_>) -> Result<()> {
         let mut line =
             Map::from_iter([("case".into(), case.name().into()), ("swift-host".into(), ours.json())]);
         if options.with_peer {
-            let theirs = case.peers().with_context(|| {
-                format!("the peer failed; `{PEER_PYTHON}` names a Python that has ms-swift")
-            })?;
+            let theirs = case.peers().context("the peer failed")?;
             print("", "ms-swift", theirs.numbers());
             let pairs = ours.numbers().into_iter().zip(theirs.numbers());
             let ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
@@ -251,6 +252,16 @@ impl Case {
             first_step: *first - started,
         })
     }
+}
+
+/// Fails if there is no peer, before anything has been measured.
+fn find_peer() -> Result<()> {
+    let python = peer_python();
+    let status = Command::new(&python).args(["-c", "import swift"]).stdin(Stdio::null()).status();
+    if !status.is_ok_and(|status| status.success()) {
+        bail!("`{python}` has no ms-swift; `{PEER_PYTHON}` names a Python that has");
+    }
+    Ok(())
 }
 
 /// A folder for what a program writes, which is not there yet.
