@@ -17,6 +17,7 @@ mod check;
 mod element;
 pub mod elementwise;
 mod error;
+pub mod float8;
 pub mod grouped;
 mod half_precision;
 #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod distribution;
 #[cfg(test)]
+mod float8;
+#[cfg(test)]
 mod grants;
 #[cfg(test)]
 mod guides;

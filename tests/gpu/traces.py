@@ -10,6 +10,8 @@ import tempfile
 LIMIT = 1e-4
 # In bfloat16 the recorded runs, in float32, are met as closely as rounding lets them; float16 has three bits more.
 LIMIT_BF16 = 5e-2
+# What the executable says where there are no products in 8 bits; with them the CPU is 1.7e-2 off.
+WITHOUT_FP8 = "where 8.9 is needed"
 TRACES = ["sft", "sft_full", "sft_packing", "sft_grad_accum", "pt", "dpo", "kto", "simpo", "orpo"]
 
 
@@ -74,6 +76,7 @@ def main() -> int:
     checks.append(("sft", exact | {"gradient_checkpointing": "true"}, LIMIT))
     checks.append(("sft", {"torch_dtype": "bfloat16"}, LIMIT_BF16))
     checks.append(("sft", {"torch_dtype": "float16"}, LIMIT_BF16 / 8))
+    checks.append(("sft", {"torch_dtype": "fp8"}, LIMIT_BF16))
     failed = False
     for name, more, limit in checks:
         what = " ".join([f"trace {name}", *(f"{flag}={value}" for flag, value in more.items())])
@@ -82,6 +85,9 @@ def main() -> int:
             ok = off <= limit
             print(f"{what} | {off:.1e} | {limit:.0e} | {'yes' if ok else 'NO'}", flush=True)
         except Exception as error:  # the next trace may still tell something
+            if WITHOUT_FP8 in str(error):
+                print(f"{what} | needs compute capability 8.9 | {limit:.0e} | left out", flush=True)
+                continue
             ok = False
             print(f"{what} | failed | {limit:.0e} | NO\n{error}", flush=True)
         failed |= not ok

@@ -235,7 +235,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::arguments::Dtype;
+    use crate::arguments::{Dtype, Precision};
 
     fn understood(words: &[&str]) -> anyhow::Result<Run> {
         let words = normalise(["swift-host", "run"].iter().chain(words).map(OsString::from));
@@ -267,7 +267,7 @@ mod tests {
         words.extend(["--chat_template_kwargs", "{\"enable_thinking\": false}"]);
         let Run { arguments, notes, .. } = understood(&words).unwrap();
         assert_eq!(arguments.data.dataset, ["a.jsonl", "b.jsonl#3"]);
-        assert_eq!(arguments.model.dtype, Some(Dtype::Float32));
+        assert_eq!(arguments.model.dtype, Some(Precision::Of(Dtype::Float32)));
         assert_eq!(arguments.data.loss_scale, Some("last_round".to_owned()));
         assert_eq!(arguments.training.lr_scheduler_kwargs, json!({ "min_lr": 1e-5 }).as_object().cloned());
         let variables = json!({ "enable_thinking": false });

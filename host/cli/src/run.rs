@@ -284,11 +284,15 @@ fn models(
     with_reference: bool,
     definition: impl Fn(&ModelConfig) -> anyhow::Result<(Plugin, ModelPlugin)>,
 ) -> anyhow::Result<Models> {
-    let Settings { dtype, quantisation, .. } = *settings;
+    let Settings { dtype, float8, quantisation, .. } = *settings;
     let options = LoadOptions { dtype, device: swift_tensor::current_device(), quantisation };
     let load = |config: &ModelConfig| {
         let (plugin, definition) = definition(config)?;
-        anyhow::Ok((Model::load_as(config.clone(), definition, &options)?, plugin))
+        let mut model = Model::load_as(config.clone(), definition, &options)?;
+        if float8 {
+            model.use_float8()?;
+        }
+        anyhow::Ok((model, plugin))
     };
     let coefficient = settings.arguments.training.router_aux_loss_coef;
     let (mut model, plugin) = load(&with_router_loss(config.clone(), coefficient))?;

@@ -12,7 +12,8 @@ use swift_tensor::{AdamW, DType};
 use swift_train::{RolloutOptions, ScheduleOptions, TrainerOptions, Warmup, When, row_shape};
 
 use crate::arguments::{
-    Dtype, ESTIMATORS, Packing, RolloutArguments, RunArguments, SCALES, Strategy, Truncation, Tuner,
+    Dtype, ESTIMATORS, Packing, Precision, RolloutArguments, RunArguments, SCALES, Strategy, Truncation,
+    Tuner,
 };
 use crate::directories;
 use crate::report::UsageError;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     /// The arguments with all defaults filled in, for `args.json`.
     pub(crate) arguments: RunArguments,
     pub(crate) dtype: DType,
+    /// Whether products of linear layers are taken in 8 bits.
+    pub(crate) float8: bool,
     pub(crate) quantisation: Option<Quantisation>,
     pub(crate) adapter: AdapterOptions,
     /// Outputs of the score head, if there is one.
@@ -67,6 +70,13 @@ pub(crate) fn check(arguments: &RunArguments) -> Result<(), UsageError> {
             "`--tuner-type full` trains all weights, but `--quant-bits` freezes them",
         )
         .hint("train an adapter beside them: `--tuner-type lora`"));
+    }
+    if arguments.model.dtype == Some(Precision::Fp8) && arguments.model.quantisation.quantisation()?.is_some()
+    {
+        return Err(UsageError::new(
+            "`--dtype fp8` rounds dense weights for each product, but `--quant-bits` keeps them in few bits",
+        )
+        .hint("leave one of them out"));
     }
     let evaluates = arguments.output.eval_strategy.is_some_and(|strategy| strategy != Strategy::No);
     if evaluates && arguments.data.val_dataset.is_empty() {
@@ -134,7 +144,7 @@ impl Settings {
         };
         let quantisation = arguments.model.quantisation.quantisation()?;
         let RunArguments { model, data, adapter, training, rollout, output, .. } = &mut arguments;
-        let dtype = *model.dtype.get_or_insert_with(|| Dtype::of(config));
+        let precision = *model.dtype.get_or_insert_with(|| Precision::Of(Dtype::of(config)));
         let data_seed = *data.data_seed.get_or_insert(training.seed);
         let context = longest_context(config);
         if data.max_length.is_none() {
@@ -208,7 +218,8 @@ impl Settings {
         let greater_is_better =
             *output.greater_is_better.get_or_insert(!output.metric_for_best_model.ends_with("loss"));
         Ok(Self {
-            dtype: dtype.into(),
+            dtype: precision.dtype().into(),
+            float8: precision == Precision::Fp8,
             quantisation,
             adapter: AdapterOptions {
                 rank: adapter.lora_rank,
@@ -414,6 +425,11 @@ mod tests {
         }
         assert_eq!(of("float8_e4m3fn", &[]), DType::F32);
         assert_eq!(of("float32", &["--dtype=fp16"]), DType::F16);
+        let settings = resolved_for("float32", &["--dtype=fp8"], CAUSAL).unwrap();
+        assert_eq!((settings.dtype, settings.float8), (DType::BF16, true));
+        assert_eq!(json!(settings.arguments.model.dtype), "fp8");
+        let settings = resolved_for("float32", &[], CAUSAL).unwrap();
+        assert_eq!((json!(settings.arguments.model.dtype), settings.float8), (json!("float32"), false));
     }
 
     #[test]

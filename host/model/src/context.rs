@@ -99,6 +99,7 @@ impl NnContext for Context {
         if let Some(cached) = &self.batch.cached {
             return adapted_rows(x, weight as usize, matrix, bias, &cached.adapters);
         }
+        let matrix = if self.network.is_in_float8(weight) { matrix.in_float8() } else { matrix };
         let adapter = self.network.adapter.as_ref().filter(|_| self.adapters);
         match adapter.and_then(|adapter| Some((adapter, adapter.layer(weight as usize)?))) {
             None => fused::linear(x, &Linear { weight: matrix, bias, adapter: None }),

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use swift_runtime::{AddedLoss, Architecture};
-use swift_tensor::fused::Weight;
+use swift_tensor::fused::{Weight, require_float8};
 use swift_tensor::{DType, Device, ParameterId, Tensor};
 
 use crate::adapter::{Adapter, AdapterOptions, adapter_dtype, linear_sizes};
@@ -96,6 +96,7 @@ impl Model {
             adapter: None,
             score_head: None,
             dtype,
+            float8: false,
             normalised_head: Arc::default(),
         };
         Ok(Self { config, definition: Arc::new(Mutex::new(definition)), network: Arc::new(network), device })
@@ -178,6 +179,18 @@ impl Model {
             return Err(Error::Frozen);
         }
         Arc::make_mut(&mut self.network).trainable = true;
+        Ok(())
+    }
+
+    /// Has linear layers take their products in 8 bits, with a scale for each operand: E4M3 for inputs and weights, E5M2 for gradients
+    /// of outputs. Weights and all else stay in their element type, and so do products where a size is no multiple of 16, of
+    /// experts, of adapters, of the output projection, of what the definition declares, and of answers that are generated.
+    ///
+    /// # Errors
+    /// If the device has no such products.
+    pub fn use_float8(&mut self) -> Result<()> {
+        require_float8(&self.device)?;
+        Arc::make_mut(&mut self.network).float8 = true;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use swift_runtime::{Architecture, Role};
 use swift_tensor::fused::{Linear, Weight, linear};
 use swift_tensor::{DType, ParameterId, Tensor};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, linear_sizes};
 use crate::parameter::TrainableParameter;
 use crate::score_head::{Place, ScoreHead};
 use crate::{Error, Result};
@@ -23,6 +23,8 @@ pub(crate) struct Network {
     pub(crate) adapter: Option<Arc<Adapter>>,
     pub(crate) score_head: Option<ScoreHead>,
     pub(crate) dtype: DType,
+    /// Whether linear layers of batches that are not generated take their products in 8 bits.
+    pub(crate) float8: bool,
     /// A frozen head whose rows were divided by their lengths.
     pub(crate) normalised_head: Arc<Mutex<Option<Tensor>>>,
 }
@@ -75,6 +77,13 @@ impl Network {
             }
             weight => weight.clone(),
         })
+    }
+
+    /// Whether products with the parameter `index` are taken in 8 bits, if its sizes allow it.
+    pub(crate) fn is_in_float8(&self, index: u32) -> bool {
+        let Architecture { parameters, full_precision, .. } = &*self.architecture;
+        let parameter = parameters.get(index as usize).filter(|_| self.float8);
+        parameter.and_then(linear_sizes).is_some() && !full_precision.contains(&index)
     }
 
     /// Weight `[vocab, hidden_size]` and bias `[vocab]` of the output projection.

@@ -96,6 +96,8 @@ pub struct Architecture {
     pub cached_values: Option<u32>,
     /// Parameters that are never trained.
     pub untrained: Vec<u32>,
+    /// Parameters whose products are never taken in fewer bits.
+    pub full_precision: Vec<u32>,
     /// The most tokens of a sequence that the rotary tables are for, if there is a limit.
     pub longest_sequence: Option<u64>,
     /// What other programs have as one parameter.
@@ -149,6 +151,9 @@ impl Architecture {
         }
         if let Some(index) = self.untrained.iter().find(|&&i| !refers(i)) {
             return Some(format!("it does not train parameter {index}, and there are {count}"));
+        }
+        if let Some(index) = self.full_precision.iter().find(|&&i| !refers(i)) {
+            return Some(format!("it names parameter {index} for full precision, and there are {count}"));
         }
         if let Some(components) = self.cached_values.filter(|&components| components > self.head_dim) {
             return Some(format!(
@@ -205,6 +210,7 @@ mod tests {
             head_dim: 2,
             cached_values: None,
             untrained: vec![],
+            full_precision: vec![],
             longest_sequence: None,
             stacks: vec![],
         }

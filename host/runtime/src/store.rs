@@ -52,6 +52,7 @@ pub(crate) struct Declared {
     pub(crate) normalised_head: bool,
     pub(crate) longest_sequence: Option<u64>,
     pub(crate) untrained: Vec<u32>,
+    pub(crate) full_precision: Vec<u32>,
     pub(crate) cached_values: Option<u32>,
     /// With the rotary table that each is for.
     pub(crate) longer_sequences: Vec<(u32, LongerSequences)>,

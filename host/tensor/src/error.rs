@@ -161,6 +161,9 @@ impl Error {
             Self::Consumed { .. } => {
                 Some("a graph can be walked backwards once; compute the loss again".into())
             }
+            Self::Unsupported { op: "float8", .. } => {
+                Some("`--dtype bfloat16` needs no products in 8 bits".into())
+            }
             Self::Candle(error) if is_out_of_memory(error) => Some(LESS_MEMORY.into()),
             Self::DeviceMemory { .. } => Some(LESS_MEMORY.into()),
             _ => None,

@@ -109,6 +109,12 @@ inline int __float_as_int(float x) {
   return bits;
 }
 
+inline float __int_as_float(int bits) {
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
 #define EXPORT_FOR(name, suffix, T, Arguments)                           \
   static const emulator::Kernel name##_##suffix##_kernel(                \
       #name "_" #suffix, sizeof(Arguments),                              \

@@ -127,6 +127,14 @@ kernels! {
     /// Of [`DEQUANTISE`].
     Dequantise { codes, scales, y; count: i64, block: i64, bits: i64 }
         DEQUANTISE = "quantised" "dequantise";
+    /// Of rounding to numbers of 8 bits.
+    Float8 {
+        x, magnitudes, scales, y;
+        count: i64, chunk: i64, rows: i64, columns: i64, stride: i64, mantissa: i64, bias: i64,
+        greatest: f64, least: f64
+    }
+        FLOAT8_MAGNITUDES = "float8" "float8_magnitudes", FLOAT8_SCALE = "float8" "float8_scale",
+        FLOAT8_ROUND = "float8" "float8_round", FLOAT8_TRANSPOSE = "float8" "float8_transpose";
     /// Of [`PAGED_WRITE`].
     PagedWrite { x, slots, cache; width: i64 }
         PAGED_WRITE = "paged" "paged_write";

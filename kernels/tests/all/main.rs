@@ -10,6 +10,8 @@ mod elements;
 #[cfg(test)]
 mod elementwise;
 #[cfg(test)]
+mod float8;
+#[cfg(test)]
 mod low_rank;
 #[cfg(test)]
 mod matmul;

@@ -113,11 +113,12 @@ const architecture = ({ hiddenSize, vocabSize, parameters, ignored = [], rotaryT
 });
 
 /** Says by functions what the contract's record of an architecture, which is frozen, has no field for. */
-function declare({ head: { softCap, normalised }, longestSequence, untrained, cachedValues, longerSequences = [], stacks = [] }) {
+function declare({ head: { softCap, normalised }, longestSequence, untrained, fullPrecision, cachedValues, longerSequences = [], stacks = [] }) {
   if (softCap != null) call(() => host("nn").headSoftCap(softCap));
   if (normalised) call(() => host("nn").normalisedHead());
   if (longestSequence != null) call(() => host("nn").longestSequence(BigInt(longestSequence)));
   if (untrained?.length) call(() => host("nn").untrained(Uint32Array.from(untrained)));
+  if (fullPrecision?.length) call(() => host("nn").fullPrecision(Uint32Array.from(fullPrecision)));
   if (cachedValues != null) call(() => host("nn").cachedValues(cachedValues));
   for (const { table, tokens, inverseFrequencies, growth = 0 } of longerSequences) {
     call(() => host("nn").longerSequences(table, BigInt(tokens), Float64Array.from(inverseFrequencies), growth));

@@ -82,7 +82,7 @@ test("every function that is of no such thing is called by somebody", () => {
   const head = { weight: 0, softCap: 30, normalised: true };
   const longerSequences = [{ table: 0, tokens: 1, inverseFrequencies: [1] }];
   const stacks = [{ name: "x", parts: [[0]] }];
-  const declared = { longestSequence: 1, untrained: [0], cachedValues: 0, longerSequences, stacks };
+  const declared = { longestSequence: 1, untrained: [0], fullPrecision: [0], cachedValues: 0, longerSequences, stacks };
   const loaded = { hiddenSize: 1, vocabSize: 1, parameters: [], head, ...declared };
   model(() => ({ load: () => loaded })).load.call("{}");
   install(undefined);

@@ -104,6 +104,11 @@ export type Architecture = {
      */
     untrained?: number[];
     /**
+     * Linear layers, by the indices of their weights, whose products are never taken in fewer bits than
+     * everything is computed in, as routers, whose choices hang on small differences.
+     */
+    fullPrecision?: number[];
+    /**
      * Components of each head's values in the cache, if they are not as many as those of its keys; 0
      * if `attentionProjected` is all that is used.
      */
@@ -221,6 +226,8 @@ export type AttentionOptions = {
  * @property {number} kvHeads Key-value heads of each.
  * @property {number} headDim Components of each head.
  * @property {number[]} [untrained] Parameters, by their indices, that are never trained, for no gradient reaches them.
+ * @property {number[]} [fullPrecision] Linear layers, by the indices of their weights, whose products are never taken in fewer bits than
+ *   everything is computed in, as routers, whose choices hang on small differences.
  * @property {number | null} [cachedValues] Components of each head's values in the cache, if they are not as many as those of its keys; 0
  *   if `attentionProjected` is all that is used.
  * @property {number | null} [longestSequence] The most tokens of a sequence, above 0, that the rotary tables are for. Longer ones are

@@ -66,7 +66,7 @@ def test_a_record_has_the_contract_s_fields(ours: Any, file: str, name: str) -> 
     # The contract's record is frozen: what came later is declared by a function, which the adapter calls.
     declared = {
         "Head": ["soft_cap", "normalised"],
-        "Architecture": ["untrained", "cached_values", "longest_sequence", "longer_sequences", "stacks"],
+        "Architecture": ["untrained", "full_precision", "cached_values", "longest_sequence", "longer_sequences", "stacks"],
     }.get(ours.__name__, [])
     assert [field.name for field in dataclasses.fields(ours)] == block("record", name, file) + declared
 
@@ -153,6 +153,7 @@ def test_every_function_outside_of_a_resource_is_called_by_somebody() -> None:
         kv_heads=0,
         head_dim=0,
         untrained=[0],
+        full_precision=[0],
         cached_values=0,
         longest_sequence=1,
         longer_sequences=[swift_plugin.LongerSequences(0, 1, [1.0])],

@@ -59,6 +59,12 @@ pub trait Model: Parameters {
         Vec::new()
     }
 
+    /// Declares linear layers, by the numbers of their weights, whose products are never taken in fewer bits than everything is computed
+    /// in, as routers, whose choices hang on small differences. Asked once, after [`load`](Self::load).
+    fn full_precision(&self, _network: &Self::Network) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// Declares the components of each head's values in the key-value cache, if they are not as many as those of its keys; 0 if
     /// [`Context::attention_projected`] is all that is used. Asked once, after [`load`](Self::load).
     fn cached_values(&self, _network: &Self::Network) -> Option<u32> {

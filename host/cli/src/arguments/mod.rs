@@ -23,7 +23,7 @@ pub(crate) use crate::author::{BuildArguments, NewArguments};
 pub(crate) use adapter::{AdapterArguments, Tuner};
 pub(crate) use data::{ColumnNames, DataArguments, Packing, Truncation, column_names};
 pub(crate) use device::DeviceArguments;
-pub(crate) use model::{Dtype, ModelArguments};
+pub(crate) use model::{Dtype, ModelArguments, Precision};
 pub(crate) use output::{OutputArguments, Strategy};
 pub(crate) use plugin::PluginArguments;
 pub(crate) use quantisation::QuantisationArguments;

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use swift_model::ModelConfig;
 use swift_tensor::DType;
@@ -25,10 +26,11 @@ pub(crate) struct ModelArguments {
     /// Classes, or numbers to predict, of losses that score whole texts
     #[arg(long, value_name = "N")]
     pub(crate) num_labels: Option<NonZeroU32>,
-    /// Element type that is computed with [default: as in `config.json`]
+    /// Element type that is computed with; `fp8` is bfloat16 with products of linear layers in 8 bits [default: as in
+    /// `config.json`]
     #[arg(long, alias = "torch-dtype", value_enum, value_name = "NAME")]
     #[serde(rename = "torch_dtype")]
-    pub(crate) dtype: Option<Dtype>,
+    pub(crate) dtype: Option<Precision>,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) quantisation: QuantisationArguments,
@@ -51,6 +53,40 @@ pub(crate) enum Dtype {
     #[value(alias = "fp32")]
     Float32,
     Float64,
+}
+
+/// What training computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Precision {
+    /// `bfloat16`, but products of linear layers in 8 bits.
+    Fp8,
+    #[serde(untagged)]
+    Of(Dtype),
+}
+
+impl Precision {
+    /// The element type of all that is not rounded to 8 bits.
+    pub(crate) fn dtype(self) -> Dtype {
+        match self {
+            Self::Fp8 => Dtype::Bfloat16,
+            Self::Of(dtype) => dtype,
+        }
+    }
+}
+
+impl ValueEnum for Precision {
+    fn value_variants<'a>() -> &'a [Self] {
+        use Dtype::{Bfloat16, Float16, Float32, Float64};
+        &[Self::Of(Bfloat16), Self::Of(Float16), Self::Of(Float32), Self::Of(Float64), Self::Fp8]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Fp8 => Some(PossibleValue::new("fp8")),
+            Self::Of(dtype) => dtype.to_possible_value(),
+        }
+    }
 }
 
 /// The names of all of them.

@@ -38,6 +38,7 @@ fn architecture(weights: &BTreeMap<String, Value>) -> Architecture {
         head_dim: 0,
         cached_values: None,
         untrained: Vec::new(),
+        full_precision: Vec::new(),
         longest_sequence: None,
         stacks: Vec::new(),
     }

@@ -11,6 +11,7 @@ mod adapters;
 mod bad_config;
 mod families;
 mod families_trained;
+mod float8;
 mod generation;
 mod golden;
 mod gradients;

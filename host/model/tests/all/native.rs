@@ -125,6 +125,7 @@ impl Definition for NativeLlama {
             head_dim: self.head_dim as u32,
             cached_values: None,
             untrained: Vec::new(),
+            full_precision: Vec::new(),
             longest_sequence: None,
             stacks: Vec::new(),
         })

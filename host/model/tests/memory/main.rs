@@ -48,6 +48,7 @@ impl Definition for Weights {
             ignored: vec![],
             rotary_tables: vec![],
             untrained: Vec::new(),
+            full_precision: Vec::new(),
             longest_sequence: None,
             stacks: Vec::new(),
             head: Head { weight: 0, bias: None, soft_cap: None, normalised: false },

@@ -56,6 +56,14 @@ impl Host for State {
         Ok(())
     }
 
+    fn full_precision(&mut self, parameters: Vec<u32>) -> Result<()> {
+        if self.function != "load" {
+            return Err(Failure::InvalidArgument("`full-precision` can only be called in `load`".into()));
+        }
+        self.declared.full_precision = parameters;
+        Ok(())
+    }
+
     fn cached_values(&mut self, components: u32) -> Result<()> {
         if self.function != "load" {
             return Err(Failure::InvalidArgument("`cached-values` can only be called in `load`".into()));

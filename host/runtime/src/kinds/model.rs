@@ -62,6 +62,7 @@ impl ModelPlugin {
                 architecture.head.normalised = state.declared.normalised_head;
                 architecture.longest_sequence = state.declared.longest_sequence;
                 architecture.untrained.clone_from(&state.declared.untrained);
+                architecture.full_precision.clone_from(&state.declared.full_precision);
                 architecture.cached_values = state.declared.cached_values;
                 architecture.stacks.clone_from(&state.declared.stacks);
                 for (table, longer) in &state.declared.longer_sequences {
@@ -149,6 +150,7 @@ impl From<contract::Architecture> for Architecture {
             head_dim: given.head_dim,
             cached_values: None,
             untrained: Vec::new(),
+            full_precision: Vec::new(),
             longest_sequence: None,
             stacks: Vec::new(),
         }

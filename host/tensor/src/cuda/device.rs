@@ -29,3 +29,16 @@ pub(crate) fn open(ordinal: usize) -> Result<Device> {
     }
     Ok(Device::Cuda(device))
 }
+
+/// The compute capability of a device, before and after the point.
+pub(crate) fn compute_capability(device: &CudaDevice) -> Result<(i32, i32)> {
+    use sys::CUdevice_attribute::{
+        CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+    };
+    let stream = device.cuda_stream();
+    let ask = |attribute| stream.context().attribute(attribute).w();
+    Ok((
+        ask(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+        ask(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+    ))
+}

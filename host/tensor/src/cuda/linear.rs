@@ -2,9 +2,10 @@
 //! gradients are summed in the wide one.
 
 use candle_core::{DType, Tensor as Value};
+use swift_kernels::float8::Format::{self, E4M3, E5M2};
 
 use super::buffer::Buffer;
-use super::{column_sums, multiply, product, wide};
+use super::{column_sums, multiply, multiply_float8, product, wide};
 use crate::Result;
 use crate::fused::{Back, Gradients, Linear, LowRank, Wanted, Weight, drop_elements};
 
@@ -16,7 +17,7 @@ pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
     let rows = x.dim(0)?;
     let outputs = weight.dims().first().copied().unwrap_or_default();
     let mut y = Buffer::new(OP, x.device(), x.dtype(), rows * outputs)?;
-    multiply(OP, (x, false), (&elements(&weight, x)?, true), (&mut y, 0), false)?;
+    of_weight(&weight, (x, E4M3, false), (&elements(&weight, x)?, E4M3, true), &mut y)?;
     let branch = layer.adapter.as_ref().map(|adapter| Branch::add(x, adapter, &mut y)).transpose()?;
     let mut y = y.into_value(&[rows, outputs]);
     if let Some(bias) = &layer.bias {
@@ -30,14 +31,14 @@ pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
             None => Gradients::default(),
         };
         if wanted.x {
-            let dx = product(OP, (dy, false), (&elements(&weight, dy)?, false))?;
+            let dx = new_of_weight(&weight, (dy, E5M2, false), (&elements(&weight, dy)?, E4M3, false))?;
             gradients.x = Some(match gradients.x {
                 Some(branch) => (dx + branch)?,
                 None => dx,
             });
         }
         if let (true, Some(x)) = (wanted.weight, kept) {
-            gradients.weight = Some(product(OP, (dy, true), (&x, false))?);
+            gradients.weight = Some(new_of_weight(&weight, (dy, E5M2, true), (&x, E4M3, false))?);
         }
         if wanted.bias {
             gradients.bias = Some(column_sums(OP, dy, outputs, None)?.to_dtype(dy.dtype())?);
@@ -47,10 +48,31 @@ pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
     Ok((y, back))
 }
 
+/// Writes `op(a) op(b)` as `weight` wants its products taken.
+fn of_weight(
+    weight: &Weight,
+    a: (&Value, Format, bool),
+    b: (&Value, Format, bool),
+    c: &mut Buffer,
+) -> Result<()> {
+    match weight {
+        Weight::Float8(_) => multiply_float8(OP, a, b, c),
+        Weight::Dense(_) | Weight::Quantised(_) => multiply(OP, (a.0, a.2), (b.0, b.2), (c, 0), false),
+    }
+}
+
+/// The same in a new value.
+fn new_of_weight(weight: &Weight, a: (&Value, Format, bool), b: (&Value, Format, bool)) -> Result<Value> {
+    let shape = [a.0.dim(usize::from(a.2))?, b.0.dim(usize::from(!b.2))?];
+    let mut c = Buffer::new(OP, a.0.device(), a.0.dtype(), shape.iter().product())?;
+    of_weight(weight, a, b, &mut c)?;
+    Ok(c.into_value(&shape))
+}
+
 /// The matrix of a weight, in the type of `like`. A quantised one is decoded as a whole for each product.
 fn elements(weight: &Weight, like: &Value) -> Result<Value> {
     match weight {
-        Weight::Dense(weight) => Ok(weight.value().clone()),
+        Weight::Dense(weight) | Weight::Float8(weight) => Ok(weight.value().clone()),
         Weight::Quantised(weight) => weight.decoded(like.dtype()),
     }
 }

@@ -12,6 +12,7 @@ mod attention;
 mod buffer;
 #[cfg(feature = "cuda")]
 mod device;
+mod float8;
 mod gates;
 mod gemm;
 mod grouped;
@@ -34,7 +35,8 @@ pub(crate) use adamw::{adamw, sums_of_squares};
 pub(crate) use attention::{Sequences, attention_backward, attention_forward};
 pub(crate) use buffer::Buffer;
 #[cfg(feature = "cuda")]
-pub(crate) use device::open;
+pub(crate) use device::{compute_capability, open};
+pub(crate) use float8::multiply_float8;
 pub(crate) use gates::{dropout, swiglu_backward, swiglu_forward};
 pub(crate) use gemm::{multiply, product};
 pub(crate) use grouped::{grouped_forward, grouped_input_gradient, grouped_weight_gradients};

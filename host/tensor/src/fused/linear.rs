@@ -1,8 +1,9 @@
 use candle_core::{DType, Tensor as Value, WithDType};
+use swift_kernels::float8::Format::{E4M3, E5M2};
+use swift_kernels::float8::{self, Operand};
 use swift_kernels::{elementwise, low_rank, matmul, quantised};
 
 use super::Weight;
-use crate::ops::product;
 use crate::storage::{Real, make, on_device, read, wide, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
@@ -149,7 +150,7 @@ fn forward<T: Real<Compute: WithDType>>(x: &Value, layer: &Linear, outputs: usiz
     let back: Back = Box::new(move |dy, wanted| {
         let mut dx = if wanted.x { Some(input_gradient::<T>(dy, &weight, inputs)?) } else { None };
         let weight = match &kept {
-            Some(x) if wanted.weight => Some(product(dy, true, x, false)?),
+            Some(x) if wanted.weight => Some(weight_gradient::<T>(dy, x, &weight)?),
             _ => None,
         };
         let bias = if wanted.bias { Some(column_sums(dy, T::DTYPE)?) } else { None };
@@ -172,8 +173,10 @@ fn base<T: Real>(x: &Value, weight: &Weight, outputs: usize, bias: Option<&Value
     }
     let add = bias.is_some();
     read::<T, _>(x, |x| match weight {
-        Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
-            Ok(matmul::product(x, weight, &mut y, rows, inputs, outputs, false, true, add)?)
+        Weight::Dense(dense) | Weight::Float8(dense) => read::<T, _>(dense.value(), |elements| {
+            let x = Operand { elements: x, format: E4M3, transposed: false };
+            let transposed = Operand { elements, format: E4M3, transposed: true };
+            multiply(weight, x, transposed, &mut y, (rows, inputs, outputs), add)
         }),
         Weight::Quantised(weight) => Ok(quantised::forward(x, weight.host()?, rows, &mut y, add)?),
     })?;
@@ -185,12 +188,46 @@ fn input_gradient<T: Real>(dy: &Value, weight: &Weight, inputs: usize) -> Result
     let (rows, outputs) = dy.dims2()?;
     let mut dx = zeros::<T>(rows * inputs);
     read::<T, _>(dy, |dy| match weight {
-        Weight::Dense(weight) => read::<T, _>(weight.value(), |weight| {
-            Ok(matmul::product(dy, weight, &mut dx, rows, outputs, inputs, false, false, false)?)
+        Weight::Dense(dense) | Weight::Float8(dense) => read::<T, _>(dense.value(), |elements| {
+            let dy = Operand { elements: dy, format: E5M2, transposed: false };
+            let plain = Operand { elements, format: E4M3, transposed: false };
+            multiply(weight, dy, plain, &mut dx, (rows, outputs, inputs), false)
         }),
         Weight::Quantised(weight) => Ok(quantised::input_gradient(dy, weight.host()?, rows, &mut dx)?),
     })?;
     Ok(dx)
+}
+
+/// `dy^T x`.
+fn weight_gradient<T: Real>(dy: &Value, x: &Value, weight: &Weight) -> Result<Value> {
+    let ((rows, outputs), inputs) = (dy.dims2()?, x.dim(1)?);
+    let mut gradient = zeros::<T>(outputs * inputs);
+    read::<T, _>(dy, |dy| {
+        read::<T, _>(x, |x| {
+            let dy = Operand { elements: dy, format: E5M2, transposed: true };
+            let x = Operand { elements: x, format: E4M3, transposed: false };
+            multiply(weight, dy, x, &mut gradient, (outputs, rows, inputs), false)
+        })
+    })?;
+    make(gradient, &[outputs, inputs])
+}
+
+/// `c = a b`, or `c += a b` if `accumulate`, as `weight` wants its products taken.
+fn multiply<T: Real>(
+    weight: &Weight,
+    a: Operand<'_, T>,
+    b: Operand<'_, T>,
+    c: &mut [T],
+    (m, k, n): (usize, usize, usize),
+    accumulate: bool,
+) -> Result<()> {
+    match weight {
+        Weight::Float8(_) => float8::product(a, b, c, (m, k, n), accumulate)?,
+        Weight::Dense(_) | Weight::Quantised(_) => {
+            matmul::product(a.elements, b.elements, c, m, k, n, a.transposed, b.transposed, accumulate)?;
+        }
+    }
+    Ok(())
 }
 
 fn column_sums(dy: &Value, dtype: DType) -> Result<Value> {

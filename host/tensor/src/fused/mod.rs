@@ -38,4 +38,4 @@ pub use swiglu::swiglu;
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub(crate) use token_statistics::{Head, Statistics};
 pub use token_statistics::{TokenStatistics, token_statistics};
-pub use weight::{Quantised, Weight};
+pub use weight::{FLOAT8_UNIT, Quantised, Weight, require_float8};

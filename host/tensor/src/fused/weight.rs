@@ -1,16 +1,39 @@
 use std::sync::Arc;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 use swift_kernels::quantised::Matrix;
 
 use crate::storage::{make, on_device, with_real, zeros};
 use crate::{Result, Staging, Tensor};
 
-/// The weight `[out, in]` of a linear layer, as it is kept in memory.
+/// What both sizes of a weight must be multiples of for products in 8 bits, as matrix units want it.
+pub const FLOAT8_UNIT: usize = 16;
+
+/// Refuses a device without products in 8 bits: CUDA devices have them from compute capability 8.9 on (Ada, Hopper).
+///
+/// # Errors
+/// If it has none.
+pub fn require_float8(device: &Device) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        let (major, minor) = crate::cuda::compute_capability(device)?;
+        if (major, minor) < (8, 9) {
+            let what = format!("a device of compute capability {major}.{minor}, where 8.9 is needed");
+            return Err(crate::Error::Unsupported { op: "float8", what });
+        }
+    }
+    #[cfg(not(feature = "cuda"))]
+    let _ = device;
+    Ok(())
+}
+
+/// The weight `[out, in]` of a linear layer, as it is kept in memory and multiplied.
 #[derive(Clone, Debug)]
 pub enum Weight {
     /// In the element type that is computed in.
     Dense(Tensor),
+    /// The same, but its products are taken of operands rounded to 8 bits: see [`Weight::in_float8`].
+    Float8(Tensor),
     /// In few bits, and frozen: a constant of whatever type it is multiplied with.
     Quantised(Arc<Quantised>),
 }
@@ -93,10 +116,23 @@ impl Weight {
         Ok(Self::Quantised(Arc::new(Quantised(kept))))
     }
 
+    /// The same weight, whose products are to be taken in 8 bits: each operand as a whole is scaled and rounded, inputs and weights to
+    /// E4M3 and gradients of outputs to E5M2 (see [`swift_kernels::float8`]). One that is quantised, or has a size that is no multiple
+    /// of [`FLOAT8_UNIT`], stays as it is.
+    #[must_use]
+    pub fn in_float8(self) -> Self {
+        match self {
+            Self::Dense(weight) if weight.dims().iter().all(|size| size.is_multiple_of(FLOAT8_UNIT)) => {
+                Self::Float8(weight)
+            }
+            weight => weight,
+        }
+    }
+
     /// The size of each dimension.
     pub fn dims(&self) -> Vec<usize> {
         match self {
-            Self::Dense(weight) => weight.dims().to_vec(),
+            Self::Dense(weight) | Self::Float8(weight) => weight.dims().to_vec(),
             Self::Quantised(weight) => weight.dims().into(),
         }
     }
@@ -109,7 +145,9 @@ impl Weight {
     /// The memory that it takes, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Dense(weight) => weight.elem_count() * weight.dtype().size_in_bytes(),
+            Self::Dense(weight) | Self::Float8(weight) => {
+                weight.elem_count() * weight.dtype().size_in_bytes()
+            }
             Self::Quantised(weight) => weight.bytes(),
         }
     }
@@ -117,7 +155,7 @@ impl Weight {
     /// The tensor that it is, if it is one.
     pub fn as_tensor(&self) -> Option<&Tensor> {
         match self {
-            Self::Dense(weight) => Some(weight),
+            Self::Dense(weight) | Self::Float8(weight) => Some(weight),
             Self::Quantised(_) => None,
         }
     }
@@ -128,7 +166,7 @@ impl Weight {
     /// If it is quantised and `dtype` is not a floating-point type.
     pub fn to_tensor(&self, dtype: DType) -> Result<Tensor> {
         match self {
-            Self::Dense(weight) => Ok(weight.clone()),
+            Self::Dense(weight) | Self::Float8(weight) => Ok(weight.clone()),
             Self::Quantised(weight) => weight.to_tensor(dtype),
         }
     }

@@ -8,7 +8,7 @@ use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
 /// `op(a) op(b)` of two matrices, each transposed or not.
-pub(crate) fn product(a: &Value, transpose_a: bool, b: &Value, transpose_b: bool) -> Result<Value> {
+fn product(a: &Value, transpose_a: bool, b: &Value, transpose_b: bool) -> Result<Value> {
     const OP: &str = "matmul";
     let (m, k) = if transpose_a { (a.dim(1)?, a.dim(0)?) } else { a.dims2()? };
     let (inner, n) = if transpose_b { (b.dim(1)?, b.dim(0)?) } else { b.dims2()? };

@@ -17,6 +17,5 @@ pub use shape::{cat, stack};
 
 pub(crate) use binary::sum;
 pub(crate) use create::unit;
-pub(crate) use matmul::product;
 pub(crate) use shape::reduce_to;
 pub(crate) use unary::{Math, Real};

@@ -8,6 +8,8 @@ mod check;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
+mod float8;
+#[cfg(test)]
 mod fused;
 #[cfg(test)]
 mod long_attention;

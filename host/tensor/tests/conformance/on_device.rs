@@ -7,6 +7,7 @@ use swift_tensor::{device, set_tf32, with_device};
 
 use crate::cases::cases;
 use crate::check::check_case;
+use crate::float8;
 use crate::long_attention::differences;
 use crate::row_norms::{
     norms_are_those_of_the_sum_even_where_it_nearly_cancels, norms_of_a_plain_weight_need_no_addition,
@@ -71,4 +72,18 @@ fn attention_over_several_tiles_agrees_with_plain_operations_on_a_cuda_device() 
         if found.is_empty() { "yes" } else { "NO" }
     );
     assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn products_in_8_bits_are_those_of_the_rounded_operands_on_a_cuda_device() {
+    // Matrix units keep fewer bits of a sum than `float32` has.
+    const LIMIT: f64 = 1e-3;
+    let device = device("cuda").unwrap();
+    if let Err(error) = swift_tensor::fused::require_float8(&device) {
+        println!("products in 8 bits | needs compute capability 8.9 ({error}) | {LIMIT:.0e} | left out");
+        return;
+    }
+    let off = with_device(&device, float8::worst_difference);
+    println!("products in 8 bits | {off:.1e} | {LIMIT:.0e} | {}", if off <= LIMIT { "yes" } else { "NO" });
+    assert!(off <= LIMIT);
 }

@@ -69,6 +69,7 @@ impl Definition for Tiny {
             head_dim: 1,
             cached_values: None,
             untrained: Vec::new(),
+            full_precision: Vec::new(),
             longest_sequence: None,
             stacks: Vec::new(),
         })

@@ -89,6 +89,10 @@ impl Model for DeepSeek {
         network.decoder.layers().iter().filter_map(|layer| layer.feed.untrained()).collect()
     }
 
+    fn full_precision(&self, network: &Network) -> Vec<u32> {
+        network.decoder.layers().iter().filter_map(|layer| layer.feed.full_precision()).collect()
+    }
+
     fn cached_values(&self, _: &Network) -> Option<u32> {
         Some(0)
     }

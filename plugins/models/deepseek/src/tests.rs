@@ -20,12 +20,12 @@ fn the_first_layers_are_dense_and_without_a_rank_queries_have_one_matrix() {
     assert_eq!(shape("model.layers.1.mlp.experts.3.down_proj.weight"), Some(vec![8, 6]));
     assert_eq!(shape("model.layers.1.self_attn.q_proj.weight"), Some(vec![12, 8]));
     assert_eq!(shape("model.layers.1.self_attn.kv_b_proj.weight"), Some(vec![14, 4]));
-    let untrained: Vec<_> = DeepSeek {}
-        .untrained(&network)
-        .into_iter()
-        .map(|index| architecture.parameters[index as usize].name.as_str())
-        .collect();
+    let names = |indices: Vec<u32>| -> Vec<_> {
+        indices.into_iter().map(|index| architecture.parameters[index as usize].name.as_str()).collect()
+    };
+    let untrained = names(DeepSeek {}.untrained(&network));
     assert_eq!(untrained, ["model.layers.1.mlp.gate.e_score_correction_bias"]);
+    assert_eq!(names(DeepSeek {}.full_precision(&network)), ["model.layers.1.mlp.gate.weight"]);
 }
 
 #[test]

@@ -84,6 +84,10 @@ impl Model for GptOss {
         Ok((architecture, network))
     }
 
+    fn full_precision(&self, network: &Network) -> Vec<u32> {
+        network.decoder.layers().iter().map(|layer| layer.router.weight).collect()
+    }
+
     fn forward(
         &self,
         network: &Network,

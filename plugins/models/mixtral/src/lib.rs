@@ -82,6 +82,10 @@ impl Model for Mixtral {
         Ok((architecture, Network { sizes, rules, balance, window, decoder }))
     }
 
+    fn full_precision(&self, network: &Network) -> Vec<u32> {
+        network.decoder.layers().iter().map(|layer| layer.router.full_precision()).collect()
+    }
+
     fn stacks(&self, network: &Network) -> Vec<Stack> {
         let of_layer = |(index, layer): (usize, &Layer)| {
             let name = |part: &str| format!("model.layers.{index}.mlp.{part}");

@@ -95,6 +95,10 @@ impl Model for QwenMoe {
         Ok((architecture, Network { sizes, feed, decoder }))
     }
 
+    fn full_precision(&self, network: &Network) -> Vec<u32> {
+        network.decoder.layers().iter().filter_map(|layer| layer.feed.full_precision()).collect()
+    }
+
     fn stacks(&self, network: &Network) -> Vec<Stack> {
         (0..).zip(network.decoder.layers()).flat_map(|(index, layer)| layer.feed.stacks(index)).collect()
     }

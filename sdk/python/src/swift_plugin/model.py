@@ -123,6 +123,9 @@ class Architecture:
     """Components of each head."""
     untrained: list[int] = field(default_factory=list[int])
     """Parameters, by their indices, that are never trained, for no gradient reaches them."""
+    full_precision: list[int] = field(default_factory=list[int])
+    """Linear layers, by the indices of their weights, whose products are never taken in fewer bits than everything is computed in,
+    as routers, whose choices hang on small differences."""
     cached_values: int | None = None
     """Components of each head's values in the cache, if they are not as many as those of its keys; 0 if
     `attention_projected` is all that is used."""

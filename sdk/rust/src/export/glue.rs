@@ -126,6 +126,10 @@ impl<P: Model + Identity> model::Guest for Exported<P> {
             if !untrained.is_empty() {
                 nn::untrained(&untrained)?;
             }
+            let full_precision = plugin.full_precision(&network);
+            if !full_precision.is_empty() {
+                nn::full_precision(&full_precision)?;
+            }
             plugin.cached_values(&network).map_or(Ok(()), nn::cached_values)?;
             for longer in plugin.longer_sequences(&config, &architecture.rotary_tables)? {
                 let LongerSequences { table, tokens, inverse_frequencies, growth } = longer;

@@ -99,6 +99,14 @@ impl Feed {
         }
     }
 
+    /// The router's matrix, whose products are too delicate for fewer bits, if there is a router.
+    pub fn full_precision(&self) -> Option<u32> {
+        match self {
+            Self::Dense(_) => None,
+            Self::Mixture(mixture) => Some(mixture.router.full_precision()),
+        }
+    }
+
     /// The parameter that steers the choice of experts alone, which no gradient reaches.
     pub fn untrained(&self) -> Option<u32> {
         match self {

@@ -94,6 +94,11 @@ impl Router {
         self.correction
     }
 
+    /// Its matrix, whose products are too delicate for fewer bits.
+    pub fn full_precision(&self) -> u32 {
+        self.weight.weight
+    }
+
     /// The experts of each token, and their weights. `balance` observes the choice.
     ///
     /// # Errors

@@ -66,6 +66,8 @@ def declare(nn: Any, architecture: Architecture) -> None:
         call(nn.longest_sequence, architecture.longest_sequence)
     if architecture.untrained:
         call(nn.untrained, architecture.untrained)
+    if architecture.full_precision:
+        call(nn.full_precision, architecture.full_precision)
     if architecture.cached_values is not None:
         call(nn.cached_values, architecture.cached_values)
     for longer in architecture.longer_sequences:
