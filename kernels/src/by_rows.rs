@@ -77,6 +77,7 @@ pub(crate) fn multiply<T: Element, O: Element<Compute = T::Compute>>(
     }
 }
 
+/// As [`multiply`], for as many inputs as may be converted at a time.
 fn multiply_at_once<T: Element, O: Element<Compute = T::Compute>>(
     x: &[T],
     weight: &impl Rows<T::Compute>,
@@ -131,7 +132,7 @@ pub(crate) fn split_columns<T>(matrix: &mut [T], columns: usize, width: usize) -
     parts
 }
 
-/// What a thread needs.
+/// Memory of a thread, kept from one block of rows to the next.
 struct Buffers<C> {
     converted: Vec<C>,
     sums: Vec<C>,

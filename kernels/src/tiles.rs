@@ -120,6 +120,7 @@ impl Ahead {
     }
 }
 
+/// As [`Tiles::arranged`], of a type that is known.
 fn arranged<T: Element<Compute = f32>>(inputs: &[T], columns: usize, in_pairs: bool) -> Vec<Line<f32>> {
     let stride = columns.div_ceil(LANES);
     let mut lines = vec![Line([0.0; LANES]); inputs.len() / columns * stride];
@@ -160,7 +161,7 @@ vectorised! {
 
 /// An element of a weight, of which a step's worth become two vectors.
 trait Stored: Copy + Default {
-    /// Whether loading is all that there is to it.
+    /// Whether the halves of a step are loaded by themselves, as numbers are; else both come of what was loaded once.
     const IS_NUMBER: bool;
 
     /// # Safety
@@ -211,6 +212,7 @@ impl Stored for f16 {
     }
 }
 
+/// As [`Tiles::products`], by tiles of `H` rows with `W` inputs.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn products<T: Stored, const H: usize, const W: usize>(
     rows: &[T],
@@ -322,6 +324,7 @@ unsafe fn step<T: Stored, const H: usize, const W: usize>(
 ) -> [[__m256; W]; H] {
     // SAFETY: there are as many elements.
     unsafe {
+        // A half at a time, or there would not be registers for the sums of as many rows.
         if T::IS_NUMBER {
             for half in 0..2 {
                 let mut x = [_mm256_setzero_ps(); W];
