@@ -11,6 +11,8 @@ use crate::element::{Known, KnownMut, load_into};
 #[cfg(target_arch = "x86_64")]
 use crate::line::Line;
 use crate::matrix::Workers;
+#[cfg(target_arch = "x86_64")]
+use crate::quantised::Rounded;
 use crate::sums::dot;
 #[cfg(target_arch = "x86_64")]
 use crate::tiles::Tiles;
@@ -55,6 +57,14 @@ pub(crate) trait Rows<C: Float>: Sync {
     fn arranged<'v>(&self, vector: &'v [C]) -> Cow<'v, [C]> {
         vector.into()
     }
+    /// Inputs as [`Rows::products`] takes them, if rows are multiplied with inputs that are rounded.
+    #[cfg(target_arch = "x86_64")]
+    fn rounded<T: Element<Compute = C>>(&self, _: &[T]) -> Option<Rounded> {
+        None
+    }
+    /// The products of some rows with inputs that were [rounded](Rows::rounded): an input's with each row, then the next input's.
+    #[cfg(target_arch = "x86_64")]
+    fn products(&self, _: Range<usize>, _: &Rounded, _buffer: &mut Vec<C>, _sums: &mut [C]) {}
     /// The product of a row with what [`Rows::arranged`] has made of a vector, if it can be had without converting the row.
     fn dot(&self, row: usize, vector: &[C]) -> Option<C>;
 }
@@ -162,6 +172,8 @@ impl<C: Float> Buffers<C> {
         }
         match inputs {
             #[cfg(target_arch = "x86_64")]
+            Inputs::Rounded(inputs) => weight.products(rows, inputs, &mut self.converted, &mut self.sums),
+            #[cfg(target_arch = "x86_64")]
             Inputs::Lines(tiles, lines) => {
                 let next = weight.stored(rows.end..weight.rows().min(rows.end + BLOCK));
                 let next = next.unwrap_or_else(|| C::known(&[]));
@@ -194,6 +206,8 @@ fn converted<'b, C: Float>(weight: &impl Rows<C>, rows: Range<usize>, buffer: &'
 /// What is multiplied with the weight.
 enum Inputs<'x, C: Float> {
     Numbers(Cow<'x, [C]>),
+    #[cfg(target_arch = "x86_64")]
+    Rounded(Rounded),
     /// Several rows as [`Tiles`] take them.
     #[cfg(target_arch = "x86_64")]
     Lines(Tiles, Vec<Line<f32>>),
@@ -201,6 +215,10 @@ enum Inputs<'x, C: Float> {
 
 impl<'x, C: Float> Inputs<'x, C> {
     fn new<T: Element<Compute = C>>(x: &'x [T], weight: &impl Rows<C>) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(rounded) = weight.rounded(x) {
+            return Self::Rounded(rounded);
+        }
         #[cfg(target_arch = "x86_64")]
         if let (true, Some(tiles)) = (x.len() > weight.columns(), Tiles::find::<C>()) {
             // Rows that have to be converted become numbers.

@@ -11,6 +11,8 @@
 //! here and in the `gemm` crate: threads share out the blocks of the result and never the inner dimension.
 
 pub mod adamw;
+#[cfg(target_arch = "x86_64")]
+mod ahead;
 pub mod attention;
 mod by_rows;
 mod check;

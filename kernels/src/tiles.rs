@@ -9,6 +9,7 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::ahead::Ahead;
 use crate::element::Known;
 use crate::line::{LANES, Line};
 use crate::vectorised::vectorised;
@@ -25,8 +26,6 @@ const CONVERTED_INPUTS: usize = 5;
 const DEPTH: usize = 1024;
 /// Elements of a row that a step takes.
 const STEP: usize = LANES;
-/// Bytes of a cache line.
-const CACHE_LINE: usize = 64;
 
 /// A proof that the processor has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
@@ -91,32 +90,6 @@ impl Tiles {
                 Known::F64(_) => {}
             }
         }
-    }
-}
-
-/// Memory that is to be in the second cache soon.
-struct Ahead {
-    next: *const i8,
-    bytes: usize,
-}
-
-impl Ahead {
-    fn new<T>(elements: &[T]) -> Self {
-        Self { next: elements.as_ptr().cast(), bytes: size_of_val(elements) }
-    }
-
-    /// Has the next bytes fetched.
-    #[inline]
-    fn fetch(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.bytes);
-        for offset in (0..bytes).step_by(CACHE_LINE) {
-            #[expect(unsafe_code, reason = "takes a pointer")]
-            // SAFETY: every processor of this architecture has the instruction, which reads nothing.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T1>(self.next.wrapping_add(offset));
-            }
-        }
-        (self.next, self.bytes) = (self.next.wrapping_add(bytes), self.bytes - bytes);
     }
 }
 
@@ -228,7 +201,7 @@ fn products<T: Stored, const H: usize, const W: usize>(
     let width = count.div_ceil(groups);
     let tiles = columns.div_ceil(DEPTH) * groups * height.div_ceil(H);
     // Each tile has its share.
-    let share = next.bytes.div_ceil(tiles.max(1)).next_multiple_of(CACHE_LINE);
+    let share = next.share(tiles);
     for start in (0..columns).step_by(DEPTH) {
         let part = start..columns.min(start + DEPTH);
         for (group, inputs) in inputs.chunks(width * stride).enumerate() {

@@ -1,8 +1,15 @@
 //! Weights in 8 bits: each row has a scale, as the weights of LLM.int8() (Dettmers et al. 2022, section 2.1).
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+#[cfg(target_arch = "x86_64")]
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::Encoded;
+#[cfg(target_arch = "x86_64")]
+use super::rounded::{Decoder, Rounded, UNIT};
 use crate::vectorised::vectorised;
 use crate::{Element, Float, KernelError, check};
 
@@ -81,6 +88,75 @@ impl Matrix {
             decode(self.codes.get(start..).unwrap_or_default(), scale, part);
             (start, rest) = (start + count, after);
         }
+    }
+}
+
+/// Whole numbers of 16 bits from those of 8.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+struct Widen;
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "as declared")]
+impl Decoder for Widen {
+    type Stored = [i8; UNIT];
+
+    const ONE: f32 = 1.0;
+
+    const ORDER: [usize; UNIT] = {
+        let (mut order, mut place) = ([0; UNIT], 0);
+        while place < UNIT {
+            #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+            {
+                order[place] = place;
+            }
+            place += 1;
+        }
+        order
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn new() -> Self {
+        Self
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn decode(self, stored: &Self::Stored) -> [__m256i; 4] {
+        let from: *const __m128i = stored.as_ptr().cast();
+        // SAFETY: 64 codes have the size of four vectors.
+        unsafe {
+            [
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(from)),
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1))),
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(2))),
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(3))),
+            ]
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Matrix {
+    /// Inputs as [`Matrix::products`] takes them, if there are such products.
+    pub(super) fn rounded<T: Element>(&self, x: &[T]) -> Option<Rounded> {
+        Rounded::new::<Widen, T>(x, self.columns)
+    }
+
+    /// The products of some rows with inputs that were [rounded](Matrix::rounded), with memory for the scale of each unit.
+    pub(super) fn products(
+        &self,
+        rows: Range<usize>,
+        inputs: &Rounded,
+        scales: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let of_rows = self.scales.get(rows.clone()).unwrap_or_default();
+        for (scales, &scale) in scales.chunks_exact_mut(self.columns / UNIT).zip(of_rows) {
+            scales.fill(scale);
+        }
+        inputs.products::<Widen>(self.codes.as_chunks().0, rows, scales, sums);
     }
 }
 

@@ -26,7 +26,8 @@ pub fn forward<T: Element>(
     let (rows, columns) = (weight.rows(), weight.columns());
     check::length(OPERATION, "x", x, &[tokens, columns])?;
     check::length(OPERATION, "y", y, &[tokens, rows])?;
-    if (1..=by_rows::most::<T::Compute>()).contains(&tokens) && columns > 0 {
+    let by_rows = tokens <= by_rows::most::<T::Compute>() || weight.has_products::<T>();
+    if by_rows && tokens > 0 && columns > 0 {
         by_rows::multiply(x, weight, y, accumulate, Workers::Pool);
         Ok(())
     } else if is_native::<T>() {

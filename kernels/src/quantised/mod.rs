@@ -7,6 +7,8 @@
 pub mod int8;
 mod linear;
 pub mod nf4;
+#[cfg(target_arch = "x86_64")]
+mod rounded;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,6 +16,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 pub use linear::{forward, input_gradient};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use rounded::Rounded;
 
 use crate::by_rows::Rows;
 use crate::element::{Known, KnownMut};
@@ -87,6 +91,17 @@ impl Matrix {
         Ok(())
     }
 
+    /// Whether products with any number of inputs like these are had without its elements ever being in memory.
+    fn has_products<T: Element>(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return match self {
+            Self::Nf4(matrix) => matrix.has_whole_units() && rounded::has_products::<T>(matrix.columns()),
+            Self::Int8(matrix) => rounded::has_products::<T>(matrix.columns()),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Writes the elements from one on, row after row, by all threads.
     fn decode_in_parallel<T: Element>(&self, first: usize, into: &mut [T]) {
         let parts = into.par_chunks_mut(CHUNK).enumerate();
@@ -141,6 +156,26 @@ impl<C: Float> Rows<C> for Matrix {
         match (self, C::known(vector)) {
             (Self::Nf4(matrix), Known::F32(_)) => matrix.arranged(vector),
             _ => vector.into(),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn rounded<T: Element<Compute = C>>(&self, x: &[T]) -> Option<Rounded> {
+        match self {
+            Self::Nf4(matrix) => matrix.rounded(x),
+            Self::Int8(matrix) => matrix.rounded(x),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn products(&self, rows: Range<usize>, inputs: &Rounded, buffer: &mut Vec<C>, sums: &mut [C]) {
+        buffer.resize(inputs.units_of(rows.clone()).len(), C::ZERO);
+        let (KnownMut::F32(scales), KnownMut::F32(sums)) = (C::known_mut(buffer), C::known_mut(sums)) else {
+            return;
+        };
+        match self {
+            Self::Nf4(matrix) => matrix.products(rows, inputs, scales, sums),
+            Self::Int8(matrix) => matrix.products(rows, inputs, scales, sums),
         }
     }
 

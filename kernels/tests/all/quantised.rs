@@ -7,7 +7,7 @@ use swift_kernels::quantised::nf4::{Matrix, NESTED, NF4, Options, Scales};
 use swift_kernels::quantised::{self, int8};
 use swift_kernels::{Element, matmul};
 
-use crate::support::{assert_close, narrow, numbers, widen, zeros};
+use crate::support::{assert_close, dot, narrow, numbers, widen, zeros};
 
 /// Names with their rows, columns and block sizes.
 const MATRICES: [(&str, usize, usize, usize); 7] = [
@@ -107,11 +107,15 @@ fn matrices_are_quantised_and_dequantised_as_by_bitsandbytes() {
 }
 
 /// The weights that `original` becomes, one for each way to keep them.
-fn quantised<T: Element>(original: &[T], rows: usize, columns: usize) -> [quantised::Matrix; 3] {
-    let nf4 = |double| Matrix::quantise(original, rows, columns, Options { block: 64, double }).unwrap();
+fn quantised<T: Element>(original: &[T], rows: usize, columns: usize) -> [quantised::Matrix; 4] {
+    let nf4 = |block, double| {
+        let options = Options { block, double };
+        quantised::Matrix::Nf4(Matrix::quantise(original, rows, columns, options).unwrap())
+    };
     [
-        quantised::Matrix::Nf4(nf4(true)),
-        quantised::Matrix::Nf4(nf4(false)),
+        nf4(64, true),
+        nf4(64, false),
+        nf4(128, true),
         quantised::Matrix::Int8(int8::Matrix::quantise(original, rows, columns).unwrap()),
     ]
 }
@@ -127,6 +131,11 @@ fn is_linear<T: Element>(unit_of_sums: f64, unit_of_store: f64) {
         (1, 70, 128),
         (1, 5, 4224),
         (5, 70, 96),
+        // Several inputs with rows of whole blocks: in one group, and in one after the other, of which one is smaller.
+        (2, 70, 4224),
+        (7, 33, 1152),
+        (27, 90, 2176),
+        (200, 130, 256),
         (3, 3, 9),
         (8, 200, 1001),
         (9, 2200, 1030),
@@ -173,6 +182,64 @@ fn a_linear_layer_multiplies_with_the_dequantised_weight_there_and_back() {
     is_linear::<f32>(2f64.powi(-24), 0.0);
     is_linear::<bf16>(2f64.powi(-24), 2f64.powi(-9));
     is_linear::<f16>(2f64.powi(-24), 2f64.powi(-12));
+}
+
+/// Where one input in 64 is thousands of times as large as the others, products are as exact as their type can say.
+#[test]
+fn inputs_that_are_far_apart_are_multiplied_as_they_are() {
+    fn is_exact<T: Element>(unit: f64) {
+        let (tokens, rows, columns) = (3, 40, 256);
+        let mut x = numbers(2, tokens * columns);
+        x.iter_mut().step_by(64).for_each(|x| *x *= 3000.0);
+        let x = narrow::<T>(&x);
+        for matrix in quantised(&narrow::<T>(&numbers(1, rows * columns)), rows, columns) {
+            let (mut y, mut weight) = (zeros::<T>(tokens * rows), vec![0f64; rows * columns]);
+            quantised::forward(&x, &matrix, tokens, &mut y, false).unwrap();
+            matrix.dequantise(&mut weight).unwrap();
+            let magnitude = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a * b).abs()).sum::<f64>();
+            let (x, y) = (widen(&x), widen(&y));
+            for (x, y) in x.chunks(columns).zip(y.chunks(rows)) {
+                for (weight, y) in weight.chunks(columns).zip(y) {
+                    let (want, magnitude) = (dot(x, weight), magnitude(x, weight));
+                    assert!((y - want).abs() <= unit * magnitude, "{y} is not {want}");
+                }
+            }
+        }
+    }
+    // What rounding to the type makes, and what whole numbers for the values of NF4 and for inputs may.
+    is_exact::<f32>(2f64.powi(-20));
+    is_exact::<bf16>(2f64.powi(-8) + 2f64.powi(-12));
+    is_exact::<f16>(2f64.powi(-11) + 2f64.powi(-12));
+}
+
+#[test]
+fn what_one_input_gives_does_not_depend_on_the_others() {
+    let (tokens, rows, columns) = (11, 70, 1216);
+    let x = narrow::<bf16>(&numbers(2, tokens * columns));
+    for matrix in quantised(&narrow::<bf16>(&numbers(1, rows * columns)), rows, columns) {
+        let mut all = zeros::<bf16>(tokens * rows);
+        quantised::forward(&x, &matrix, tokens, &mut all, false).unwrap();
+        for (x, want) in x.chunks(columns).zip(all.chunks(rows)) {
+            let mut y = zeros::<bf16>(rows);
+            quantised::forward(x, &matrix, 1, &mut y, false).unwrap();
+            assert_eq!(y, want);
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_not_lost() {
+    for unusual in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = narrow::<bf16>(&numbers(2, 2 * 128));
+        x[70] = bf16::from_f32(unusual);
+        for matrix in quantised(&narrow::<bf16>(&numbers(1, 5 * 128)), 5, 128) {
+            let mut y = zeros::<bf16>(2 * 5);
+            quantised::forward(&x, &matrix, 2, &mut y, false).unwrap();
+            let (of_first, of_second) = y.split_at(5);
+            assert!(of_first.iter().all(|y| !y.is_finite()), "{of_first:?}");
+            assert!(of_second.iter().all(|y| y.is_finite()), "{of_second:?}");
+        }
+    }
 }
 
 #[test]

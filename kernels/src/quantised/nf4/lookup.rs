@@ -132,14 +132,14 @@ pub(super) fn arranged<T: Copy>(elements: &[T]) -> Vec<T> {
 /// The numbers in the high halves of bytes, and those in the low ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn numbers(bytes: __m256i) -> [__m256i; 2] {
+pub(super) fn numbers(bytes: __m256i) -> [__m256i; 2] {
     let low_bits = _mm256_set1_epi8(15);
     [_mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low_bits), _mm256_and_si256(bytes, low_bits)]
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(bytes: &[u8; 32]) -> __m256i {
+pub(super) fn load(bytes: &[u8; 32]) -> __m256i {
     #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]
     // SAFETY: 32 bytes have the size of a vector.
     unsafe {
@@ -158,7 +158,7 @@ const fn plane(byte: usize) -> [u8; 32] {
 }
 
 #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
-const fn twice(half: &[u8; 16]) -> [u8; 32] {
+pub(super) const fn twice(half: &[u8; 16]) -> [u8; 32] {
     let (mut whole, mut byte) = ([0; 32], 0);
     while byte < 32 {
         whole[byte] = half[byte % 16];

@@ -11,6 +11,8 @@ mod dot;
 #[cfg(target_arch = "x86_64")]
 mod lookup;
 mod scales;
+#[cfg(target_arch = "x86_64")]
+mod whole;
 
 use rayon::prelude::*;
 

@@ -58,24 +58,26 @@ impl Scales {
         }
     }
 
-    /// Writes those of the blocks from one on, as far as there are any.
-    pub(super) fn write(&self, first: usize, mut into: &mut [f32]) {
+    /// Writes those of the blocks from one on, each so many times, as far as there are any.
+    pub(super) fn write(&self, first: usize, times: usize, mut into: &mut [f32]) {
         match self {
             Self::Plain(magnitudes) => {
                 let magnitudes = magnitudes.get(first..).unwrap_or_default();
-                into.iter_mut().zip(magnitudes).for_each(|(into, magnitude)| *into = *magnitude);
+                for (into, &magnitude) in into.chunks_mut(times).zip(magnitudes) {
+                    into.fill(magnitude);
+                }
             }
             Self::Quantised { codes, magnitudes, offset } => {
                 let (nested, mut first) = (&*NESTED, first);
                 while !into.is_empty() {
-                    let count = into.len().min(NESTED_BLOCK - first % NESTED_BLOCK);
+                    let count = into.len().min((NESTED_BLOCK - first % NESTED_BLOCK) * times);
                     let magnitude = magnitudes.get(first / NESTED_BLOCK).copied().unwrap_or_default();
                     let (part, rest) = into.split_at_mut(count);
-                    for (into, &code) in part.iter_mut().zip(codes.get(first..).unwrap_or_default()) {
+                    for (into, &code) in part.chunks_mut(times).zip(codes.get(first..).unwrap_or_default()) {
                         let value = nested.get(usize::from(code)).copied().unwrap_or_default();
-                        *into = value * magnitude + offset;
+                        into.fill(value * magnitude + offset);
                     }
-                    (first, into) = (first + count, rest);
+                    (first, into) = (first + count / times, rest);
                 }
             }
         }
