@@ -1,8 +1,8 @@
 //! Weights of few bits, and products with them: as frozen weights of a model are kept in memory.
 //!
-//! A quantised weight is never there as a whole in the type that it is computed in. For few rows each row of the weight is
-//! decoded into the first cache and multiplied at once; for many, a part of the weight at a time is decoded and
-//! multiplied as any other matrix is ([`linear`]).
+//! A quantised weight is never there as a whole in the type that it is computed in. Its rows become whole numbers in registers,
+//! and so do inputs of 16 bits (`rounded`); where that can't be, each row is decoded into the first cache and multiplied at once
+//! with few inputs, and a part of the weight at a time is decoded and multiplied as any other matrix is with many ([`linear`]).
 
 pub mod int8;
 mod linear;
