@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -96,10 +96,9 @@ async fn prompt(
             "The model has no chat template; `/v1/completions` takes plain prompts",
         ));
     };
-    let render = move || {
-        let mut template = template.lock().unwrap_or_else(PoisonError::into_inner);
-        template.prompt(&messages, tools.as_ref(), &variables)
-    };
+    // Its turn is waited for here: a thread for each conversation that waits would keep words of the tokeniser for itself.
+    let mut template = template.lock_owned().await;
+    let render = move || template.prompt(&messages, tools.as_ref(), &variables);
     let failed = |message: String| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message);
     match tokio::task::spawn_blocking(render).await {
         Ok(Ok(Ok(prompt))) => Ok(prompt),
