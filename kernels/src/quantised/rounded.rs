@@ -207,9 +207,9 @@ fn products<D: Decoder>(
                 }
             }
         }
-        for (row, lanes) in lanes.chunks(here).enumerate() {
-            for (sums, lanes) in sums.chunks_mut(height).zip(lanes) {
-                if let Some(into) = sums.get_mut(row) {
+        for (input, sums) in sums.chunks_mut(height).enumerate() {
+            for (row, into) in sums.iter_mut().enumerate() {
+                if let Some(lanes) = lanes.get(row * here + input) {
                     *into = sum(lanes);
                 }
             }

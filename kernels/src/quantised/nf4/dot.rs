@@ -74,7 +74,7 @@ impl Matrix {
         let mut magnitudes = [0.0; BLOCKS];
         for mut x in x.chunks(BLOCKS * self.block) {
             let magnitudes = magnitudes.get_mut(..x.len() / self.block).unwrap_or_default();
-            self.scales.write(block, 1, magnitudes);
+            self.scales.write(block, magnitudes);
             block += magnitudes.len();
             for magnitude in magnitudes {
                 let split = (x.split_at_checked(self.block), bytes.split_at_checked(self.block / 2));

@@ -2,6 +2,7 @@
 
 use super::OPERATION;
 use super::codes::{NESTED, nearest};
+use crate::vectorised::vectorised;
 use crate::{KernelError, check};
 
 /// Magnitudes that share one of their own.
@@ -58,26 +59,21 @@ impl Scales {
         }
     }
 
-    /// Writes those of the blocks from one on, each so many times, as far as there are any.
-    pub(super) fn write(&self, first: usize, times: usize, mut into: &mut [f32]) {
+    /// Writes those of the blocks from one on, as far as there are any.
+    pub(super) fn write(&self, first: usize, mut into: &mut [f32]) {
         match self {
             Self::Plain(magnitudes) => {
                 let magnitudes = magnitudes.get(first..).unwrap_or_default();
-                for (into, &magnitude) in into.chunks_mut(times).zip(magnitudes) {
-                    into.fill(magnitude);
-                }
+                into.iter_mut().zip(magnitudes).for_each(|(into, magnitude)| *into = *magnitude);
             }
             Self::Quantised { codes, magnitudes, offset } => {
-                let (nested, mut first) = (&*NESTED, first);
+                let mut first = first;
                 while !into.is_empty() {
-                    let count = into.len().min((NESTED_BLOCK - first % NESTED_BLOCK) * times);
+                    let count = into.len().min(NESTED_BLOCK - first % NESTED_BLOCK);
                     let magnitude = magnitudes.get(first / NESTED_BLOCK).copied().unwrap_or_default();
                     let (part, rest) = into.split_at_mut(count);
-                    for (into, &code) in part.chunks_mut(times).zip(codes.get(first..).unwrap_or_default()) {
-                        let value = nested.get(usize::from(code)).copied().unwrap_or_default();
-                        into.fill(value * magnitude + offset);
-                    }
-                    (first, into) = (first + count / times, rest);
+                    look_up(codes.get(first..).unwrap_or_default(), magnitude, *offset, &NESTED, part);
+                    (first, into) = (first + count, rest);
                 }
             }
         }
@@ -87,6 +83,15 @@ impl Scales {
     #[inline(always)]
     pub(super) fn magnitudes(&self) -> Magnitudes<'_> {
         Magnitudes { scales: self, nested: &NESTED }
+    }
+}
+
+vectorised! {
+    fn look_up<>(codes: &[u8], magnitude: f32, offset: f32, nested: &[f32; 256], into: &mut [f32]) {
+        for (into, &code) in into.iter_mut().zip(codes) {
+            let value = nested.get(usize::from(code)).copied().unwrap_or_default();
+            *into = value * magnitude + offset;
+        }
     }
 }
 
