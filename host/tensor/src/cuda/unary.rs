@@ -2,11 +2,12 @@ use candle_core::Tensor as Value;
 use swift_kernels_cuda::{Kernel, UNARY_BACKWARD, UNARY_FORWARD, Unary};
 
 use super::buffer::{Buffer, Operands};
+use super::contiguous;
 use super::launch::{Grid, launch};
 use crate::{Error, Result};
 
 /// The operations, in the order of the kernel's table.
-const OPERATIONS: [&str; 17] = [
+const OPERATIONS: [&str; 19] = [
     "neg",
     "abs",
     "exp",
@@ -24,11 +25,13 @@ const OPERATIONS: [&str; 17] = [
     "silu",
     "pow",
     "clamp",
+    "scale",
+    "add_scalar",
 ];
 
 /// The function `op` of each element. Some have numbers of their own.
 pub(crate) fn unary_forward(op: &'static str, numbers: [f64; 2], x: &Value) -> Result<Value> {
-    let x = x.contiguous()?;
+    let x = contiguous(x)?;
     run(op, UNARY_FORWARD, numbers, [&x, &x, &x])
 }
 

@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor as Value};
 
 use crate::device::current_device;
+use crate::graph::must_run;
 use crate::{Error, Result, Tensor, checks};
 
 /// A tensor of `shape` from `values` in row-major order.
@@ -14,6 +15,7 @@ pub fn from_list(values: &[f64], shape: &[u64], dtype: DType) -> Result<Tensor> 
     if shape.iter().product::<usize>() != values.len() {
         return Err(Error::shapes("from_list", &[values.len()], &shape));
     }
+    must_run("a list of numbers is sent to the device")?;
     Ok(Tensor::constant(Value::from_slice(values, shape, &current_device())?.to_dtype(dtype)?))
 }
 
@@ -23,6 +25,7 @@ pub fn from_list(values: &[f64], shape: &[u64], dtype: DType) -> Result<Tensor> 
 /// If the shape is too large.
 pub fn full(value: f64, shape: &[u64], dtype: DType) -> Result<Tensor> {
     let shape = checks::shape("full", shape)?;
+    must_run("a number is sent to the device")?;
     let scalar = Value::new(value, &current_device())?.to_dtype(dtype)?;
     Ok(Tensor::constant(scalar.broadcast_as(shape)?.contiguous()?))
 }
@@ -34,6 +37,7 @@ pub fn full(value: f64, shape: &[u64], dtype: DType) -> Result<Tensor> {
 pub fn arange(count: u64) -> Result<Tensor> {
     let shape = checks::shape("arange", &[count])?;
     let numbers: Vec<i64> = (0..).take(shape.iter().product()).collect();
+    must_run("numbers are sent to the device")?;
     Ok(Tensor::constant(Value::from_vec(numbers, shape, &current_device())?))
 }
 

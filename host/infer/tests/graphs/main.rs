@@ -1,0 +1,107 @@
+//! Steps that are recorded and repeated, as CUDA graphs, give what ordinary ones give. Where nothing can be recorded, as on the CPU
+//! unless it stands for a device (`cargo xtask emulation`), that is refused.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may stop at the first surprise; helpers outside of test functions are not recognised"
+)]
+
+#[path = "../golden/support.rs"]
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use support::{MODELS, continues, golden, loaded};
+use swift_infer::{Backend as _, Engine, EngineOptions, GraphStatistics, ModelBackend, Request};
+use swift_tensor::{Device, Graph};
+
+/// Of these a part of each step is read back: tokens are sorted by the experts that they go to. Latent attention has candle multiply
+/// heads.
+const REFUSED: [&str; 5] = ["deepseek_v3", "gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"];
+
+/// The model's backend with graphs, or none where it is right that there is none.
+fn with_graphs(model: &str) -> Option<ModelBackend> {
+    let context_length = EngineOptions::default().context_length;
+    match ModelBackend::new(loaded(model), 100, 16, context_length).unwrap().with_graphs() {
+        Ok(backend) => Some(backend),
+        Err(error) => {
+            assert!(!Graph::is_for(&Device::Cpu));
+            assert_eq!(error.to_string(), "CUDA graphs need a model on a CUDA device");
+            None
+        }
+    }
+}
+
+#[test]
+fn repeated_steps_continue_as_transformers_does() {
+    for model in MODELS {
+        let Some(backend) = with_graphs(model) else { return };
+        let mut engine = Engine::new(backend, None, Vec::new(), EngineOptions::default());
+        let steps = continues(model, 2, &mut engine).steps;
+        let GraphStatistics { recorded, repeated, refused } = engine.backend().graph_statistics();
+        if REFUSED.contains(&model) {
+            assert_eq!((recorded, repeated), (0, 0), "{model}");
+            assert!(refused > 0, "{model}");
+        } else {
+            // Prompts are read in a few steps, each shape is computed once before it is recorded, and all others are repeated.
+            assert_eq!(refused, 0, "{model}");
+            assert!(recorded >= 2 && repeated + 8 >= steps, "{model}: {recorded} and {repeated} of {steps}");
+        }
+    }
+}
+
+/// Greedy answers to some prompts, each with the adapter that it names.
+fn answers(engine: &mut Engine<ModelBackend>, prompts: &[(Vec<u32>, Option<&str>)]) -> Vec<Vec<u32>> {
+    let submit = |(prompt, adapter): &(Vec<u32>, Option<&str>)| {
+        let answer = Arc::new(Mutex::new(Vec::new()));
+        let kept = answer.clone();
+        let mut request = Request::new(prompt.clone(), move |output| {
+            kept.lock().unwrap().extend(output.tokens);
+            true
+        });
+        request.adapter = adapter.map(str::to_owned);
+        request.sampling.temperature = 0.0;
+        request.stop.max_tokens = Some(8);
+        request.stop.ignore_eos = true;
+        engine.submit(request).unwrap();
+        answer
+    };
+    let given: Vec<_> = prompts.iter().map(submit).collect();
+    while !engine.is_idle() {
+        engine.step();
+    }
+    given.iter().map(|answer| std::mem::take(&mut *answer.lock().unwrap())).collect()
+}
+
+#[test]
+fn adapters_are_repeated_as_they_are_and_forgotten_with_their_names() {
+    let Some(mut graphs) = with_graphs("qwen2") else { return };
+    let context_length = EngineOptions::default().context_length;
+    let mut plain = ModelBackend::new(loaded("qwen2"), 100, 16, context_length).unwrap();
+    let lora = |name: &str| support::folder("../lora").join(name);
+    for backend in [&mut graphs, &mut plain] {
+        backend.load_adapter("a", &lora("lora")).unwrap();
+        backend.load_adapter("b", &lora("dora")).unwrap();
+    }
+    let mut engines =
+        [graphs, plain].map(|backend| Engine::new(backend, None, Vec::new(), EngineOptions::default()));
+    let (prompt, _) = golden("qwen2");
+    let prompts: Vec<_> = [None, Some("a"), Some("b"), Some("a"), None]
+        .into_iter()
+        .zip(3..)
+        .map(|(adapter, length)| (prompt[..length].to_vec(), adapter))
+        .collect();
+    let before = engines.each_mut().map(|engine| answers(engine, &prompts));
+    assert_eq!(before[0], before[1]);
+    for engine in &mut engines {
+        engine.unload_adapter("a").unwrap();
+        engine.backend().load_adapter("a", &lora("all_linear")).unwrap();
+    }
+    let after = engines.each_mut().map(|engine| answers(engine, &prompts));
+    assert_eq!(after[0], after[1]);
+    assert_ne!(after[0], before[0], "the other adapter of the same name does something else");
+    let GraphStatistics { recorded, repeated, refused } = engines[0].backend().graph_statistics();
+    assert!(recorded > 1 && repeated > 8 && refused == 0, "{recorded} {repeated} {refused}");
+}
