@@ -99,7 +99,8 @@ impl Context {
         let parameters = (0..).zip(&architecture.parameters);
         let parameters =
             parameters.map(|(seed, parameter)| uniform(-0.5, 0.5, &parameter.shape, DType::F32, seed));
-        let ids = (0..positions.len() as u64).map(|place| (place * 7 % architecture.vocab_size.max(1)) as u32);
+        let ids =
+            (0..positions.len() as u64).map(|place| (place * 7 % architecture.vocab_size.max(1)) as u32);
         Ok(Self {
             parameters: parameters.collect::<swift_tensor::Result<_>>()?,
             tables: tables.collect(),

@@ -95,7 +95,14 @@ impl ModelBackend {
     /// If a size is zero.
     pub fn new(model: Model, blocks: usize, block_size: usize, context_length: usize) -> Result<Self> {
         let cache = model.new_cache(blocks, block_size)?;
-        Ok(Self { own: model.own_adapter(), model, cache, adapters: BTreeMap::new(), context_length, graphs: None })
+        Ok(Self {
+            own: model.own_adapter(),
+            model,
+            cache,
+            adapters: BTreeMap::new(),
+            context_length,
+            graphs: None,
+        })
     }
 
     /// Has steps that differ in their numbers alone recorded and repeated, as CUDA graphs. The weights must stay as they are then.
@@ -112,7 +119,7 @@ impl ModelBackend {
 
     /// How often steps were repeated, and how often not.
     pub fn graph_statistics(&self) -> GraphStatistics {
-        self.graphs.as_ref().map_or_else(GraphStatistics::default, |graphs| graphs.statistics)
+        self.graphs.as_ref().map_or_else(GraphStatistics::default, |graphs| graphs.statistics.clone())
     }
 
     /// The model.
@@ -158,7 +165,8 @@ impl Backend for ModelBackend {
     fn forward(&mut self, step: Step) -> Result<Vec<f32>> {
         let mut graphs = self.graphs.take();
         let with = (&self.model, &self.cache);
-        let repeated = graphs.as_mut().and_then(|graphs| graphs.logits(with, &step, || self.continuation(&step)));
+        let repeated =
+            graphs.as_mut().and_then(|graphs| graphs.logits(with, &step, || self.continuation(&step)));
         self.graphs = graphs;
         if let Some(logits) = repeated {
             return Ok(logits);

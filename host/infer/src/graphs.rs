@@ -67,7 +67,7 @@ impl<S> Recent<S> {
 }
 
 /// How often steps were repeated, and how often not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GraphStatistics {
     /// Steps that were recorded.
     pub recorded: u64,
@@ -75,6 +75,8 @@ pub struct GraphStatistics {
     pub repeated: u64,
     /// Shapes of steps that can't be.
     pub refused: u64,
+    /// Why the first of them can't.
+    pub obstacle: Option<String>,
 }
 
 enum Kept {
@@ -174,10 +176,9 @@ impl Graphs {
 
     fn refuse(&mut self, why: &str) {
         self.statistics.refused += 1;
-        if self.statistics.refused == 1 {
-            tracing::warn!("steps are not repeated as CUDA graphs, because {why}");
-        } else {
-            tracing::debug!("another step is not repeated as a CUDA graph, because {why}");
+        if self.statistics.obstacle.is_none() {
+            tracing::warn!("steps are not repeated as CUDA graphs: {why}");
+            self.statistics.obstacle = Some(why.to_owned());
         }
     }
 }

@@ -75,7 +75,8 @@ impl Batch {
             RotaryTable::of_parts(&parts, table.scale, table.interleaved, dtype)
         });
         let rotary = rotary.collect();
-        Ok(Self { ids: HostNumbers::new(ids.clone()), lengths, rotary, cached: None })
+        let ids = HostNumbers::new(ids.clone()).below(architecture.vocab_size as usize)?;
+        Ok(Self { ids, lengths, rotary, cached: None })
     }
 
     /// Sends all numbers of the batch to `device`, to where those of a batch of the same sizes are if it is given.

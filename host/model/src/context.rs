@@ -76,9 +76,7 @@ impl Context {
     ) -> Result<Tensor> {
         let layer = self.cache_layer(layer)?;
         match &self.batch.cached {
-            Some(Cached { cache, step, .. }) => {
-                cache.attention_with(layer, [q, k, v], added, step, options)
-            }
+            Some(Cached { cache, step, .. }) => cache.attention_with(layer, [q, k, v], added, step, options),
             None => fused::attention_with([q, k, v], added, &self.batch.lengths, options),
         }
     }

@@ -53,7 +53,9 @@ impl RepeatedStep {
         logits: Value,
     ) -> Result<(Self, Option<String>)> {
         let tokens = logits.dims().first().copied().unwrap_or_default();
-        let padding = Padding { tokens, blocks: tokens * step.longest.div_ceil(cache.shape().block_size) };
+        let shape = cache.shape();
+        let blocks = step.longest.div_ceil(shape.block_size).min(shape.blocks);
+        let padding = Padding { tokens, blocks: tokens * blocks };
         let batch = model.continued(cache, step, Some(padding))?;
         let rows = padded(rows, tokens)?;
         batch.send(model.device(), None)?;
@@ -114,5 +116,5 @@ fn padded(rows: &[u32], tokens: usize) -> Result<HostNumbers<u32>> {
     }
     let mut all = rows.to_vec();
     all.resize(tokens, 0);
-    Ok(HostNumbers::new(all))
+    Ok(HostNumbers::new(all).below(tokens)?)
 }

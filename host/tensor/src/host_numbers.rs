@@ -9,6 +9,7 @@ use candle_core::{Device, WithDType};
 
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 use crate::cuda;
+use crate::graph::must_run;
 use crate::storage::on_device;
 use crate::{Error, Result};
 
@@ -21,6 +22,8 @@ pub struct HostNumbers<T> {
     host: Vec<T>,
     /// How many may lie in their place.
     room: usize,
+    /// What each of them is below, and so are those that replace them.
+    limit: Option<usize>,
     #[cfg(any(feature = "cuda", feature = "emulation"))]
     there: OnceLock<Value>,
 }
@@ -30,6 +33,7 @@ impl<T: WithDType> HostNumbers<T> {
     pub fn new(host: Vec<T>) -> Self {
         Self {
             room: host.len(),
+            limit: None,
             host,
             #[cfg(any(feature = "cuda", feature = "emulation"))]
             there: OnceLock::new(),
@@ -69,13 +73,19 @@ impl<T: WithDType> HostNumbers<T> {
     /// Sends them to the place where `others` are, over these.
     ///
     /// # Errors
-    /// If there is no room for as many, or these are on no device.
+    /// If there is no room for as many, these are on no device, or the others are on one or have another limit.
     pub fn replace(&self, others: &Self) -> Result<()> {
+        if self.limit != others.limit {
+            return Err(Error::invalid(OP, "numbers with another limit"));
+        }
         #[cfg(any(feature = "cuda", feature = "emulation"))]
         if let Some(place) = others.there.get().filter(|place| place.elem_count() >= self.host.len()) {
             cuda::write(OP, place, &self.host)?;
             // Whoever has asked before has them elsewhere.
-            return self.there.set(place.clone()).map_err(|_| Error::invalid(OP, "numbers that were sent before"));
+            return self
+                .there
+                .set(place.clone())
+                .map_err(|_| Error::invalid(OP, "numbers that were sent before"));
         }
         let _ = others;
         Err(Error::invalid(OP, format!("there is no room for {} of them", self.host.len())))
@@ -83,8 +93,25 @@ impl<T: WithDType> HostNumbers<T> {
 }
 
 impl HostNumbers<u32> {
-    /// Refuses a number that is not below `size`, for `op`.
-    pub(crate) fn below(&self, op: &'static str, size: usize) -> Result<()> {
+    /// The same numbers, all of which are below `limit`, and so are those that come to lie in their place.
+    ///
+    /// # Errors
+    /// If one is not.
+    pub fn below(self, limit: usize) -> Result<Self> {
+        self.are_below(OP, limit)?;
+        Ok(Self { limit: Some(limit), ..self })
+    }
+
+    /// Refuses numbers that are no rows of a table of `size`, for `op`.
+    pub(crate) fn check(&self, op: &'static str, size: usize) -> Result<()> {
+        self.are_below(op, size)?;
+        if self.limit.is_none_or(|limit| limit > size) {
+            must_run("rows of a table are taken by numbers that others may replace")?;
+        }
+        Ok(())
+    }
+
+    fn are_below(&self, op: &'static str, size: usize) -> Result<()> {
         match self.host.iter().find(|&&number| number as usize >= size) {
             Some(bad) => Err(Error::invalid(op, format!("index {bad} is outside of 0..{size}"))),
             None => Ok(()),

@@ -39,6 +39,7 @@ __device__ C value(const Unary& a, C x) {
     case 15: return C(pow(double(x), a.first));
     case 17: return x * C(a.first);
     case 18: return x + C(a.first);
+    case 19: return C(a.first);
     default: return x < C(a.first) ? C(a.first) : x > C(a.second) ? C(a.second) : x;
   }
 }

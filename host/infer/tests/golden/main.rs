@@ -13,12 +13,33 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use swift_infer::{BeamOptions, EarlyStopping, Engine, EngineOptions, GenerationConfig, ModelBackend, Request};
+use swift_infer::{
+    BeamOptions, EarlyStopping, Engine, EngineOptions, GenerationConfig, ModelBackend, Request,
+};
 use swift_model::{AdapterOptions, ForwardOptions, Outputs, Tokens};
 use swift_runtime::OutputsView as _;
 use swift_tensor::{no_grad, uniform};
 
-use support::{MODELS, continues, folder, golden, loaded};
+use support::{continues, folder, golden, loaded};
+
+const MODELS: [&str; 16] = [
+    "deepseek_v3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "glm4",
+    "gpt_oss",
+    "llama",
+    "llama_tied",
+    "mistral",
+    "mixtral",
+    "olmo2",
+    "phi3",
+    "qwen2",
+    "qwen2_moe",
+    "qwen3",
+    "qwen3_moe",
+];
 
 fn engine(model: &str, blocks: usize, block_size: usize, options: EngineOptions) -> Engine<ModelBackend> {
     let ends = GenerationConfig::read(&folder(model)).unwrap().ends;

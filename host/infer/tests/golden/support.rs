@@ -10,25 +10,6 @@ use swift_runtime::{Kind, Limits, Registry};
 use swift_standard_plugins::STANDARD;
 use swift_tensor::{DType, Device};
 
-pub(crate) const MODELS: [&str; 16] = [
-    "deepseek_v3",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "glm4",
-    "gpt_oss",
-    "llama",
-    "llama_tied",
-    "mistral",
-    "mixtral",
-    "olmo2",
-    "phi3",
-    "qwen2",
-    "qwen2_moe",
-    "qwen3",
-    "qwen3_moe",
-];
-
 pub(crate) fn folder(model: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/models")).join(model)
 }

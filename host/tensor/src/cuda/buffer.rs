@@ -121,7 +121,10 @@ impl Buffer {
     }
 
     /// The value that it is once everything has been written.
-    #[cfg_attr(not(feature = "emulation"), expect(unused_mut, reason = "buffers that are dropped want their storage left"))]
+    #[cfg_attr(
+        not(feature = "emulation"),
+        expect(unused_mut, reason = "buffers that are dropped want their storage left")
+    )]
     pub(crate) fn into_value(mut self, shape: &[usize]) -> Value {
         #[cfg(feature = "emulation")]
         let storage = self.take();

@@ -23,7 +23,13 @@ pub(crate) fn contiguous(x: &Value) -> Result<Value> {
 }
 
 /// Two operands of one type, element by element, where they broadcast to `dims`; none if there is no kernel for them.
-pub(crate) fn joined(op: &'static str, join: Join, a: &Value, b: &Value, dims: &[usize]) -> Result<Option<Value>> {
+pub(crate) fn joined(
+    op: &'static str,
+    join: Join,
+    a: &Value,
+    b: &Value,
+    dims: &[usize],
+) -> Result<Option<Value>> {
     let [wide_a, wide_b] = [a.broadcast_as(dims)?, b.broadcast_as(dims)?];
     let Some(plan) = Plan::new([&wide_a, &wide_b], dims) else { return Ok(None) };
     let mut y = Buffer::new(op, a.device(), a.dtype(), dims.iter().product())?;
@@ -36,7 +42,7 @@ pub(crate) fn sum(op: &'static str, a: &Value, b: &Value) -> Result<Value> {
     joined(op, Join::Sum, a, b, a.dims())?.map_or_else(|| Ok(a.broadcast_add(b)?), Ok)
 }
 
-/// `scale` or `add_scalar` of each element, by a number that is rounded to the element type first, as candle does it.
+/// `scale`, `add_scalar` or `full` of each element, by a number that is rounded to the element type first, as candle does it.
 pub(crate) fn with_number(op: &'static str, x: &Value, number: f64) -> Result<Value> {
     let rounded = match x.dtype() {
         DType::BF16 => bf16::from_f64(number).to_f64(),
@@ -48,7 +54,8 @@ pub(crate) fn with_number(op: &'static str, x: &Value, number: f64) -> Result<Va
 
 /// Values of one type, one after the other along `dim`, as `Value::cat` joins them.
 pub(crate) fn cat(op: &'static str, values: &[Value], dim: usize) -> Result<Value> {
-    let plans = values.iter().map(|value| Plan::new([value, value], value.dims())).collect::<Option<Vec<_>>>();
+    let plans =
+        values.iter().map(|value| Plan::new([value, value], value.dims())).collect::<Option<Vec<_>>>();
     let (Some(plans), Some(first)) = (plans, values.first()) else { return Ok(Value::cat(values, dim)?) };
     let mut dims = first.dims().to_vec();
     let total = values.iter().map(|value| value.dim(dim)).sum::<candle_core::Result<usize>>()?;
@@ -67,7 +74,8 @@ pub(crate) fn cat(op: &'static str, values: &[Value], dim: usize) -> Result<Valu
 
 /// `x` in another type, as `Value::to_dtype` gives it.
 pub(crate) fn converted(op: &'static str, x: &Value, to: DType) -> Result<Value> {
-    let number = |dtype| [DType::F32, DType::F64, DType::BF16, DType::F16].iter().position(|&known| known == dtype);
+    let number =
+        |dtype| [DType::F32, DType::F64, DType::BF16, DType::F16].iter().position(|&known| known == dtype);
     let narrow = |dtype| matches!(dtype, DType::BF16 | DType::F16);
     // Between the widest and the narrow ones there would be two roundings.
     let twice = [(x.dtype(), to), (to, x.dtype())].iter().any(|&(a, b)| a == DType::F64 && narrow(b));
@@ -140,7 +148,13 @@ impl Plan {
         let known = matches!(dtype, DType::F32 | DType::F64 | DType::BF16 | DType::F16) && b.dtype() == dtype;
         let steps = [a.stride().to_vec(), b.stride().to_vec(), dense];
         let fits = dims.len() <= Steps::default().len() && count <= i32::MAX as usize;
-        (known && fits).then(|| Self { device: a.device().clone(), dtype, count, sizes: dims.to_vec(), steps })
+        (known && fits).then(|| Self {
+            device: a.device().clone(),
+            dtype,
+            count,
+            sizes: dims.to_vec(),
+            steps,
+        })
     }
 
     /// The same into a result that is larger along one dimension.
@@ -176,7 +190,14 @@ impl Plan {
     }
 
     /// Writes to the elements of `y` from `first` on.
-    fn run(self, op: &'static str, join: Join, operands: [&Value; 2], y: &mut Buffer, first: usize) -> Result<()> {
+    fn run(
+        self,
+        op: &'static str,
+        join: Join,
+        operands: [&Value; 2],
+        y: &mut Buffer,
+        first: usize,
+    ) -> Result<()> {
         let address = y.address_of(first)?;
         self.launch(op, join, operands, address)
     }

@@ -81,7 +81,8 @@ mod on_device {
 
         fn end(&mut self) -> Result<Option<CudaGraph>> {
             // All memory that a graph has is given back within it, so that there is nothing to be done about it at the next launch.
-            let end = |stream: Arc<CudaStream>| stream.end_capture(CUgraphInstantiate_flags(0)).map_err(refused);
+            let end =
+                |stream: Arc<CudaStream>| stream.end_capture(CUgraphInstantiate_flags(0)).map_err(refused);
             self.0.take().map_or(Ok(None), end)
         }
     }
@@ -99,7 +100,20 @@ mod on_device {
             device: &CudaDevice,
             f: impl FnOnce() -> std::result::Result<(), E>,
         ) -> std::result::Result<Self, E> {
-            let mut capture = Capture::begin(device.cuda_stream())?;
+            let stream = device.cuda_stream();
+            let recorded = Self::capture(stream.clone(), f);
+            if recorded.is_err() {
+                // What was refused meanwhile would be reported by the next call, which has nothing to do with it.
+                _ = stream.context().check_err();
+            }
+            recorded
+        }
+
+        fn capture<E: From<Error>>(
+            stream: Arc<CudaStream>,
+            f: impl FnOnce() -> std::result::Result<(), E>,
+        ) -> std::result::Result<Self, E> {
+            let mut capture = Capture::begin(stream)?;
             f()?;
             let graph = capture.end()?.ok_or_else(|| Error::invalid(OP, "nothing was recorded"))?;
             complete(&graph)?;
@@ -133,7 +147,9 @@ mod on_device {
         }
         match allocated == freed {
             true => Ok(()),
-            false => Err(Error::invalid(OP, format!("of {allocated} pieces of memory {freed} are given back"))),
+            false => {
+                Err(Error::invalid(OP, format!("of {allocated} pieces of memory {freed} are given back")))
+            }
         }
     }
 
@@ -158,7 +174,9 @@ mod on_device {
     fn kind(node: CUgraphNode) -> Result<u32> {
         let mut kind = u32::MAX;
         // SAFETY: the node is one of a graph that exists, and the kind is a number of 32 bits.
-        unsafe { cuGraphNodeGetType(node, std::ptr::from_mut(&mut kind).cast()) }.result().map_err(refused)?;
+        unsafe { cuGraphNodeGetType(node, std::ptr::from_mut(&mut kind).cast()) }
+            .result()
+            .map_err(refused)?;
         Ok(kind)
     }
 
@@ -171,7 +189,8 @@ mod on_device {
         // SAFETY: both are numbers of 32 bits, whatever the driver wrote there.
         let kinds = unsafe {
             let copy = copy.as_ptr();
-            [&raw const (*copy).srcMemoryType, &raw const (*copy).dstMemoryType].map(|kind| kind.cast::<u32>().read())
+            [&raw const (*copy).srcMemoryType, &raw const (*copy).dstMemoryType]
+                .map(|kind| kind.cast::<u32>().read())
         };
         Ok(kinds == [CUmemorytype::CU_MEMORYTYPE_DEVICE as u32; 2])
     }

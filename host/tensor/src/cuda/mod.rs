@@ -58,7 +58,7 @@ pub(crate) use rope::rotate;
 pub(crate) use row_norms::row_norms;
 pub(crate) use staging::StagingMemory;
 pub(crate) use sums::{column_sums, group_sums};
-pub(crate) use unary::{unary_backward, unary_forward};
+pub(crate) use unary::{full, unary_backward, unary_forward};
 pub(crate) use upload::write;
 
 use crate::storage::wide;

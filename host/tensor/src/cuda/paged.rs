@@ -70,7 +70,8 @@ pub(crate) fn paged_attention(queries: PagedQueries<'_>) -> Result<Value> {
     }
     let tables = Operands { op: OP, device, dtype: DType::I64 };
     let at = Operands { op: OP, device, dtype };
-    let sinks = added.sinks.map(|sinks| contiguous(&converted(OP, sinks.value(), wide(dtype))?)).transpose()?;
+    let sinks =
+        added.sinks.map(|sinks| contiguous(&converted(OP, sinks.value(), wide(dtype))?)).transpose()?;
     let has_slopes = !added.slopes.is_empty();
     let mut slopes = has_slopes.then(|| Buffer::of(OP, device, added.slopes)).transpose()?;
     let mut out = Buffer::new(OP, device, dtype, tokens * heads * value_dim)?;

@@ -11,6 +11,9 @@ pub(crate) fn write<T: WithDType>(op: &'static str, to: &Value, numbers: &[T]) -
     if to.elem_count() < numbers.len() {
         return Err(Error::shapes(op, to.dims(), &[numbers.len()]));
     }
+    if numbers.is_empty() {
+        return Ok(());
+    }
     let address = Operands { op, device: to.device(), dtype: T::DTYPE }.stored(to)?;
     match to.device() {
         #[cfg(feature = "emulation")]

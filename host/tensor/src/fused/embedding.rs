@@ -22,7 +22,7 @@ pub fn rows(x: &Tensor, numbers: &HostNumbers<u32>) -> Result<Tensor> {
 fn take_rows(op: &'static str, x: &Tensor, rows: &HostNumbers<u32>) -> Result<Tensor> {
     let shape = x.dims().to_vec();
     let Some(&size) = shape.first() else { return Err(Error::shapes(op, &shape, &[rows.host().len()])) };
-    rows.below(op, size)?;
+    rows.check(op, size)?;
     let taken: Vec<usize> = [&[rows.host().len()], shape.get(1..).unwrap_or_default()].concat();
     checks::admit(op, &taken)?;
     let numbers: Vec<i64> = rows.host().iter().map(|&row| i64::from(row)).collect();

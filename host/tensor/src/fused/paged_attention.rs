@@ -118,9 +118,10 @@ impl PagedStep {
             }
             let first = blocks.len() as i64;
             for position in sequence.length.saturating_sub(sequence.count)..sequence.length {
-                let block = sequence.blocks.get(position / shape.block_size).ok_or_else(|| {
-                    Error::invalid(OP, "a sequence has more tokens than its blocks hold")
-                })?;
+                let block = sequence
+                    .blocks
+                    .get(position / shape.block_size)
+                    .ok_or_else(|| Error::invalid(OP, "a sequence has more tokens than its blocks hold"))?;
                 slots.push((*block as usize * shape.block_size + position % shape.block_size) as i64);
                 places.extend([position as i64, first]);
             }

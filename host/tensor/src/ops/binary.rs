@@ -9,7 +9,10 @@ use crate::{Result, Tensor, checks};
 
 /// What becomes of two elements, in the order of the table of the kernel that devices have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(any(feature = "cuda", feature = "emulation")), expect(dead_code, reason = "candle's own bodies"))]
+#[cfg_attr(
+    not(any(feature = "cuda", feature = "emulation")),
+    expect(dead_code, reason = "candle's own bodies")
+)]
 pub(crate) enum Join {
     First,
     Sum,

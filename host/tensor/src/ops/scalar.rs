@@ -26,9 +26,12 @@ impl Tensor {
     /// If the element type is not a floating-point one.
     pub fn scale(&self, by: f64) -> Result<Self> {
         checks::want_float("scale", self.value())?;
-        record("scale", with_number("scale", self.value(), by, |x| x.affine(by, 0.0))?, &[self], move |gradient, _| {
-            Ok(vec![Some(gradient.affine(by, 0.0)?)])
-        })
+        record(
+            "scale",
+            with_number("scale", self.value(), by, |x| x.affine(by, 0.0))?,
+            &[self],
+            move |gradient, _| Ok(vec![Some(gradient.affine(by, 0.0)?)]),
+        )
     }
 
     /// `x + value`.
@@ -37,8 +40,11 @@ impl Tensor {
     /// If the element type is not a floating-point one.
     pub fn add_scalar(&self, value: f64) -> Result<Self> {
         checks::want_float("add_scalar", self.value())?;
-        record("add_scalar", with_number("add_scalar", self.value(), value, |x| x.affine(1.0, value))?, &[self], |gradient, _| {
-            Ok(vec![Some(gradient.clone())])
-        })
+        record(
+            "add_scalar",
+            with_number("add_scalar", self.value(), value, |x| x.affine(1.0, value))?,
+            &[self],
+            |gradient, _| Ok(vec![Some(gradient.clone())]),
+        )
     }
 }

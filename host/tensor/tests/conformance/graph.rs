@@ -2,7 +2,8 @@
 
 use swift_tensor::fused::embedding;
 use swift_tensor::{
-    DType, Error, Graph, HostNumbers, Result, Tensor, Value, copy_into, current_device, from_list, read_back, rehearse,
+    DType, Error, Graph, HostNumbers, Result, Tensor, Value, copy_into, current_device, from_list, read_back,
+    rehearse,
 };
 
 fn table() -> Tensor {
@@ -34,23 +35,24 @@ pub(crate) fn recorded_work_is_done_again_with_other_numbers() {
     }
     let (table, out) = (table(), Value::zeros((2, 3), DType::F32, &device).unwrap());
     let got = || read_back::<f32>(&out).unwrap();
-    let first = HostNumbers::new(vec![4, 0]);
+    let rows = |numbers: &[u32]| HostNumbers::new(numbers.to_vec()).below(5).unwrap();
+    let first = rows(&[4, 0]);
     first.send(&device).unwrap();
     let (done, obstacle) = rehearse(|| compute(&table, &first, &out));
     done.unwrap();
     assert_eq!((got(), obstacle), (expected([4, 0]), None));
 
-    let second = HostNumbers::new(vec![1, 3]);
+    let second = rows(&[1, 3]);
     second.replace(&first).unwrap();
     let graph = Graph::record(&device, || compute(&table, &second, &out)).unwrap();
     assert_eq!(got(), expected([4, 0]), "what is recorded does not run");
     graph.launch().unwrap();
     assert_eq!(got(), expected([1, 3]));
-    let third = HostNumbers::new(vec![2, 2]);
+    let third = rows(&[2, 2]);
     third.replace(&second).unwrap();
     graph.launch().unwrap();
     assert_eq!(got(), expected([2, 2]));
-    let more = HostNumbers::new(vec![0; 3]).replace(&third).unwrap_err();
+    let more = rows(&[0; 3]).replace(&third).unwrap_err();
     assert!(more.to_string().contains("there is no room for 3 of them"), "{more}");
 }
 
@@ -67,8 +69,15 @@ pub(crate) fn what_the_host_has_a_part_in_is_not_recorded() {
     assert_eq!(met(&sent).as_deref(), Some("a list of numbers is sent to the device"));
     let other = || table.max(0, false).map(drop);
     assert_eq!(met(&other).as_deref(), Some("`max` has no kernel that is recorded"));
+    let free = || embedding(&table, &HostNumbers::new(vec![0])).map(drop);
+    assert_eq!(met(&free).as_deref(), Some("rows of a table are taken by numbers that others may replace"));
+    assert!(HostNumbers::new(vec![5]).below(5).is_err());
     for work in [&read as &dyn Fn() -> Result<()>, &sent, &other] {
         assert!(Graph::record(&device, work).is_err());
     }
-    assert_eq!(met(&|| table.add(&table)?.reshape(&[-1])?.tanh().map(drop)), None, "the next one is not concerned");
+    assert_eq!(
+        met(&|| table.add(&table)?.reshape(&[-1])?.tanh().map(drop)),
+        None,
+        "the next one is not concerned"
+    );
 }

@@ -8,7 +8,9 @@ use swift_tensor::{device, set_tf32, with_device};
 use crate::cases::cases;
 use crate::check::check_case;
 use crate::float8;
-use crate::graph::{recorded_work_is_done_again_with_other_numbers, what_the_host_has_a_part_in_is_not_recorded};
+use crate::graph::{
+    recorded_work_is_done_again_with_other_numbers, what_the_host_has_a_part_in_is_not_recorded,
+};
 use crate::long_attention::differences;
 use crate::row_norms::{
     norms_are_those_of_the_sum_even_where_it_nearly_cancels, norms_of_a_plain_weight_need_no_addition,
