@@ -139,17 +139,19 @@ impl Graph {
         device: &Device,
         f: impl FnOnce() -> std::result::Result<(), E>,
     ) -> std::result::Result<Self, E> {
-        let (body, watch) = watch(true, || match device {
-            #[cfg(feature = "emulation")]
-            Device::Cpu => f().map(|()| None),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(device) => cuda::DeviceGraph::record(device, f).map(Body::Device).map(Some),
-            other => {
-                drop(f);
-                Err(Error::no_body(OP, other).into())
+        let (body, watch) = watch(true, || -> std::result::Result<Option<Body>, E> {
+            match device {
+                #[cfg(feature = "emulation")]
+                Device::Cpu => f().map(|()| None),
+                #[cfg(feature = "cuda")]
+                Device::Cuda(device) => cuda::DeviceGraph::record(device, f).map(Body::Device).map(Some),
+                other => {
+                    drop(f);
+                    Err(Error::no_body(OP, other).into())
+                }
             }
         });
-        let body: Option<Body> = body?;
+        let body = body?;
         if let Some(obstacle) = watch.obstacle {
             return Err(Error::invalid(OP, obstacle).into());
         }
