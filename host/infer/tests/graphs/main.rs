@@ -45,12 +45,8 @@ fn repeated_steps_continue_as_transformers_does() {
         let steps = continues(model, copies, &mut engine).steps;
         let GraphStatistics { recorded, repeated, obstacle, .. } = engine.backend().graph_statistics();
         assert_eq!(obstacle, None, "{model}");
-        // Prompts are read in at most two steps, and each shape is computed once before it is recorded.
-        let shapes = if copies > 2 { 2 } else { 1 };
-        assert!(
-            recorded >= shapes && repeated + recorded + 2 >= steps,
-            "{model}: {recorded}, {repeated} of {steps}"
-        );
+        // Prompts are read in at most two steps, and each of at most two shapes is computed once before it is recorded.
+        assert!(recorded > 0 && repeated + 4 >= steps, "{model}: {recorded}, {repeated} of {steps}");
     }
 }
 
