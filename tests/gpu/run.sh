@@ -38,5 +38,6 @@ check 150 python3 "$here/traces.py" "$here"
 if [ "${1:-}" != quick ]; then
   check 150 python3 "$here/speed.py" "$here"
 fi
+check 150 python3 "$here/graphs.py" "$here" cuda "${1:-}"
 rm -f "$log"
 exit "$failed"

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use swift_runtime::{AddedLoss, Architecture, AttentionOptions, ModelPlugin, NnContext, Result};
 use swift_tensor::fused::{self, HeadScores, RotaryTable};
-use swift_tensor::{DType, Error, Tensor, from_list, uniform};
+use swift_tensor::{DType, Error, HostNumbers, Tensor, uniform};
 
 use crate::bench::Bench;
 
@@ -84,7 +84,7 @@ struct Context {
     parameters: Vec<Tensor>,
     tables: Vec<RotaryTable>,
     lengths: Arc<[usize]>,
-    ids: Tensor,
+    ids: HostNumbers<u32>,
     /// What was handed over by earlier stages, and by this one.
     handed_over: Mutex<[Vec<(String, Tensor)>; 2]>,
 }
@@ -99,14 +99,13 @@ impl Context {
         let parameters = (0..).zip(&architecture.parameters);
         let parameters =
             parameters.map(|(seed, parameter)| uniform(-0.5, 0.5, &parameter.shape, DType::F32, seed));
-        let ids: Vec<f64> = (0..positions.len() as u64)
-            .map(|place| (place * 7 % architecture.vocab_size.max(1)) as f64)
-            .collect();
+        let ids =
+            (0..positions.len() as u64).map(|place| (place * 7 % architecture.vocab_size.max(1)) as u32);
         Ok(Self {
             parameters: parameters.collect::<swift_tensor::Result<_>>()?,
             tables: tables.collect(),
             lengths: LENGTHS.map(|length| length as usize).into(),
-            ids: from_list(&ids, &[ids.len() as u64], DType::I64)?,
+            ids: HostNumbers::new(ids.collect()),
             handed_over: Mutex::default(),
         })
     }
@@ -131,7 +130,7 @@ impl Context {
 
 impl NnContext for Context {
     fn token_count(&self) -> u64 {
-        self.ids.elem_count() as u64
+        self.ids.host().len() as u64
     }
 
     fn embedding(&self, parameter: u32) -> swift_tensor::Result<Tensor> {

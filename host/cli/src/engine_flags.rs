@@ -8,6 +8,7 @@ use swift_data::{Renderer, Template, TemplateOptions, Tokenizer};
 use swift_infer::{Backend as _, Engine, EngineOptions, GenerationConfig, ModelBackend};
 use swift_model::{LoadOptions, Model, ModelConfig};
 use swift_runtime::{Kind, Limits, Plugin};
+use swift_tensor::Graph;
 
 use crate::arguments::{DeviceArguments, Dtype, QuantisationArguments};
 use crate::definition::definition;
@@ -68,6 +69,10 @@ pub(crate) struct EngineArguments {
     #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, default_missing_value = "true",
           action = clap::ArgAction::Set)]
     pub(crate) enable_prefix_caching: bool,
+    /// Whether steps that differ in their numbers alone are recorded and repeated on a CUDA device, as CUDA graphs. No GPU has run this
+    #[arg(long, value_name = "BOOL", default_value = "false", num_args = 0..=1, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub(crate) cuda_graphs: bool,
 }
 
 /// An engine that is ready, and what belongs to its model.
@@ -88,6 +93,11 @@ impl EngineArguments {
 
     /// Loads everything, with what is said of the template.
     pub(crate) fn start_with(&self, plugins: &Plugins, said: TemplateOptions) -> anyhow::Result<Ready> {
+        if self.cuda_graphs && !Graph::is_for(&swift_tensor::current_device()) {
+            return Err(UsageError::new("`--cuda-graphs` needs a CUDA device")
+                .hint("give `--device cuda`, which needs a build for CUDA and a GPU, or leave it out")
+                .into());
+        }
         let config = read_config(&self.model)?;
         let mut generation = GenerationConfig::read(&self.model)?;
         let tokenizer = self.model.join("tokenizer.json").exists();
@@ -129,6 +139,9 @@ impl EngineArguments {
         };
         let blocks = self.blocks(&model, options.context_length)?;
         let mut backend = ModelBackend::new(model, blocks, self.block_size.get(), options.context_length)?;
+        if self.cuda_graphs {
+            backend = backend.with_graphs()?;
+        }
         for adapter in &self.adapters {
             let Some((name, folder)) = adapter.split_once('=') else {
                 return Err(UsageError::new(format!("`--adapters {adapter}` has no `=`"))

@@ -8,6 +8,7 @@ use swift_model::{Continuation, ForwardOptions, Model, ServedAdapter, Tokens};
 use swift_tensor::fused::{PagedBatch, PagedCache};
 use swift_tensor::{DType, no_grad, read_back};
 
+use crate::graphs::{GraphStatistics, Graphs};
 use crate::{Error, Result};
 
 /// A step of all sequences that take part in it.
@@ -83,6 +84,8 @@ pub struct ModelBackend {
     adapters: BTreeMap<String, ServedAdapter>,
     /// The most tokens of a sequence.
     context_length: usize,
+    /// The steps that are repeated, if any are to be.
+    graphs: Option<Graphs>,
 }
 
 impl ModelBackend {
@@ -92,7 +95,31 @@ impl ModelBackend {
     /// If a size is zero.
     pub fn new(model: Model, blocks: usize, block_size: usize, context_length: usize) -> Result<Self> {
         let cache = model.new_cache(blocks, block_size)?;
-        Ok(Self { own: model.own_adapter(), model, cache, adapters: BTreeMap::new(), context_length })
+        Ok(Self {
+            own: model.own_adapter(),
+            model,
+            cache,
+            adapters: BTreeMap::new(),
+            context_length,
+            graphs: None,
+        })
+    }
+
+    /// Has steps that differ in their numbers alone recorded and repeated, as CUDA graphs. The weights must stay as they are then.
+    ///
+    /// # Errors
+    /// If the model is not on a device that can.
+    pub fn with_graphs(mut self) -> Result<Self> {
+        if !self.model.repeats_steps() {
+            return Err(Error::NoGraphs);
+        }
+        self.graphs = Some(Graphs::new());
+        Ok(self)
+    }
+
+    /// How often steps were repeated, and how often not.
+    pub fn graph_statistics(&self) -> GraphStatistics {
+        self.graphs.as_ref().map_or_else(GraphStatistics::default, |graphs| graphs.statistics.clone())
     }
 
     /// The model.
@@ -100,8 +127,28 @@ impl ModelBackend {
         &self.model
     }
 
-    fn adapter(&self, name: &str) -> Result<&ServedAdapter> {
-        self.adapters.get(name).ok_or_else(|| Error::UnknownAdapter(name.to_owned()))
+    /// A step with the adapters that it names.
+    fn continuation(&self, step: &Step) -> Result<Continuation<'_>> {
+        let adapters = step.adapters.iter().map(|(count, name)| match name {
+            Some(name) => match self.adapters.get(name) {
+                Some(adapter) => Ok((*count, Some(adapter))),
+                None => Err(Error::UnknownAdapter(name.clone())),
+            },
+            None => Ok((*count, self.own.as_ref())),
+        });
+        Ok(Continuation {
+            ids: step.ids.clone(),
+            sequences: step.sequences.clone(),
+            adapters: adapters.collect::<Result<_>>()?,
+            longest: self.context_length,
+        })
+    }
+
+    /// Forgets what was recorded.
+    fn forget_graphs(&mut self) {
+        if let Some(graphs) = &mut self.graphs {
+            graphs.forget();
+        }
     }
 }
 
@@ -116,18 +163,19 @@ impl Backend for ModelBackend {
     }
 
     fn forward(&mut self, step: Step) -> Result<Vec<f32>> {
-        let Step { ids, sequences, adapters, rows } = step;
-        let adapters = adapters.iter().map(|(count, name)| match name {
-            Some(name) => Ok((*count, Some(self.adapter(name)?))),
-            None => Ok((*count, self.own.as_ref())),
-        });
-        let adapters = adapters.collect::<Result<_>>()?;
-        let step = Continuation { ids, sequences, adapters, longest: self.context_length };
-        let hidden = self.model.forward_cached(&self.cache, step)?;
-        if rows.is_empty() {
+        let mut graphs = self.graphs.take();
+        let with = (&self.model, &self.cache);
+        let repeated =
+            graphs.as_mut().and_then(|graphs| graphs.logits(with, &step, || self.continuation(&step)));
+        self.graphs = graphs;
+        if let Some(logits) = repeated {
+            return Ok(logits);
+        }
+        let hidden = self.model.forward_cached(&self.cache, self.continuation(&step)?)?;
+        if step.rows.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.model.logits(&hidden, &rows)?)
+        Ok(self.model.logits(&hidden, &step.rows)?)
     }
 
     fn copy_block(&mut self, from: u32, to: u32) -> Result<()> {
@@ -159,10 +207,12 @@ impl Backend for ModelBackend {
             return Err(Error::AdapterExists(name.to_owned()));
         }
         self.adapters.insert(name.to_owned(), self.model.read_adapter(folder)?);
+        self.forget_graphs();
         Ok(())
     }
 
     fn unload_adapter(&mut self, name: &str) -> Result<()> {
+        self.forget_graphs();
         match self.adapters.remove(name) {
             Some(_) => Ok(()),
             None => Err(Error::UnknownAdapter(name.to_owned())),

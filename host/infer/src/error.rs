@@ -55,6 +55,9 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// Steps were to be recorded where they can't be.
+    #[error("CUDA graphs need a model on a CUDA device")]
+    NoGraphs,
     /// The engine has been stopped.
     #[error("The engine has stopped")]
     Stopped,

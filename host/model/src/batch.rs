@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use swift_runtime::Architecture;
-use swift_tensor::fused::{self, PagedBatch, PagedCache, RotaryTable};
-use swift_tensor::{DType, Device, Tensor, Value};
+use swift_tensor::fused::{self, PagedCache, PagedStep, RotaryTable};
+use swift_tensor::{DType, Device, HostNumbers};
 
 use crate::adapter::Adapter;
 use crate::{Error, Result};
@@ -20,8 +20,8 @@ pub struct Tokens {
 
 /// A batch with what all stages and layers need of it.
 pub(crate) struct Batch {
-    /// `[tokens]`, `uint32`.
-    pub(crate) ids: Tensor,
+    /// `[tokens]`.
+    pub(crate) ids: HostNumbers<u32>,
     pub(crate) lengths: Arc<[usize]>,
     /// In the order of the architecture's tables.
     pub(crate) rotary: Vec<RotaryTable>,
@@ -32,7 +32,7 @@ pub(crate) struct Batch {
 /// What a step of generation has besides its tokens.
 pub(crate) struct Cached {
     pub(crate) cache: Arc<PagedCache>,
-    pub(crate) sequences: PagedBatch,
+    pub(crate) step: PagedStep,
     /// Rows and the adapter that works on them, in order; together all rows.
     pub(crate) adapters: Vec<(usize, Option<Arc<Adapter>>)>,
 }
@@ -47,7 +47,6 @@ impl Batch {
         tokens: &Tokens,
         architecture: &Architecture,
         dtype: DType,
-        device: &Device,
         longest: Option<u64>,
     ) -> Result<Self> {
         let Tokens { ids, position_ids, lengths } = tokens;
@@ -76,7 +75,25 @@ impl Batch {
             RotaryTable::of_parts(&parts, table.scale, table.interleaved, dtype)
         });
         let rotary = rotary.collect();
-        let ids = Tensor::constant(Value::from_slice(ids, ids.len(), device)?);
+        let ids = HostNumbers::new(ids.clone()).below(architecture.vocab_size as usize)?;
         Ok(Self { ids, lengths, rotary, cached: None })
+    }
+
+    /// Sends all numbers of the batch to `device`, to where those of a batch of the same sizes are if it is given.
+    ///
+    /// # Errors
+    /// If the device has not as much memory, or the other batch has other sizes or is on no device.
+    pub(crate) fn send(&self, device: &Device, other: Option<&Self>) -> Result<()> {
+        match other {
+            None => self.ids.send(device)?,
+            Some(other) => self.ids.replace(&other.ids)?,
+        }
+        for (place, table) in self.rotary.iter().enumerate() {
+            table.send(device, other.and_then(|other| other.rotary.get(place)))?;
+        }
+        if let Some(cached) = &self.cached {
+            cached.step.send(device, other.and_then(|other| Some(&other.cached.as_ref()?.step)))?;
+        }
+        Ok(())
     }
 }

@@ -76,9 +76,7 @@ impl Context {
     ) -> Result<Tensor> {
         let layer = self.cache_layer(layer)?;
         match &self.batch.cached {
-            Some(Cached { cache, sequences, .. }) => {
-                cache.attention_with(layer, [q, k, v], added, sequences, options)
-            }
+            Some(Cached { cache, step, .. }) => cache.attention_with(layer, [q, k, v], added, step, options),
             None => fused::attention_with([q, k, v], added, &self.batch.lengths, options),
         }
     }
@@ -86,7 +84,7 @@ impl Context {
 
 impl NnContext for Context {
     fn token_count(&self) -> u64 {
-        self.batch.ids.elem_count() as u64
+        self.batch.ids.host().len() as u64
     }
 
     fn embedding(&self, parameter: u32) -> Result<Tensor> {

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use swift_tensor::fused::{CacheShape, PagedBatch, PagedCache};
-use swift_tensor::{Tensor, Value, no_grad, read_back};
+use swift_tensor::fused::{self, CacheShape, PagedBatch, PagedCache};
+use swift_tensor::{DType, HostNumbers, Tensor, no_grad, read_back};
 
 use crate::adapter::{Adapter, adapter_dtype};
 use crate::batch::{Batch, Cached, Tokens};
@@ -26,6 +26,15 @@ pub struct Continuation<'a> {
     /// The most tokens that a sequence of the cache may come to have. Rotary tables that depend on the length are those of this
     /// one, so that all keys are rotated alike.
     pub longest: usize,
+}
+
+/// The sizes that a step is made up to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Padding {
+    /// New tokens. What is missing are sequences of one token each, which leave the cache as it is.
+    pub(crate) tokens: usize,
+    /// Blocks of all sequences together, for which there is to be room.
+    pub(crate) blocks: usize,
 }
 
 impl Model {
@@ -72,26 +81,51 @@ impl Model {
     /// # Errors
     /// As [`Model::forward`], and if the sequences don't fit the cache.
     pub fn forward_cached(&self, cache: &Arc<PagedCache>, step: Continuation<'_>) -> Result<Tensor> {
-        let Continuation { ids, sequences, adapters, longest } = step;
-        let positions = |sequence: &swift_tensor::fused::PagedTokens| {
+        self.hidden_states(Arc::new(self.continued(cache, step, None)?))
+    }
+
+    /// The batch of a step, maybe made up to the sizes of a larger one.
+    pub(crate) fn continued(
+        &self,
+        cache: &Arc<PagedCache>,
+        step: Continuation<'_>,
+        padding: Option<Padding>,
+    ) -> Result<Batch> {
+        let Continuation { mut ids, sequences, mut adapters, longest } = step;
+        let all = &sequences.sequences;
+        let positions = all.iter().flat_map(|sequence| {
             (sequence.length.saturating_sub(sequence.count)..sequence.length).map(|position| position as u32)
-        };
-        let tokens = Tokens {
-            position_ids: sequences.sequences.iter().flat_map(positions).collect(),
-            lengths: sequences.sequences.iter().map(|sequence| sequence.count as u32).collect(),
-            ids,
-        };
+        });
+        let mut position_ids: Vec<u32> = positions.collect();
+        let mut lengths: Vec<u32> = all.iter().map(|sequence| sequence.count as u32).collect();
+        let more = padding.map_or(0, |padding| padding.tokens.saturating_sub(ids.len()));
+        ids.extend(std::iter::repeat_n(0, more));
+        position_ids.extend(std::iter::repeat_n(0, more));
+        lengths.extend(std::iter::repeat_n(1, more));
+        if let Some((count, _)) = adapters.last_mut() {
+            *count += more;
+        }
+        let tokens = Tokens { ids, position_ids, lengths };
         if adapters.iter().map(|(count, _)| count).sum::<usize>() != tokens.ids.len() {
             return Err(Error::Batch("names adapters for another number of tokens than it has".into()));
         }
         let network = self.network();
-        let (dtype, longest) = (network.dtype, Some(longest as u64));
-        let mut batch = Batch::new(&tokens, &network.architecture, dtype, self.device(), longest)?;
+        let mut batch = Batch::new(&tokens, &network.architecture, network.dtype, Some(longest as u64))?;
+        let step = cache.step(sequences)?;
+        let step = match padding {
+            Some(Padding { tokens, blocks }) => step.padded(tokens, blocks),
+            None => step,
+        };
         let adapters =
             adapters.into_iter().map(|(count, adapter)| (count, adapter.map(|adapter| adapter.0.clone())));
-        batch.cached = Some(Cached { cache: cache.clone(), sequences, adapters: adapters.collect() });
+        batch.cached = Some(Cached { cache: cache.clone(), step, adapters: adapters.collect() });
+        Ok(batch)
+    }
+
+    /// The hidden states of a batch that continues sequences.
+    pub(crate) fn hidden_states(&self, batch: Arc<Batch>) -> Result<Tensor> {
         let options = ForwardOptions { adapters: false, dropout_seed: None, recompute: false };
-        Ok(no_grad(|| self.run_stages(Arc::new(batch), options, false))?.0)
+        Ok(no_grad(|| self.run_stages(batch, options, false))?.0)
     }
 
     /// Logits `[rows, vocab]` in `float32` of some rows of hidden states.
@@ -99,10 +133,11 @@ impl Model {
     /// # Errors
     /// If there is no such row.
     pub fn logits(&self, hidden: &Tensor, rows: &[u32]) -> Result<Vec<f32>> {
-        no_grad(|| {
-            let rows = Tensor::constant(Value::from_slice(rows, rows.len(), self.device())?);
-            let logits = self.network().logits(&hidden.index_select(0, &rows)?)?;
-            Ok(read_back(logits.cast(swift_tensor::DType::F32)?.value())?)
-        })
+        Ok(read_back(self.logits_of(hidden, &HostNumbers::new(rows.to_vec()))?.value())?)
+    }
+
+    /// The same where they are computed.
+    pub(crate) fn logits_of(&self, hidden: &Tensor, rows: &HostNumbers<u32>) -> Result<Tensor> {
+        Ok(no_grad(|| self.network().logits(&fused::rows(hidden, rows)?)?.cast(DType::F32))?)
     }
 }

@@ -264,7 +264,7 @@ impl Model {
 
     fn batch(&self, tokens: &Tokens) -> Result<Arc<Batch>> {
         let Network { architecture, dtype, .. } = &*self.network;
-        Ok(Arc::new(Batch::new(tokens, architecture, *dtype, &self.device, None)?))
+        Ok(Arc::new(Batch::new(tokens, architecture, *dtype, None)?))
     }
 
     /// Passes a batch through all stages, for its hidden states and what the stages add to the loss.

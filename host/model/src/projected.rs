@@ -86,6 +86,6 @@ fn absorbed(
     let own = by_head(&q.narrow(2, 0, plain as u64)?, 0..plain, Way::Back)?;
     let q = cat(&[&own, &q.narrow(2, plain as u64, rest as u64)?], 2)?;
     let k = cat(&[x, shared], 1)?.reshape(&[tokens as i64, 1, (narrow + rest) as i64])?;
-    let mixed = cached.cache.attention_to_keys(layer, [&q, &k], narrow, &cached.sequences, options)?;
+    let mixed = cached.cache.attention_to_keys(layer, [&q, &k], narrow, &cached.step, options)?;
     by_head(&mixed, plain..plain + value, Way::Forth)
 }

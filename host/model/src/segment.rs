@@ -46,7 +46,7 @@ impl Segment {
         let output = definition.forward(self.stage, input, context.clone())?;
         let aside = std::mem::take(&mut *context.aside.lock().unwrap_or_else(PoisonError::into_inner));
         let architecture = &self.network.architecture;
-        let expected = [self.batch.ids.elem_count(), architecture.hidden_size as usize];
+        let expected = [self.batch.ids.host().len(), architecture.hidden_size as usize];
         if output.dims() != expected || output.dtype() != self.network.dtype {
             let describe =
                 |dtype: swift_tensor::DType, shape: &[usize]| format!("`{}` {shape:?}", dtype.as_str());

@@ -174,7 +174,7 @@ pub fn sums_of_squares(values: &[&Value]) -> Result<Vec<f64>> {
     let sum = |value: &&Value| {
         read::<f32, _>(value, |elements| Ok(swift_kernels::elementwise::sum_of_squares(elements)))
     };
-    count_read();
+    count_read()?;
     on_device!("sum_of_squares", first.device(),
         cpu: values.iter().map(sum).collect(),
         cuda: crate::cuda::sums_of_squares(values),

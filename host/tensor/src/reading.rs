@@ -5,6 +5,7 @@ use std::cell::Cell;
 use candle_core::{Tensor as Value, WithDType};
 
 use crate::Result;
+use crate::graph::must_run;
 
 thread_local! {
     static READS: Cell<u64> = const { Cell::new(0) };
@@ -15,7 +16,7 @@ thread_local! {
 /// # Errors
 /// If they are of another type, or can't be read.
 pub fn read_back<T: WithDType>(value: &Value) -> Result<Vec<T>> {
-    count_read();
+    count_read()?;
     Ok(value.flatten_all()?.to_vec1()?)
 }
 
@@ -25,6 +26,10 @@ pub fn reads() -> u64 {
 }
 
 /// For what is read in another way.
-pub(crate) fn count_read() {
+///
+/// # Errors
+/// If nothing has been computed that could be read, since it is being recorded.
+pub(crate) fn count_read() -> Result<()> {
     READS.set(READS.get() + 1);
+    must_run("elements are read back")
 }

@@ -140,6 +140,29 @@ impl Zeroed for half::f16 {
     }
 }
 
+/// The same elements in another shape; they are copied if there are gaps between them.
+pub(crate) fn reshaped(value: &Value, shape: &[usize]) -> Result<Value> {
+    on_device!("reshape", value.device(),
+        cpu: Ok(value.reshape(shape)?),
+        cuda: Ok(crate::cuda::contiguous(value)?.reshape(shape)?),
+    )
+}
+
+/// Writes `from` over `to`, a value of the same shape and floating-point type without gaps, on a device.
+///
+/// # Errors
+/// If shapes, types or devices differ, or both are on the CPU, whose values are not written twice.
+pub fn copy_into(from: &Value, to: &Value) -> Result<()> {
+    const OP: &str = "copy";
+    on_device!(OP, to.device(),
+        cpu: {
+            let _ = from;
+            Err(Error::no_body(OP, to.device()))
+        },
+        cuda: crate::cuda::copy_into(OP, from, to),
+    )
+}
+
 /// Elements as `i64`, from any integer type.
 pub(crate) fn read_indices(op: &'static str, value: &Value) -> Result<Vec<i64>> {
     match value.dtype() {
@@ -152,7 +175,7 @@ pub(crate) fn all_finite(value: &Value) -> Result<bool> {
     if !value.device().is_cpu() {
         // Only what is not finite is not zero times zero.
         let rest = value.to_dtype(DType::F32)?.affine(0.0, 0.0)?.sum_all()?;
-        count_read();
+        count_read()?;
         return Ok(!value.dtype().is_float() || rest.to_scalar::<f32>()? == 0.0);
     }
     let value = value.contiguous()?;

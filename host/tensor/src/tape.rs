@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor as Value;
 
+use crate::graph::look_at;
 use crate::ops::sum;
 use crate::storage::all_finite;
 use crate::{Error, Result, Tensor};
@@ -159,6 +160,7 @@ pub(crate) fn record_with_sink(
     vjp: impl FnOnce(&Value, &[bool], &mut dyn GradientSink) -> Result<InputGradients> + Send + 'static,
 ) -> Result<Tensor> {
     checked(op, &value, false)?;
+    look_at(op, &value, inputs);
     if !is_recording() || !(trains || inputs.iter().any(|input| input.requires_grad())) {
         return Ok(Tensor::constant(value));
     }
@@ -169,6 +171,7 @@ pub(crate) fn record_with_sink(
 /// Makes the result of an operation without a gradient. Walking back through it is an error.
 pub(crate) fn record_constant(op: &'static str, value: Value, inputs: &[&Tensor]) -> Result<Tensor> {
     checked(op, &value, false)?;
+    look_at(op, &value, inputs);
     if is_recording() && inputs.iter().any(|input| input.requires_grad()) {
         return Ok(Tensor::with_node(value, Node::new(op, State::NotDifferentiable)));
     }

@@ -1,7 +1,7 @@
 // Attention of new tokens to what a cache of keys and values in blocks holds of their sequences.
 #include "common.cuh"
 
-// Writes rows `[tokens, width]` to their slots, a block for each token.
+// Writes rows `[tokens, width]` to their slots, a block for each token. Those whose slot is negative are left out.
 struct PagedWrite {
   const void *x, *slots;
   void* cache;
@@ -10,8 +10,10 @@ struct PagedWrite {
 
 template <class T>
 __device__ void paged_write(const PagedWrite& a) {
+  int64 slot = static_cast<const int64*>(a.slots)[blockIdx.x];
+  if (slot < 0) return;
   const T* x = static_cast<const T*>(a.x) + blockIdx.x * a.width;
-  T* to = static_cast<T*>(a.cache) + static_cast<const int64*>(a.slots)[blockIdx.x] * a.width;
+  T* to = static_cast<T*>(a.cache) + slot * a.width;
   for (int64 i = threadIdx.x; i < a.width; i += blockDim.x) to[i] = x[i];
 }
 EXPORT(paged_write, PagedWrite)

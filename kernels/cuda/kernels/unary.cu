@@ -37,6 +37,9 @@ __device__ C value(const Unary& a, C x) {
     case 13: return C(0.5) * x * (C(1) + tanh(gelu_inner(x)));
     case 14: return x * sigmoid(x);
     case 15: return C(pow(double(x), a.first));
+    case 17: return x * C(a.first);
+    case 18: return x + C(a.first);
+    case 19: return C(a.first);
     default: return x < C(a.first) ? C(a.first) : x > C(a.second) ? C(a.second) : x;
   }
 }

@@ -20,10 +20,10 @@ pub struct Kernel<A> {
 
 /// What a kernel takes. It consists of numbers alone.
 #[cfg(not(feature = "device"))]
-pub trait Arguments: Copy {}
+pub trait Arguments: Copy + Send + Sync + 'static {}
 /// What a kernel takes. It consists of numbers alone.
 #[cfg(feature = "device")]
-pub trait Arguments: Copy + cudarc::driver::DeviceRepr {}
+pub trait Arguments: Copy + Send + Sync + 'static + cudarc::driver::DeviceRepr {}
 
 macro_rules! kernels {
     ($($(#[$doc:meta])* $Arguments:ident { $($field:ident),* ; $($number:ident: $type:ty),* }
@@ -135,6 +135,19 @@ kernels! {
     }
         FLOAT8_MAGNITUDES = "float8" "float8_magnitudes", FLOAT8_SCALE = "float8" "float8_scale",
         FLOAT8_ROUND = "float8" "float8_round", FLOAT8_TRANSPOSE = "float8" "float8_transpose";
+    /// Of [`STRIDED`].
+    Strided {
+        a, b, result;
+        count: i64, operation: i64, rank: i64,
+        sizes: Steps, a_steps: Steps, b_steps: Steps, result_steps: Steps
+    }
+        STRIDED = "elements" "strided";
+    /// Of [`CONVERT`].
+    Convert { x, y; count: i64, to: i64 }
+        CONVERT = "elements" "convert";
+    /// Of [`TAKE_ROWS`].
+    TakeRows { table, numbers, y; width: i64 }
+        TAKE_ROWS = "elements" "take_rows";
     /// Of [`PAGED_WRITE`].
     PagedWrite { x, slots, cache; width: i64 }
         PAGED_WRITE = "paged" "paged_write";
@@ -146,6 +159,9 @@ kernels! {
     }
         PAGED = "paged" "paged";
 }
+
+/// A number for each dimension that [`STRIDED`] goes along.
+pub type Steps = [i64; 6];
 
 /// Bytes of what [`TAKE_LOGITS`] keeps for each token.
 pub const LOGITS_STATE: usize = 48;

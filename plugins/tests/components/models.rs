@@ -6,7 +6,7 @@ use plugin_llama::Llama;
 use swift_plugin::testing::{Tokens, forward};
 use swift_runtime::{Architecture, AttentionOptions, Limits, NnContext};
 use swift_tensor::fused::{self, RotaryTable};
-use swift_tensor::{DType, Result, Tensor, from_list, uniform};
+use swift_tensor::{DType, HostNumbers, Result, Tensor, uniform};
 
 use crate::plugin;
 
@@ -53,8 +53,7 @@ impl NnContext for Context {
         IDS.len() as u64
     }
     fn embedding(&self, parameter: u32) -> Result<Tensor> {
-        let ids = from_list(&IDS.map(f64::from), &[self.token_count()], DType::I64)?;
-        fused::embedding(&self.parameters[parameter as usize], &ids)
+        fused::embedding(&self.parameters[parameter as usize], &HostNumbers::new(IDS.to_vec()))
     }
     fn linear(&self, weight: u32, bias: Option<u32>, x: &Tensor) -> Result<Tensor> {
         let parameter = |index: u32| self.parameters[index as usize].clone();

@@ -7,8 +7,9 @@ use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Device, Shape, Storage, Tensor as Value};
 use swift_kernels_cuda::Address;
 
+use crate::graph::must_run;
 use crate::reading::count_read;
-use crate::{Error, Result};
+use crate::{Error, Result, graph};
 
 /// Memory that kernels write, before it is a value.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl Buffer {
         if numbers.is_empty() {
             return Self::new(op, device, T::DTYPE, 0);
         }
+        must_run("numbers are sent to the device")?;
         let storage = match device {
             Device::Cpu => candle_core::cpu_backend::CpuDevice.storage_from_slice(numbers).map(Storage::Cpu),
             Device::Cuda(device) => device.storage_from_slice(numbers).map(Storage::Cuda),
@@ -106,18 +108,9 @@ impl Buffer {
         Ok(self.address()? + (index * self.dtype.size_in_bytes()) as Address)
     }
 
-    /// Its elements, as numbers of the host.
-    #[cfg(feature = "emulation")]
-    pub(super) fn on_cpu(&mut self) -> Option<&mut CpuStorage> {
-        match &mut self.storage {
-            Storage::Cpu(storage) => Some(storage),
-            _ => None,
-        }
-    }
-
     /// Its elements as numbers of the host; `float32` alone.
     pub(crate) fn to_vec(&self) -> Result<Vec<f32>> {
-        count_read();
+        count_read()?;
         let storage = match &self.storage {
             Storage::Cpu(storage) => storage.to_cpu_storage()?,
             Storage::Cuda(storage) => storage.to_cpu_storage()?,
@@ -128,8 +121,32 @@ impl Buffer {
     }
 
     /// The value that it is once everything has been written.
-    pub(crate) fn into_value(self, shape: &[usize]) -> Value {
-        Value::from_storage(self.storage, shape, BackpropOp::none(), false)
+    #[cfg_attr(
+        not(feature = "emulation"),
+        expect(unused_mut, reason = "buffers that are dropped want their storage left")
+    )]
+    pub(crate) fn into_value(mut self, shape: &[usize]) -> Value {
+        #[cfg(feature = "emulation")]
+        let storage = self.take();
+        #[cfg(not(feature = "emulation"))]
+        let storage = self.storage;
+        let value = Value::from_storage(storage, shape, BackpropOp::none(), false);
+        graph::written(&value);
+        value
+    }
+
+    #[cfg(feature = "emulation")]
+    fn take(&mut self) -> Storage {
+        std::mem::replace(&mut self.storage, Storage::Cpu(CpuStorage::U8(Vec::new())))
+    }
+}
+
+/// Memory that never became a value belongs to the graph in which kernels use it: a device orders what is given back itself.
+#[cfg(feature = "emulation")]
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let storage = self.take();
+        graph::emulated(|graph| graph.keep_storage(storage));
     }
 }
 
@@ -157,8 +174,9 @@ impl Operands<'_> {
         value.map_or(Ok(0), |value| self.wide(value))
     }
 
-    fn address(&self, value: &Value, dtype: DType) -> Result<Address> {
-        let &Self { op, device, .. } = self;
+    /// The address of the first of elements that may have gaps between them.
+    pub(crate) fn first(&self, value: &Value) -> Result<Address> {
+        let &Self { op, device, dtype } = self;
         if !value.device().same_device(device) {
             let [lhs, rhs] = [device, value.device()].map(|device| format!("{:?}", device.location()));
             return Err(Error::DeviceMismatch { op, lhs, rhs });
@@ -166,11 +184,17 @@ impl Operands<'_> {
         if value.dtype() != dtype {
             return Err(Error::DtypeMismatch { op, lhs: dtype, rhs: value.dtype() });
         }
+        #[cfg(feature = "emulation")]
+        graph::emulated(|graph| graph.keep(value));
         let (storage, layout) = value.storage_and_layout();
-        let Some((start, _)) = layout.contiguous_offsets() else {
-            return Err(Error::invalid(op, "an operand with gaps"));
-        };
-        Ok(start_of(&storage)? + (start * dtype.size_in_bytes()) as Address)
+        Ok(start_of(&storage)? + (layout.start_offset() * dtype.size_in_bytes()) as Address)
+    }
+
+    fn address(&self, value: &Value, dtype: DType) -> Result<Address> {
+        if value.layout().contiguous_offsets().is_none() {
+            return Err(Error::invalid(self.op, "an operand with gaps"));
+        }
+        Self { dtype, ..*self }.first(value)
     }
 }
 

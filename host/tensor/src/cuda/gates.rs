@@ -2,6 +2,7 @@ use candle_core::Tensor as Value;
 use swift_kernels_cuda::{DROPOUT, Dropout, SWIGLU_BACKWARD, SWIGLU_FORWARD, SwigluBackward, SwigluForward};
 
 use super::buffer::{Buffer, Operands};
+use super::contiguous;
 use super::launch::{Grid, launch};
 use crate::{Error, Result};
 
@@ -10,7 +11,7 @@ const OP: &str = "swiglu";
 pub(crate) fn swiglu_forward(gate: &Value, up: &Value) -> Result<Value> {
     let (device, dtype, count) = (gate.device(), gate.dtype(), gate.elem_count());
     let at = Operands { op: OP, device, dtype };
-    let (gate, up) = (gate.contiguous()?, up.contiguous()?);
+    let (gate, up) = (contiguous(gate)?, contiguous(up)?);
     let mut y = Buffer::new(OP, device, dtype, count)?;
     let arguments =
         SwigluForward { gate: at.stored(&gate)?, up: at.stored(&up)?, y: y.address()?, count: count as i64 };

@@ -5,7 +5,9 @@ use candle_core::DType;
 use candle_core::{Device, Tensor as Value};
 
 use super::buffer::Buffer;
-use super::{known, wide};
+use super::{contiguous, known, wide};
+#[cfg(feature = "emulation")]
+use crate::graph;
 use crate::{Error, Result};
 
 /// `op(a) op(b)` of two matrices, each transposed or not, in a new value. Sums of types of 16 bits are taken in `f32`.
@@ -29,7 +31,7 @@ pub(crate) fn multiply(
     (c, first): (&mut Buffer, usize),
     accumulate: bool,
 ) -> Result<()> {
-    let (a, b) = (a.contiguous()?, b.contiguous()?);
+    let (a, b) = (contiguous(a)?, contiguous(b)?);
     let ((a_rows, a_columns), (b_rows, b_columns)) = (a.dims2()?, b.dims2()?);
     let (m, k) = if transpose_a { (a_columns, a_rows) } else { (a_rows, a_columns) };
     let (inner, n) = if transpose_b { (b_columns, b_rows) } else { (b_rows, b_columns) };
@@ -53,6 +55,7 @@ pub(crate) fn multiply(
     }
 }
 
+#[derive(Clone, Copy)]
 struct Sizes {
     m: usize,
     k: usize,
@@ -64,27 +67,41 @@ struct Sizes {
 
 #[cfg(feature = "emulation")]
 fn on_cpu(a: &Value, b: &Value, (c, first): (&mut Buffer, usize), sizes: &Sizes) -> Result<()> {
-    use candle_core::CpuStorage;
-    use swift_kernels::matmul::product;
+    use candle_core::DType;
 
-    use crate::storage::{Real, read};
+    let (address, dtype, sizes) = (c.address_of(first)?, c.dtype(), *sizes);
+    let (a, b) = (a.clone(), b.clone());
+    let run = move || {
+        let (a, b) = (a.to_dtype(dtype)?, b.to_dtype(dtype)?);
+        match dtype {
+            DType::F32 => write::<f32>(&a, &b, address, &sizes),
+            DType::F64 => write::<f64>(&a, &b, address, &sizes),
+            DType::BF16 => write::<half::bf16>(&a, &b, address, &sizes),
+            DType::F16 => write::<half::f16>(&a, &b, address, &sizes),
+            other => Err(Error::unsupported_dtype("matmul", other)),
+        }
+    };
+    if graph::recording() {
+        graph::emulated(|graph| graph.push(run));
+        return Ok(());
+    }
+    run()
+}
 
-    fn write<T: Real>(a: &Value, b: &Value, c: &mut [T], first: usize, sizes: &Sizes) -> Result<()> {
-        let &Sizes { m, k, n, transpose_a, transpose_b, accumulate } = sizes;
-        let c = c.get_mut(first..first + m * n).unwrap_or_default();
-        read::<T, _>(a, |a| {
-            read::<T, _>(b, |b| Ok(product(a, b, c, m, k, n, transpose_a, transpose_b, accumulate)?))
+/// Writes the product where a matrix of its size begins.
+#[cfg(feature = "emulation")]
+#[expect(unsafe_code, reason = "the host's memory stands for that of a device")]
+fn write<T: crate::storage::Real>(a: &Value, b: &Value, c: u64, sizes: &Sizes) -> Result<()> {
+    use crate::storage::read;
+
+    let &Sizes { m, k, n, transpose_a, transpose_b, accumulate } = sizes;
+    // SAFETY: the buffer was found to be large enough and is not looked at meanwhile; a graph keeps it.
+    let c = unsafe { std::slice::from_raw_parts_mut(c as *mut T, m * n) };
+    read::<T, _>(a, |a| {
+        read::<T, _>(b, |b| {
+            Ok(swift_kernels::matmul::product(a, b, c, m, k, n, transpose_a, transpose_b, accumulate)?)
         })
-    }
-    let dtype = c.dtype();
-    let (a, b) = (a.to_dtype(dtype)?, b.to_dtype(dtype)?);
-    match c.on_cpu() {
-        Some(CpuStorage::F32(c)) => write(&a, &b, c, first, sizes),
-        Some(CpuStorage::F64(c)) => write(&a, &b, c, first, sizes),
-        Some(CpuStorage::BF16(c)) => write(&a, &b, c, first, sizes),
-        Some(CpuStorage::F16(c)) => write(&a, &b, c, first, sizes),
-        _ => Err(Error::unsupported_dtype("matmul", dtype)),
-    }
+    })
 }
 
 /// cuBLAS stores matrices by columns, in which ours are transposed: `c^T = op(b)^T op(a)^T`.

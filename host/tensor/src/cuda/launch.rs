@@ -3,6 +3,8 @@
 use candle_core::{DType, Device};
 use swift_kernels_cuda::{Arguments, Kernel};
 
+#[cfg(feature = "emulation")]
+use crate::graph;
 use crate::{Error, Result};
 
 /// Threads of a block, where a kernel does not ask for its own number.
@@ -74,14 +76,22 @@ pub(crate) fn launch<A: Arguments>(
 fn emulate<A: Arguments>(
     op: &'static str,
     kernel: Kernel<A>,
-    suffix: &str,
+    suffix: &'static str,
     blocks: [u32; 3],
     grid: Grid,
     arguments: &A,
 ) -> Result<()> {
-    // SAFETY: bodies take addresses from buffers and values of the sizes that the kernel is told.
-    unsafe { swift_kernels_cuda::emulate(kernel, suffix, blocks, grid.threads, grid.shared, arguments) }
-        .map_err(|refused| Error::invalid(op, refused.to_string()))
+    let arguments = *arguments;
+    let run = move || {
+        // SAFETY: bodies take addresses from buffers and values of the sizes that the kernel is told, and a graph keeps them.
+        unsafe { swift_kernels_cuda::emulate(kernel, suffix, blocks, grid.threads, grid.shared, &arguments) }
+            .map_err(|refused| Error::invalid(op, refused.to_string()))
+    };
+    if graph::recording() {
+        graph::emulated(|graph| graph.push(run));
+        return Ok(());
+    }
+    run()
 }
 
 #[cfg(feature = "cuda")]

@@ -5,7 +5,7 @@ use candle_core::{DType, Tensor as Value};
 use swift_kernels::float8::Format::{self, E4M3, E5M2};
 
 use super::buffer::Buffer;
-use super::{column_sums, multiply, multiply_float8, product, wide};
+use super::{column_sums, converted, multiply, multiply_float8, product, sum, wide, with_number};
 use crate::Result;
 use crate::fused::{Back, Gradients, Linear, LowRank, Wanted, Weight, drop_elements};
 
@@ -21,7 +21,7 @@ pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
     let branch = layer.adapter.as_ref().map(|adapter| Branch::add(x, adapter, &mut y)).transpose()?;
     let mut y = y.into_value(&[rows, outputs]);
     if let Some(bias) = &layer.bias {
-        y = y.broadcast_add(bias.value())?;
+        y = sum(OP, &y, bias.value())?;
     }
     // The input is only kept for what needs it: the gradients of trained matrices.
     let kept = weight.requires_grad().then(|| x.clone());
@@ -94,9 +94,9 @@ impl Branch {
     fn add(x: &Value, adapter: &LowRank, y: &mut Buffer) -> Result<Self> {
         let (a, b) = (adapter.a.value(), adapter.b.value());
         let dtypes = [a.dtype(), b.dtype()];
-        let (a, b) = (a.to_dtype(x.dtype())?, b.to_dtype(x.dtype())?);
+        let (a, b) = (converted(OP, a, x.dtype())?, converted(OP, b, x.dtype())?);
         let dropped = drop_elements(x, adapter.dropout)?;
-        let low = product(OP, (&dropped, false), (&a, true))?.affine(adapter.scale, 0.0)?;
+        let low = with_number("scale", &product(OP, (&dropped, false), (&a, true))?, adapter.scale)?;
         multiply(OP, (&low, false), (&b, true), (y, 0), true)?;
         Ok(Self { x: x.clone(), low, a, b, dtypes, adapter: adapter.clone() })
     }

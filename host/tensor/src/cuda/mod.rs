@@ -12,9 +12,11 @@ mod attention;
 mod buffer;
 #[cfg(feature = "cuda")]
 mod device;
+mod elements;
 mod float8;
 mod gates;
 mod gemm;
+mod graph;
 mod grouped;
 mod launch;
 mod linear;
@@ -28,6 +30,7 @@ mod row_norms;
 mod staging;
 mod sums;
 mod unary;
+mod upload;
 
 use candle_core::DType;
 
@@ -36,9 +39,14 @@ pub(crate) use attention::{Sequences, attention_backward, attention_forward};
 pub(crate) use buffer::Buffer;
 #[cfg(feature = "cuda")]
 pub(crate) use device::{compute_capability, open};
+pub(crate) use elements::{cat, contiguous, converted, copy_into, joined, sum, take_rows, with_number};
 pub(crate) use float8::multiply_float8;
 pub(crate) use gates::{dropout, swiglu_backward, swiglu_forward};
 pub(crate) use gemm::{multiply, product};
+#[cfg(feature = "cuda")]
+pub(crate) use graph::DeviceGraph;
+#[cfg(feature = "emulation")]
+pub(crate) use graph::EmulatedGraph;
 pub(crate) use grouped::{grouped_forward, grouped_input_gradient, grouped_weight_gradients};
 pub(crate) use linear::linear;
 pub(crate) use lines::{first_greatest, order, running_sum};
@@ -50,7 +58,8 @@ pub(crate) use rope::rotate;
 pub(crate) use row_norms::row_norms;
 pub(crate) use staging::StagingMemory;
 pub(crate) use sums::{column_sums, group_sums};
-pub(crate) use unary::{unary_backward, unary_forward};
+pub(crate) use unary::{full, unary_backward, unary_forward};
+pub(crate) use upload::write;
 
 use crate::storage::wide;
 use crate::{Error, Result};

@@ -1,11 +1,11 @@
-use candle_core::{Device, Tensor as Value};
+use candle_core::{DType, Tensor as Value};
 use swift_kernels::attention::AttentionOptions;
-use swift_kernels::attention::paged::{PagedSequence, PagedShape};
+use swift_kernels::attention::paged::PagedShape;
 use swift_kernels_cuda::{PAGED, PAGED_WRITE, Paged, PagedWrite};
 
 use super::buffer::{Buffer, Operands};
 use super::launch::{Grid, launch};
-use super::wide;
+use super::{contiguous, converted, wide};
 use crate::fused::HeadScores;
 use crate::{Error, Result};
 
@@ -15,14 +15,13 @@ const WIDEST: usize = 576;
 const THREADS: usize = 128;
 
 /// Writes rows of `width` elements to their slots of a cache.
-pub(crate) fn paged_write(x: &Value, slots: &[i64], width: usize, cache: &mut Buffer) -> Result<()> {
-    let (device, x) = (x.device(), x.contiguous()?);
+pub(crate) fn paged_write(x: &Value, slots: &Value, width: usize, cache: &mut Buffer) -> Result<()> {
+    let (device, x) = (x.device(), contiguous(x)?);
     let at = Operands { op: OP, device, dtype: cache.dtype() };
-    let mut slots = Buffer::of(OP, device, slots)?;
-    let rows = slots.count();
+    let rows = slots.elem_count();
     let arguments = PagedWrite {
         x: at.stored(&x)?,
-        slots: slots.address()?,
+        slots: Operands { dtype: DType::I64, ..at }.stored(slots)?,
         cache: cache.address()?,
         width: width as i64,
     };
@@ -49,35 +48,30 @@ pub(crate) struct PagedQueries<'a> {
     /// Keys, and values unless these are a part of the keys.
     pub(crate) caches: [Option<&'a mut Buffer>; 2],
     pub(crate) added: HeadScores<'a>,
-    pub(crate) sequences: &'a [PagedSequence<'a>],
+    /// The position of each token with where its blocks begin, and the blocks.
+    pub(crate) tables: [&'a Value; 2],
     pub(crate) shape: &'a PagedShape,
     pub(crate) options: &'a AttentionOptions,
 }
 
 /// Attention of queries to what a cache holds of their sequences.
 pub(crate) fn paged_attention(queries: PagedQueries<'_>) -> Result<Value> {
-    let PagedQueries { q, caches: [keys, values], added, sequences, shape, options } = queries;
-    let (device, dtype, q) = (q.device(), q.dtype(), q.contiguous()?);
+    let PagedQueries { q, caches: [keys, values], added, tables, shape, options } = queries;
+    let (device, dtype, q) = (q.device(), q.dtype(), contiguous(q)?);
     let &PagedShape { heads, kv_heads, head_dim, value_dim, block_size } = shape;
     let tokens = q.dim(0)?;
     if head_dim.max(value_dim) > WIDEST || kv_heads == 0 || heads % kv_heads != 0 {
         let what = format!("{heads} heads for {kv_heads} of {head_dim} components");
         return Err(Error::Unsupported { op: OP, what });
     }
-    let (mut places, mut blocks) = (Vec::new(), Vec::new());
-    for sequence in sequences {
-        let first = blocks.len() as i64;
-        let positions = sequence.length.saturating_sub(sequence.queries)..sequence.length;
-        places.extend(positions.flat_map(|position| [position as i64, first]));
-        blocks.extend(sequence.blocks.iter().map(|&block| i64::from(block)));
+    let [places, blocks] = tables;
+    if places.elem_count() != 2 * tokens {
+        return Err(Error::shapes(OP, q.dims(), places.dims()));
     }
-    if places.len() != 2 * tokens {
-        return Err(Error::shapes(OP, q.dims(), &[places.len() / 2]));
-    }
-    let upload = |numbers: &[i64], device: &Device| Buffer::of(OP, device, numbers);
-    let (mut places, mut blocks) = (upload(&places, device)?, upload(&blocks, device)?);
+    let tables = Operands { op: OP, device, dtype: DType::I64 };
     let at = Operands { op: OP, device, dtype };
-    let sinks = added.sinks.map(|sinks| sinks.value().to_dtype(wide(dtype))?.contiguous()).transpose()?;
+    let sinks =
+        added.sinks.map(|sinks| contiguous(&converted(OP, sinks.value(), wide(dtype))?)).transpose()?;
     let has_slopes = !added.slopes.is_empty();
     let mut slopes = has_slopes.then(|| Buffer::of(OP, device, added.slopes)).transpose()?;
     let mut out = Buffer::new(OP, device, dtype, tokens * heads * value_dim)?;
@@ -88,8 +82,8 @@ pub(crate) fn paged_attention(queries: PagedQueries<'_>) -> Result<Value> {
         values: of(values)?,
         sinks: at.wide_if(sinks.as_ref())?,
         slopes: slopes.as_mut().map_or(Ok(0), Buffer::address)?,
-        places: places.address()?,
-        blocks: blocks.address()?,
+        places: tables.stored(places)?,
+        blocks: tables.stored(blocks)?,
         out: out.address()?,
         heads: heads as i64,
         kv_heads: kv_heads as i64,

@@ -4,7 +4,7 @@ use swift_kernels_cuda::{RMS_NORM_BACKWARD, RMS_NORM_FORWARD, RmsNormBackward, R
 
 use super::buffer::{Buffer, Operands};
 use super::launch::{Grid, launch};
-use super::{column_sums, wide};
+use super::{column_sums, contiguous, wide};
 use crate::Result;
 
 const OP: &str = "rms_norm";
@@ -13,7 +13,7 @@ const OP: &str = "rms_norm";
 pub(crate) fn rms_norm_forward(x: &Value, weight: &Value, norm: &RmsNorm) -> Result<[Value; 2]> {
     let (device, dtype) = (x.device(), x.dtype());
     let at = Operands { op: OP, device, dtype };
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let (x, weight) = (contiguous(x)?, contiguous(weight)?);
     let rows = x.elem_count() / norm.width;
     let mut y = Buffer::new(OP, device, dtype, x.elem_count())?;
     let mut rstd = Buffer::new(OP, device, wide(dtype), rows)?;

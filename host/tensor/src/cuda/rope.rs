@@ -3,6 +3,7 @@ use swift_kernels::rope::RopeShape;
 use swift_kernels_cuda::{ROPE, Rope};
 
 use super::buffer::{Buffer, Operands};
+use super::contiguous;
 use super::launch::{Grid, launch};
 use crate::Result;
 
@@ -10,12 +11,12 @@ use crate::Result;
 pub(crate) fn rotate(
     x: &Value,
     shape: &RopeShape,
-    [cos, sin]: &[Value; 2],
+    [cos, sin]: [&Value; 2],
     interleaved: bool,
     inverse: bool,
 ) -> Result<Value> {
     const OP: &str = "rope";
-    let (device, x) = (x.device(), x.contiguous()?);
+    let (device, x) = (x.device(), contiguous(x)?);
     let at = Operands { op: OP, device, dtype: x.dtype() };
     let mut y = Buffer::new(OP, device, x.dtype(), x.elem_count())?;
     let arguments = Rope {

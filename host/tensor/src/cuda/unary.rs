@@ -1,12 +1,13 @@
-use candle_core::Tensor as Value;
+use candle_core::{DType, Device, Tensor as Value};
 use swift_kernels_cuda::{Kernel, UNARY_BACKWARD, UNARY_FORWARD, Unary};
 
 use super::buffer::{Buffer, Operands};
 use super::launch::{Grid, launch};
+use super::{contiguous, with_number};
 use crate::{Error, Result};
 
 /// The operations, in the order of the kernel's table.
-const OPERATIONS: [&str; 17] = [
+const OPERATIONS: [&str; 20] = [
     "neg",
     "abs",
     "exp",
@@ -24,11 +25,14 @@ const OPERATIONS: [&str; 17] = [
     "silu",
     "pow",
     "clamp",
+    "scale",
+    "add_scalar",
+    "full",
 ];
 
 /// The function `op` of each element. Some have numbers of their own.
 pub(crate) fn unary_forward(op: &'static str, numbers: [f64; 2], x: &Value) -> Result<Value> {
-    let x = x.contiguous()?;
+    let x = contiguous(x)?;
     run(op, UNARY_FORWARD, numbers, [&x, &x, &x])
 }
 
@@ -36,6 +40,13 @@ pub(crate) fn unary_forward(op: &'static str, numbers: [f64; 2], x: &Value) -> R
 pub(crate) fn unary_backward(op: &'static str, numbers: [f64; 2], [x, y, dy]: [&Value; 3]) -> Result<Value> {
     let [x, y, dy] = [x.contiguous()?, y.contiguous()?, dy.contiguous()?];
     run(op, UNARY_BACKWARD, numbers, [&x, &y, &dy])
+}
+
+/// A value of this shape with one number in all places, rounded to a floating-point type.
+pub(crate) fn full(device: &Device, dtype: DType, number: f64, shape: &[usize]) -> Result<Value> {
+    // What is there is not looked at.
+    let room = Buffer::new("full", device, dtype, shape.iter().product())?.into_value(shape);
+    with_number("full", &room, number)
 }
 
 fn run(

@@ -4,7 +4,7 @@ use swift_kernels::float8::{self, Operand};
 use swift_kernels::{elementwise, low_rank, matmul, quantised};
 
 use super::Weight;
-use crate::storage::{Real, make, on_device, read, wide, with_real, zeros};
+use crate::storage::{Real, make, on_device, read, reshaped, wide, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
 
@@ -60,7 +60,7 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
     layer.weight.as_tensor().map_or(Ok(()), |weight| checks::same_dtype(OP, x, weight))?;
     let rows: usize = lead.iter().product();
     checks::admit(OP, &[rows, outputs])?;
-    let flat = x.value().reshape((rows, inputs))?;
+    let flat = reshaped(x.value(), &[rows, inputs])?;
     if let Some(bias) = layer.bias.as_ref().filter(|bias| bias.dims() != [outputs]) {
         return Err(Error::shapes(OP, &layer.weight.dims(), bias.dims()));
     }

@@ -18,7 +18,7 @@ mod weight;
 
 pub use attention::{AttentionOptions, HeadScores, attention, attention_with};
 pub use attention_projected::attention_projected;
-pub use embedding::embedding;
+pub use embedding::{embedding, rows};
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub(crate) use grouped_linear::Groups;
 pub use grouped_linear::{GroupedLinear, group_counts, grouped_linear};
@@ -28,7 +28,7 @@ pub use layer_norm::layer_norm;
 pub(crate) use linear::{Back, Gradients, Wanted, drop_elements};
 pub use linear::{Dropout, Linear, LowRank, dropout, linear};
 pub use low_rank_rows::{LowRankRows, low_rank_rows};
-pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedTokens};
+pub use paged_attention::{CacheShape, PagedBatch, PagedCache, PagedStep, PagedTokens};
 pub use rms_norm::{rms_norm, rms_norm_offset};
 pub use rope::{LongerSequences, RotaryPart, RotaryTable, rope, rotary_parts};
 #[cfg(any(feature = "cuda", feature = "emulation"))]

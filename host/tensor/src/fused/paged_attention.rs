@@ -6,7 +6,7 @@ use swift_kernels::attention::paged::{self, PagedInputs, PagedSequence, PagedSha
 
 use super::attention::{HeadScores, sink_scores};
 use crate::storage::{Real, make, on_device, read, zeros};
-use crate::{DType, Device, Error, Result, Tensor, checks};
+use crate::{DType, Device, Error, HostNumbers, Result, Tensor, checks};
 
 /// How a cache of keys and values is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,19 +94,77 @@ pub struct PagedTokens {
     pub blocks: Vec<u32>,
 }
 
-impl PagedBatch {
-    /// The place of each token of the step in a layer of blocks of `block_size`.
-    fn slots(&self, block_size: usize) -> Result<Vec<usize>> {
-        let mut slots = Vec::new();
-        for sequence in &self.sequences {
-            for position in sequence.length.saturating_sub(sequence.count)..sequence.length {
-                let block = sequence.blocks.get(position / block_size);
-                let block = block
-                    .ok_or_else(|| Error::invalid(OP, "a sequence has more tokens than its blocks hold"))?;
-                slots.push(*block as usize * block_size + position % block_size);
+/// A batch with the numbers that say where its tokens go and what they attend to, for all layers of a cache.
+#[derive(Debug)]
+pub struct PagedStep {
+    batch: PagedBatch,
+    /// The place of each token in a layer; negative for one that goes nowhere.
+    slots: HostNumbers<i64>,
+    /// The position of each token, and where the blocks of its sequence begin.
+    places: HostNumbers<i64>,
+    /// The blocks of all sequences, end to end.
+    blocks: HostNumbers<i64>,
+}
+
+impl PagedStep {
+    /// # Errors
+    /// If a sequence names blocks that the cache has not, or too few.
+    fn new(batch: PagedBatch, shape: &CacheShape) -> Result<Self> {
+        let (mut slots, mut places, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
+        for sequence in &batch.sequences {
+            // Kernels don't look whether a block is there.
+            if sequence.blocks.iter().any(|block| *block as usize >= shape.blocks) {
+                return Err(Error::invalid(OP, format!("the cache has {} blocks", shape.blocks)));
             }
+            let first = blocks.len() as i64;
+            for position in sequence.length.saturating_sub(sequence.count)..sequence.length {
+                let block = sequence
+                    .blocks
+                    .get(position / shape.block_size)
+                    .ok_or_else(|| Error::invalid(OP, "a sequence has more tokens than its blocks hold"))?;
+                slots.push((*block as usize * shape.block_size + position % shape.block_size) as i64);
+                places.extend([position as i64, first]);
+            }
+            blocks.extend(sequence.blocks.iter().map(|&block| i64::from(block)));
         }
-        Ok(slots)
+        let [slots, places, blocks] = [slots, places, blocks].map(HostNumbers::new);
+        Ok(Self { batch, slots, places, blocks })
+    }
+
+    /// The same with tokens that go nowhere after its own, `tokens` in all, and room for as many blocks as `blocks`. What comes of
+    /// these tokens has no meaning.
+    #[must_use]
+    pub fn padded(self, tokens: usize, blocks: usize) -> Self {
+        let more = |numbers: HostNumbers<i64>, each: usize, number| {
+            let mut all = numbers.host().to_vec();
+            all.resize(all.len().max(tokens * each), number);
+            HostNumbers::new(all)
+        };
+        // They attend to the first token of the first sequence.
+        let (slots, places) = (more(self.slots, 1, -1), more(self.places, 2, 0));
+        Self { slots, places, blocks: self.blocks.with_room(blocks), ..self }
+    }
+
+    /// Sends its numbers to `device`, to where those of `others` are if they are given.
+    ///
+    /// # Errors
+    /// If the device has not as much memory, or there is no room for as many, or `others` are on no device.
+    pub fn send(&self, device: &Device, others: Option<&Self>) -> Result<()> {
+        let Self { slots, places, blocks, .. } = self;
+        let Some(others) = others else {
+            return [slots, places, blocks].into_iter().try_for_each(|numbers| numbers.send(device));
+        };
+        let pairs = [(slots, &others.slots), (places, &others.places), (blocks, &others.blocks)];
+        pairs.into_iter().try_for_each(|(mine, others)| mine.replace(others))
+    }
+
+    fn sequences(&self) -> Vec<PagedSequence<'_>> {
+        let each = self.batch.sequences.iter().map(|sequence| PagedSequence {
+            queries: sequence.count,
+            length: sequence.length,
+            blocks: &sequence.blocks,
+        });
+        each.collect()
     }
 }
 
@@ -150,6 +208,14 @@ impl PagedCache {
         Ok(Self { shape, layers })
     }
 
+    /// What a step of these sequences needs of all layers.
+    ///
+    /// # Errors
+    /// If a sequence names blocks that are not there, or fewer than its tokens take.
+    pub fn step(&self, batch: PagedBatch) -> Result<PagedStep> {
+        PagedStep::new(batch, &self.shape)
+    }
+
     /// Its sizes.
     pub fn shape(&self) -> &CacheShape {
         &self.shape
@@ -189,10 +255,10 @@ impl PagedCache {
         &self,
         layer: usize,
         qkv: [&Tensor; 3],
-        batch: &PagedBatch,
+        step: &PagedStep,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        self.attention_with(layer, qkv, HeadScores::default(), batch, options)
+        self.attention_with(layer, qkv, HeadScores::default(), step, options)
     }
 
     /// As [`Self::attention`], with what heads add to scores. Values that have fewer components than the cache are kept with zeros.
@@ -204,15 +270,15 @@ impl PagedCache {
         layer: usize,
         [q, k, v]: [&Tensor; 3],
         added: HeadScores<'_>,
-        batch: &PagedBatch,
+        step: &PagedStep,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
         if let Some(wide) = super::attention::widened(v, self.shape.value_dim)? {
             let width = v.dims().last().copied().unwrap_or_default();
-            let y = self.attention_with(layer, [q, k, &wide], added, batch, options)?;
+            let y = self.attention_with(layer, [q, k, &wide], added, step, options)?;
             return y.narrow(2, 0, width as u64);
         }
-        self.attend(layer, [q, k], Values::Given(v), added, batch, options)
+        self.attend(layer, [q, k], Values::Given(v), added, step, options)
     }
 
     /// As [`Self::attention`], where values are the first `value_dim` components of the keys: `[tokens, heads, value_dim]`. Only
@@ -225,10 +291,10 @@ impl PagedCache {
         layer: usize,
         [q, k]: [&Tensor; 2],
         value_dim: usize,
-        batch: &PagedBatch,
+        step: &PagedStep,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        self.attend(layer, [q, k], Values::OfKeys(value_dim), HeadScores::default(), batch, options)
+        self.attend(layer, [q, k], Values::OfKeys(value_dim), HeadScores::default(), step, options)
     }
 
     fn attend(
@@ -237,7 +303,7 @@ impl PagedCache {
         [q, k]: [&Tensor; 2],
         v: Values<'_>,
         added: HeadScores<'_>,
-        batch: &PagedBatch,
+        step: &PagedStep,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
         let &[tokens, heads, _] = q.dims() else { return Err(Error::shapes(OP, q.dims(), k.dims())) };
@@ -252,33 +318,21 @@ impl PagedCache {
             Values::OfKeys(value_dim) => (None, value_dim),
         };
         added.check(heads)?;
-        let slots = batch.slots(block_size)?;
         let shape = PagedShape { heads, kv_heads, head_dim, value_dim, block_size };
-        let sequences: Vec<_> = batch
-            .sequences
-            .iter()
-            .map(|sequence| PagedSequence {
-                queries: sequence.count,
-                length: sequence.length,
-                blocks: &sequence.blocks,
-            })
-            .collect();
+        if step.slots.host().len() != tokens {
+            return Err(Error::shapes(OP, k.dims(), &[step.slots.host().len()]));
+        }
+        let no_layer = || Error::invalid(OP, format!("there is no layer {layer}"));
         #[cfg(any(feature = "cuda", feature = "emulation"))]
         if let Layers::Device(layers) = &self.layers {
-            let layer =
-                layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
-            let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            // Kernels don't look whether a block is there.
-            let missing = |block: &u32| *block as usize >= self.shape.blocks;
-            if batch.sequences.iter().any(|sequence| sequence.blocks.iter().any(missing)) {
-                return Err(Error::invalid(OP, format!("the cache has {} blocks", self.shape.blocks)));
-            }
-            return layer.attend((q, k, v, added), &slots, &sequences, &shape, options);
+            let mut layer =
+                layers.get(layer).ok_or_else(no_layer)?.lock().unwrap_or_else(PoisonError::into_inner);
+            return layer.attend((q, k, v, added), step, &shape, options);
         }
+        let slots: Vec<usize> = step.slots.host().iter().map(|&slot| slot as usize).collect();
         with_layers!(self, layers => {
-            let layer = layers.get(layer).ok_or_else(|| Error::invalid(OP, format!("there is no layer {layer}")))?;
-            let mut layer = layer.lock().unwrap_or_else(PoisonError::into_inner);
-            attend(&mut layer, (q, k, v, added), &slots, &sequences, &shape, options)
+            let mut layer = layers.get(layer).ok_or_else(no_layer)?.lock().unwrap_or_else(PoisonError::into_inner);
+            attend(&mut layer, (q, k, v, added), &slots, &step.sequences(), &shape, options)
         })
     }
 }
@@ -307,21 +361,19 @@ impl DeviceLayer {
     fn attend(
         &mut self,
         (q, k, v, added): (&Tensor, &Tensor, Option<&Tensor>, HeadScores<'_>),
-        slots: &[usize],
-        sequences: &[PagedSequence<'_>],
+        step: &PagedStep,
         shape: &PagedShape,
         options: &AttentionOptions,
     ) -> Result<Tensor> {
-        let slots: Vec<i64> = slots.iter().map(|&slot| slot as i64).collect();
-        if slots.len() != k.value().dim(0)? {
-            return Err(Error::shapes(OP, k.dims(), &[slots.len()]));
-        }
-        crate::cuda::paged_write(k.value(), &slots, shape.kv_heads * shape.head_dim, &mut self.keys)?;
+        let device = q.value().device();
+        let [slots, places, blocks] = [&step.slots, &step.places, &step.blocks].map(|of| of.on(OP, device));
+        let (slots, tables) = (slots?, [places?, blocks?]);
+        crate::cuda::paged_write(k.value(), slots, shape.kv_heads * shape.head_dim, &mut self.keys)?;
         if let Some(v) = v {
-            crate::cuda::paged_write(v.value(), &slots, shape.kv_heads * shape.value_dim, &mut self.values)?;
+            crate::cuda::paged_write(v.value(), slots, shape.kv_heads * shape.value_dim, &mut self.values)?;
         }
         let caches = [Some(&mut self.keys), v.map(|_| &mut self.values)];
-        let inputs = crate::cuda::PagedQueries { q: q.value(), caches, added, sequences, shape, options };
+        let inputs = crate::cuda::PagedQueries { q: q.value(), caches, added, tables, shape, options };
         Ok(Tensor::constant(crate::cuda::paged_attention(inputs)?))
     }
 }

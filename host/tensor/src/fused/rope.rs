@@ -1,25 +1,22 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor as Value};
+use candle_core::{DType, Device, Tensor as Value, WithDType};
 use swift_kernels::rope as kernel;
 
 use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
-use crate::{Error, Result, Tensor};
+use crate::{Error, HostNumbers, Result, Tensor};
 
 const OP: &str = "rope";
 
 /// Cosines and sines of the rotation of each position: made once for a batch, used by every layer.
 #[derive(Clone, Debug)]
 pub struct RotaryTable {
-    cos: Arc<[f32]>,
-    sin: Arc<[f32]>,
-    /// Cosines and sines for `float64`, the former first.
-    wide: Option<[Arc<[f64]>; 2]>,
-    /// Both where tensors are rotated on a device, once they have been.
-    #[cfg(any(feature = "cuda", feature = "emulation"))]
-    on_device: Arc<std::sync::OnceLock<[Value; 2]>>,
+    /// Cosines, and sines.
+    narrow: [Arc<HostNumbers<f32>>; 2],
+    /// The same for `float64`.
+    wide: Option<[Arc<HostNumbers<f64>>; 2]>,
     pairs: usize,
     interleaved: bool,
 }
@@ -92,47 +89,64 @@ impl RotaryTable {
     /// As [`Self::new`], where each of some parts of the positions has frequencies of its own, one for each of as many pairs.
     pub fn of_parts(parts: &[RotaryPart<'_>], scale: f64, interleaved: bool, dtype: DType) -> Self {
         let pairs = parts.first().map_or(0, |(frequencies, _)| frequencies.len());
-        let [cos, sin] = tables::<f32>(parts, scale);
+        let narrow = tables::<f32>(parts, scale);
         let wide = (dtype == DType::F64).then(|| tables::<f64>(parts, scale));
-        Self {
-            cos,
-            sin,
-            wide,
-            #[cfg(any(feature = "cuda", feature = "emulation"))]
-            on_device: Arc::default(),
-            pairs,
-            interleaved,
+        Self { narrow, wide, pairs, interleaved }
+    }
+
+    /// Sends what tensors of `dtype` are rotated with to `device`, to where it is of `others` if they are given.
+    ///
+    /// # Errors
+    /// If the device has not as much memory, or `others` are of another size or on no device.
+    pub fn send(&self, device: &Device, others: Option<&Self>) -> Result<()> {
+        fn all<T: WithDType>(
+            mine: &[Arc<HostNumbers<T>>; 2],
+            others: Option<&[Arc<HostNumbers<T>>; 2]>,
+            device: &Device,
+        ) -> Result<()> {
+            match others {
+                Some(others) => mine.iter().zip(others).try_for_each(|(mine, others)| mine.replace(others)),
+                None => mine.iter().try_for_each(|mine| mine.send(device)),
+            }
+        }
+        match &self.wide {
+            Some(wide) => all(wide, others.and_then(|others| others.wide.as_ref()), device),
+            None => all(&self.narrow, others.map(|others| &others.narrow), device),
         }
     }
 
     /// Cosines and sines on the device of `like`, in the type that it is computed in.
     #[cfg(any(feature = "cuda", feature = "emulation"))]
-    fn on_device_of(&self, like: &Value) -> Result<&[Value; 2]> {
-        if let Some(there) = self.on_device.get() {
-            return Ok(there);
-        }
-        let dims = (self.cos.len() / self.pairs.max(1), self.pairs);
-        let made = match (crate::storage::wide(like.dtype()), &self.wide) {
-            (DType::F64, Some([cos, sin])) => {
-                [cos, sin].map(|table| Value::from_slice(table, dims, like.device()))
+    fn on_device_of(&self, like: &Value) -> Result<[&Value; 2]> {
+        let device = like.device();
+        match (crate::storage::wide(like.dtype()), &self.wide) {
+            (DType::F64, Some([cos, sin])) => Ok([cos.on(OP, device)?, sin.on(OP, device)?]),
+            _ => {
+                let [cos, sin] = &self.narrow;
+                Ok([cos.on(OP, device)?, sin.on(OP, device)?])
             }
-            _ => [&self.cos, &self.sin].map(|table| Value::from_slice(table, dims, like.device())),
-        };
-        let [cos, sin] = made;
-        let made = [cos?, sin?];
-        Ok(self.on_device.get_or_init(|| made))
+        }
+    }
+
+    /// Positions that there are angles for.
+    fn positions(&self) -> usize {
+        let [cos, _] = &self.narrow;
+        cos.host().len() / self.pairs.max(1)
     }
 }
 
 /// Cosines and sines of all parts.
-fn tables<C: swift_kernels::Float>(parts: &[RotaryPart<'_>], scale: f64) -> [Arc<[C]>; 2] {
+fn tables<C: swift_kernels::Float + WithDType>(
+    parts: &[RotaryPart<'_>],
+    scale: f64,
+) -> [Arc<HostNumbers<C>>; 2] {
     let (mut cos, mut sin) = (Vec::new(), Vec::new());
     for (frequencies, positions) in parts {
         let (mut more_cos, mut more_sin) = kernel::tables::<C>(frequencies, positions, scale);
         cos.append(&mut more_cos);
         sin.append(&mut more_sin);
     }
-    [cos.into(), sin.into()]
+    [cos, sin].map(|numbers| Arc::new(HostNumbers::new(numbers)))
 }
 
 /// The table in the precision that an element type computes in.
@@ -142,13 +156,14 @@ trait Precision: Sized {
 
 impl Precision for f32 {
     fn pick(table: &RotaryTable) -> Option<(&[Self], &[Self])> {
-        Some((&table.cos, &table.sin))
+        let [cos, sin] = &table.narrow;
+        Some((cos.host(), sin.host()))
     }
 }
 
 impl Precision for f64 {
     fn pick(table: &RotaryTable) -> Option<(&[Self], &[Self])> {
-        table.wide.as_ref().map(|[cos, sin]| (&**cos, &**sin))
+        table.wide.as_ref().map(|[cos, sin]| (cos.host(), sin.host()))
     }
 }
 
@@ -167,8 +182,8 @@ fn rotate(x: &Value, table: &RotaryTable, inverse: bool) -> Result<Value> {
     let &[tokens, heads, head_dim] = x.dims() else {
         return Err(Error::invalid(OP, format!("shape {:?} is not [tokens, heads, head_dim]", x.dims())));
     };
-    if 2 * table.pairs > head_dim || table.cos.len() != tokens * table.pairs {
-        return Err(Error::shapes(OP, x.dims(), &[table.cos.len() / table.pairs.max(1), 2 * table.pairs]));
+    if 2 * table.pairs > head_dim || table.pairs > 0 && table.positions() != tokens {
+        return Err(Error::shapes(OP, x.dims(), &[table.positions(), 2 * table.pairs]));
     }
     let shape = kernel::RopeShape { heads, head_dim, pairs: table.pairs };
     on_device!(OP, x.device(),

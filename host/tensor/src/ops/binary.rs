@@ -7,6 +7,20 @@ use crate::storage::{make, on_device, read, with_real, zeros};
 use crate::tape::record;
 use crate::{Result, Tensor, checks};
 
+/// What becomes of two elements, in the order of the table of the kernel that devices have for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(any(feature = "cuda", feature = "emulation")),
+    expect(dead_code, reason = "candle's own bodies")
+)]
+pub(crate) enum Join {
+    First,
+    Sum,
+    Difference,
+    Product,
+    Quotient,
+}
+
 /// Gradient of an operand in its own shape.
 fn reduced(gradient: candle_core::Result<Value>, dims: &[usize]) -> Result<Option<Value>> {
     Ok(Some(reduce_to(&gradient?, dims)?))
@@ -23,7 +37,7 @@ pub(crate) fn sum(a: &Value, b: &Value) -> Result<Value> {
             swift_kernels::elementwise::add(a_elements, b_elements, &mut sum)?;
             make(sum, a.dims())
         }))),
-        cuda: Ok((a + b)?),
+        cuda: crate::cuda::sum("add", a, b),
     )
 }
 
@@ -36,7 +50,7 @@ impl Tensor {
         checks::same_dtype("add", self, rhs)?;
         let y = match self.dims() == rhs.dims() {
             true => sum(self.value(), rhs.value())?,
-            false => self.pair("add", rhs, |a, b| a.broadcast_add(b))?,
+            false => self.pair("add", Some(Join::Sum), rhs, |a, b| a.broadcast_add(b))?,
         };
         let (a, b) = (self.dims().to_vec(), rhs.dims().to_vec());
         record("add", y, &[self, rhs], move |gradient, wanted| {
@@ -53,7 +67,7 @@ impl Tensor {
     /// # Errors
     /// If shapes don't broadcast or element types differ.
     pub fn sub(&self, rhs: &Self) -> Result<Self> {
-        let y = self.pair("sub", rhs, |a, b| a.broadcast_sub(b))?;
+        let y = self.pair("sub", Some(Join::Difference), rhs, |a, b| a.broadcast_sub(b))?;
         let (a, b) = (self.dims().to_vec(), rhs.dims().to_vec());
         record("sub", y, &[self, rhs], move |gradient, wanted| {
             Ok(vec![
@@ -68,7 +82,7 @@ impl Tensor {
     /// # Errors
     /// If shapes don't broadcast or element types differ.
     pub fn mul(&self, rhs: &Self) -> Result<Self> {
-        let y = self.pair("mul", rhs, |a, b| a.broadcast_mul(b))?;
+        let y = self.pair("mul", Some(Join::Product), rhs, |a, b| a.broadcast_mul(b))?;
         let (a, b) = (self.value().clone(), rhs.value().clone());
         record("mul", y, &[self, rhs], move |gradient, wanted| {
             Ok(vec![
@@ -91,7 +105,7 @@ impl Tensor {
     /// # Errors
     /// If shapes don't broadcast or element types differ.
     pub fn div(&self, rhs: &Self) -> Result<Self> {
-        let y = self.pair("div", rhs, |a, b| a.broadcast_div(b))?;
+        let y = self.pair("div", Some(Join::Quotient), rhs, |a, b| a.broadcast_div(b))?;
         let (a, b) = (self.value().clone(), rhs.value().clone());
         record("div", y.clone(), &[self, rhs], move |gradient, wanted| {
             let over = gradient.broadcast_div(&b)?;
@@ -107,7 +121,7 @@ impl Tensor {
     /// # Errors
     /// If shapes don't broadcast or element types differ.
     pub fn maximum(&self, rhs: &Self) -> Result<Self> {
-        let y = self.pair("maximum", rhs, |a, b| a.broadcast_maximum(b))?;
+        let y = self.pair("maximum", None, rhs, |a, b| a.broadcast_maximum(b))?;
         self.select("maximum", rhs, y)
     }
 
@@ -116,19 +130,27 @@ impl Tensor {
     /// # Errors
     /// If shapes don't broadcast or element types differ.
     pub fn minimum(&self, rhs: &Self) -> Result<Self> {
-        let y = self.pair("minimum", rhs, |a, b| a.broadcast_minimum(b))?;
+        let y = self.pair("minimum", None, rhs, |a, b| a.broadcast_minimum(b))?;
         self.select("minimum", rhs, y)
     }
 
     fn pair(
         &self,
         op: &'static str,
+        join: Option<Join>,
         rhs: &Self,
         f: impl FnOnce(&Value, &Value) -> candle_core::Result<Value>,
     ) -> Result<Value> {
         checks::same_dtype(op, self, rhs)?;
-        checks::broadcast(op, self.dims(), rhs.dims())?;
-        Ok(f(self.value(), rhs.value())?)
+        let dims = checks::broadcast(op, self.dims(), rhs.dims())?;
+        let (a, b) = (self.value(), rhs.value());
+        on_device!(op, a.device(),
+            cpu: { let _ = (join, dims); Ok(f(a, b)?) },
+            cuda: {
+                let joined = join.map(|join| crate::cuda::joined(op, join, a, b, &dims)).transpose()?.flatten();
+                joined.map_or_else(|| Ok(f(a, b)?), Ok)
+            },
+        )
     }
 
     /// The gradient of `maximum` and `minimum`: to the side whose value was taken, shared where both were.

@@ -3,6 +3,8 @@
 use candle_core::{DType, Tensor as Value};
 
 use crate::device::current_device;
+use crate::graph::must_run;
+use crate::storage::on_device;
 use crate::{Error, Result, Tensor, checks};
 
 /// A tensor of `shape` from `values` in row-major order.
@@ -14,6 +16,7 @@ pub fn from_list(values: &[f64], shape: &[u64], dtype: DType) -> Result<Tensor> 
     if shape.iter().product::<usize>() != values.len() {
         return Err(Error::shapes("from_list", &[values.len()], &shape));
     }
+    must_run("a list of numbers is sent to the device")?;
     Ok(Tensor::constant(Value::from_slice(values, shape, &current_device())?.to_dtype(dtype)?))
 }
 
@@ -23,8 +26,16 @@ pub fn from_list(values: &[f64], shape: &[u64], dtype: DType) -> Result<Tensor> 
 /// If the shape is too large.
 pub fn full(value: f64, shape: &[u64], dtype: DType) -> Result<Tensor> {
     let shape = checks::shape("full", shape)?;
-    let scalar = Value::new(value, &current_device())?.to_dtype(dtype)?;
-    Ok(Tensor::constant(scalar.broadcast_as(shape)?.contiguous()?))
+    let device = current_device();
+    let plain = || -> Result<Value> {
+        must_run("a number is sent to the device")?;
+        Ok(Value::new(value, &device)?.to_dtype(dtype)?.broadcast_as(shape.as_slice())?.contiguous()?)
+    };
+    let made = on_device!("full", &device,
+        cpu: plain(),
+        cuda: if dtype.is_float() { crate::cuda::full(&device, dtype, value, &shape) } else { plain() },
+    )?;
+    Ok(Tensor::constant(made))
 }
 
 /// `0, 1, .. count - 1` as `int64`.
@@ -34,6 +45,7 @@ pub fn full(value: f64, shape: &[u64], dtype: DType) -> Result<Tensor> {
 pub fn arange(count: u64) -> Result<Tensor> {
     let shape = checks::shape("arange", &[count])?;
     let numbers: Vec<i64> = (0..).take(shape.iter().product()).collect();
+    must_run("numbers are sent to the device")?;
     Ok(Tensor::constant(Value::from_vec(numbers, shape, &current_device())?))
 }
 

@@ -18,24 +18,18 @@ fn checked(op: &'static str, index: &Tensor, size: usize) -> Result<(Value, Vec<
 }
 
 /// The gradient of the rows that `index` chose from `shape` along `dim`: the sums of what went to each.
-fn index_add(
-    gradient: &Value,
-    (index, numbers): &(Value, Vec<i64>),
-    shape: &[usize],
-    dim: usize,
-) -> Result<Value> {
+pub(crate) fn index_add(gradient: &Value, numbers: &[i64], shape: &[usize], dim: usize) -> Result<Value> {
     const OP: &str = "index_select";
     on_device!(OP, gradient.device(),
         cpu: {
-            let _ = numbers;
+            let index = make(numbers.to_vec(), &[numbers.len()])?;
             let dtype = wide(gradient.dtype());
             let zeros = Value::zeros(shape, dtype, gradient.device())?;
-            let summed = zeros.index_add(index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
+            let summed = zeros.index_add(&index, &gradient.to_dtype(dtype)?.contiguous()?, dim)?;
             Ok(summed.to_dtype(gradient.dtype())?)
         },
         cuda: {
             // candle's kernel goes through the whole index with one thread for each column.
-            let _ = index;
             let first = gradient.transpose(0, dim)?.contiguous()?;
             let count = shape.get(dim).copied().unwrap_or_default();
             let rest: Vec<usize> = first.dims().iter().skip(1).copied().collect();
@@ -86,9 +80,9 @@ impl Tensor {
             *size = index.elem_count();
         }
         checks::admit(OP, &shape)?;
-        let index = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
-        let y = self.value().contiguous()?.index_select(&index.0, dim)?;
+        let (index, numbers) = checked(OP, index, self.dims().get(dim).copied().unwrap_or_default())?;
+        let y = self.value().contiguous()?.index_select(&index, dim)?;
         let shape = self.dims().to_vec();
-        record(OP, y, &[self], move |gradient, _| Ok(vec![Some(index_add(gradient, &index, &shape, dim)?)]))
+        record(OP, y, &[self], move |gradient, _| Ok(vec![Some(index_add(gradient, &numbers, &shape, dim)?)]))
     }
 }

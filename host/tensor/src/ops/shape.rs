@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor as Value};
 
 use super::reduce::sum_keep;
+use crate::storage::{on_device, reshaped};
 use crate::tape::{record, record_constant};
 use crate::{Error, Result, Tensor, checks};
 
@@ -30,7 +31,7 @@ impl Tensor {
     pub fn reshape(&self, shape: &[i64]) -> Result<Self> {
         let shape = resolve(self, shape)?;
         let back = self.dims().to_vec();
-        record("reshape", self.value().reshape(shape)?, &[self], move |gradient, _| {
+        record("reshape", reshaped(self.value(), &shape)?, &[self], move |gradient, _| {
             Ok(vec![Some(gradient.reshape(back)?)])
         })
     }
@@ -85,7 +86,10 @@ impl Tensor {
     /// If candle can't convert between the two.
     pub fn cast(&self, to: DType) -> Result<Self> {
         let from = self.dtype();
-        let y = self.value().to_dtype(to)?;
+        let y = on_device!("cast", self.value().device(),
+            cpu: Ok::<_, Error>(self.value().to_dtype(to)?),
+            cuda: crate::cuda::converted("cast", self.value(), to),
+        )?;
         if !(from.is_float() && to.is_float()) {
             return record_constant("cast", y, &[self]);
         }
@@ -161,10 +165,16 @@ fn join(op: &'static str, tensors: &[&Tensor], dim: i32) -> Result<Tensor> {
     let shape: Vec<usize> =
         first.dims().iter().enumerate().map(|(i, &size)| if i == dim { total } else { size }).collect();
     checks::admit(op, &shape)?;
-    let values: Vec<Value> =
-        tensors.iter().map(|tensor| tensor.value().contiguous()).collect::<std::result::Result<_, _>>()?;
+    let values: Vec<Value> = tensors.iter().map(|tensor| tensor.value().clone()).collect();
+    let joined = on_device!(op, first.value().device(),
+        cpu: {
+            let values = values.iter().map(Value::contiguous).collect::<candle_core::Result<Vec<_>>>()?;
+            Ok::<_, Error>(Value::cat(&values, dim)?)
+        },
+        cuda: crate::cuda::cat(op, &values, dim),
+    )?;
     let sizes: Vec<usize> = values.iter().filter_map(|value| value.dims().get(dim).copied()).collect();
-    record(op, Value::cat(&values, dim)?, tensors, move |gradient, wanted| {
+    record(op, joined, tensors, move |gradient, wanted| {
         let mut start = 0;
         sizes
             .iter()

@@ -8,7 +8,7 @@ use swift_tensor::fused::{
     low_rank_rows, rms_norm, rms_norm_offset, rope, rotary_parts, swiglu, token_statistics,
 };
 use swift_tensor::quantised::{Matrix, int8};
-use swift_tensor::{DType, Staging, current_device, from_list};
+use swift_tensor::{DType, HostNumbers, Staging, current_device, from_list};
 
 use crate::cases::{Table, numbers, positive};
 use crate::check::Array;
@@ -147,7 +147,7 @@ fn linears(table: &mut Table) {
     table.add(
         "embedding",
         vec![numbers(&[5, 3], 1)],
-        |x| embedding(&x[0], &from_list(&[4.0, 0.0, 4.0], &[3], DType::I64)?),
+        |x| embedding(&x[0], &HostNumbers::new(vec![4, 0, 4])),
         |x| Array::from_fn(&[3, 3], |i| x[0].at(&[[4, 0, 4][i[0]], i[1]])),
     );
     for lead in [&[3][..], &[2, 2], &[0]] {

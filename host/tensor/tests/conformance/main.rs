@@ -12,6 +12,8 @@ mod float8;
 #[cfg(test)]
 mod fused;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod long_attention;
 #[cfg(all(test, feature = "cuda"))]
 mod on_device;

@@ -8,6 +8,9 @@ use swift_tensor::{device, set_tf32, with_device};
 use crate::cases::cases;
 use crate::check::check_case;
 use crate::float8;
+use crate::graph::{
+    recorded_work_is_done_again_with_other_numbers, what_the_host_has_a_part_in_is_not_recorded,
+};
 use crate::long_attention::differences;
 use crate::row_norms::{
     norms_are_those_of_the_sum_even_where_it_nearly_cancels, norms_of_a_plain_weight_need_no_addition,
@@ -42,8 +45,10 @@ fn every_operation_agrees_with_its_formula_on_a_cuda_device() {
 #[test]
 fn what_is_no_operation_of_the_contract_is_right_on_a_cuda_device() {
     let device = device("cuda").unwrap();
-    let checks: [(&str, fn()); 4] = [
+    let checks: [(&str, fn()); 6] = [
         ("norms of adapted rows", norms_are_those_of_the_sum_even_where_it_nearly_cancels),
+        ("recorded work", recorded_work_is_done_again_with_other_numbers),
+        ("what is not recorded", what_the_host_has_a_part_in_is_not_recorded),
         ("norms of rows", norms_of_a_plain_weight_need_no_addition),
         ("values in parts", values_that_come_in_parts_have_all_elements_in_their_places),
         ("weights of few bits", a_weight_of_few_bits_is_the_same_wherever_it_is_kept),

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use swift_tensor::{DType, fused};
+use swift_tensor::{DType, HostNumbers, fused};
 
 use crate::backend::Handle;
 use crate::{
@@ -152,9 +152,7 @@ impl NetworkContext {
     }
 
     pub(crate) fn embedding(&self, parameter: u32) -> Raw {
-        let ids: Vec<f64> = self.ids.iter().copied().map(f64::from).collect();
-        let ids = swift_tensor::from_list(&ids, &[self.token_count()], DType::I64)?;
-        fused::embedding(&self.parameter(parameter)?, &ids)
+        fused::embedding(&self.parameter(parameter)?, &HostNumbers::new(self.ids.clone()))
     }
 
     pub(crate) fn linear(&self, weight: u32, bias: Option<u32>, x: &Handle) -> Raw {

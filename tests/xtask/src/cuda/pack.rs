@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         fs::copy(from, &to).with_context(|| format!("can't copy `{}`", from.display()))?;
         sdk::call(Command::new("strip").arg(&to), &folder)?;
     }
-    for path in ["tests/gpu/run.sh", "tests/gpu/traces.py", "tests/gpu/speed.py"] {
+    for path in ["tests/gpu/run.sh", "tests/gpu/traces.py", "tests/gpu/speed.py", "tests/gpu/graphs.py"] {
         let path = workspace::root().join(path);
         fs::copy(&path, folder.join(path.file_name().context("a file")?))?;
     }
