@@ -19,7 +19,7 @@ use crate::tiles::Tiles;
 use crate::vectorised::vectorised;
 use crate::{Element, Float};
 
-/// Rows of the weight that are multiplied at a time, with up to [`SEVERAL`] inputs and with more.
+/// Rows of the weight that are multiplied at a time, with up to [`SEVERAL`] inputs, and with more or where they have few bits.
 const BLOCK: usize = 16;
 const HIGH_BLOCK: usize = 64;
 const SEVERAL: usize = 128;
@@ -103,7 +103,7 @@ fn multiply_at_once<T: Element, O: Element<Compute = T::Compute>>(
         _ => None,
     };
     let arranged = arranged.as_deref();
-    let height = if tokens > SEVERAL { HIGH_BLOCK } else { BLOCK };
+    let height = inputs.block(tokens);
     let width = (TASK / columns).max(1).next_multiple_of(height);
     let work = |buffers: &mut Buffers<_>, (part, into): (usize, Vec<&mut [O]>)| {
         let mut into: Vec<_> = into.into_iter().map(|into| into.chunks_mut(height)).collect();
@@ -214,6 +214,17 @@ enum Inputs<'x, C: Float> {
 }
 
 impl<'x, C: Float> Inputs<'x, C> {
+    /// Rows of the weight that so many of them are multiplied with at a time.
+    fn block(&self, tokens: usize) -> usize {
+        match self {
+            // These rows have few bits, and are not converted in memory.
+            #[cfg(target_arch = "x86_64")]
+            Self::Rounded(_) => HIGH_BLOCK,
+            _ if tokens > SEVERAL => HIGH_BLOCK,
+            _ => BLOCK,
+        }
+    }
+
     fn new<T: Element<Compute = C>>(x: &'x [T], weight: &impl Rows<C>) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(rounded) = weight.rounded(x) {

@@ -76,12 +76,19 @@ pub(crate) fn choose(logits: &[f32], options: &SamplingOptions, uniform: f64) ->
 
 /// The token with the greatest logit, the first of equals.
 fn greatest(logits: &[f32]) -> Option<u32> {
-    let above = |best: Option<(u32, f32)>, (id, logit): (u32, f32)| match best {
-        Some((_, greatest)) if logit.is_nan() || logit <= greatest => best,
-        None if logit.is_nan() || logit == f32::NEG_INFINITY => None,
-        _ => Some((id, logit)),
-    };
-    (0..).zip(logits.iter().copied()).fold(None, above).map(|(id, _)| id)
+    /// Numbers that are compared side by side.
+    const LANES: usize = 16;
+    let mut greatest = [f32::NEG_INFINITY; LANES];
+    let (whole, rest) = logits.as_chunks::<LANES>();
+    for logits in whole {
+        for (greatest, &logit) in greatest.iter_mut().zip(logits) {
+            // What is not a number is not greater.
+            *greatest = if logit > *greatest { logit } else { *greatest };
+        }
+    }
+    let greatest = greatest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    let place = logits.iter().position(|&logit| logit == greatest && logit > f32::NEG_INFINITY)?;
+    u32::try_from(place).ok()
 }
 
 #[cfg(test)]
