@@ -12,7 +12,7 @@ use crate::element::{Known, KnownMut, load_into};
 use crate::line::Line;
 use crate::matrix::Workers;
 #[cfg(target_arch = "x86_64")]
-use crate::quantised::Rounded;
+use crate::quantised;
 use crate::sums::dot;
 #[cfg(target_arch = "x86_64")]
 use crate::tiles::Tiles;
@@ -57,14 +57,14 @@ pub(crate) trait Rows<C: Float>: Sync {
     fn arranged<'v>(&self, vector: &'v [C]) -> Cow<'v, [C]> {
         vector.into()
     }
-    /// Inputs as [`Rows::products`] takes them, if rows are multiplied with inputs that are rounded.
+    /// Inputs as [`Rows::products`] takes them, if rows are of few bits.
     #[cfg(target_arch = "x86_64")]
-    fn rounded<T: Element<Compute = C>>(&self, _: &[T]) -> Option<Rounded> {
+    fn inputs<'x, T: Element<Compute = C>>(&self, _: &'x [T]) -> Option<quantised::Inputs<'x>> {
         None
     }
-    /// The products of some rows with inputs that were [rounded](Rows::rounded): an input's with each row, then the next input's.
+    /// The products of some rows with [`Rows::inputs`]: an input's with each row, then the next input's.
     #[cfg(target_arch = "x86_64")]
-    fn products(&self, _: Range<usize>, _: &Rounded, _buffer: &mut Vec<C>, _sums: &mut [C]) {}
+    fn products(&self, _: Range<usize>, _: &quantised::Inputs<'_>, _: &mut quantised::Buffers, _: &mut [C]) {}
     /// The product of a row with what [`Rows::arranged`] has made of a vector, if it can be had without converting the row.
     fn dot(&self, row: usize, vector: &[C]) -> Option<C>;
 }
@@ -145,12 +145,19 @@ pub(crate) fn split_columns<T>(matrix: &mut [T], columns: usize, width: usize) -
 /// Memory of a thread, kept from one block of rows to the next.
 struct Buffers<C> {
     converted: Vec<C>,
+    #[cfg(target_arch = "x86_64")]
+    of_few_bits: quantised::Buffers,
     sums: Vec<C>,
 }
 
 impl<C: Float> Buffers<C> {
     fn new() -> Self {
-        Self { converted: Vec::new(), sums: Vec::new() }
+        Self {
+            converted: Vec::new(),
+            #[cfg(target_arch = "x86_64")]
+            of_few_bits: quantised::Buffers::default(),
+            sums: Vec::new(),
+        }
     }
 
     /// The products of some rows of the weight with all inputs: those of one input after those of the other. `arranged` is what
@@ -172,7 +179,7 @@ impl<C: Float> Buffers<C> {
         }
         match inputs {
             #[cfg(target_arch = "x86_64")]
-            Inputs::Rounded(inputs) => weight.products(rows, inputs, &mut self.converted, &mut self.sums),
+            Inputs::OfFewBits(inputs) => weight.products(rows, inputs, &mut self.of_few_bits, &mut self.sums),
             #[cfg(target_arch = "x86_64")]
             Inputs::Lines(tiles, lines) => {
                 let next = weight.stored(rows.end..weight.rows().min(rows.end + BLOCK));
@@ -206,8 +213,9 @@ fn converted<'b, C: Float>(weight: &impl Rows<C>, rows: Range<usize>, buffer: &'
 /// What is multiplied with the weight.
 enum Inputs<'x, C: Float> {
     Numbers(Cow<'x, [C]>),
+    /// Of a weight of few bits.
     #[cfg(target_arch = "x86_64")]
-    Rounded(Rounded),
+    OfFewBits(quantised::Inputs<'x>),
     /// Several rows as [`Tiles`] take them.
     #[cfg(target_arch = "x86_64")]
     Lines(Tiles, Vec<Line<f32>>),
@@ -217,9 +225,8 @@ impl<'x, C: Float> Inputs<'x, C> {
     /// Rows of the weight that so many of them are multiplied with at a time.
     fn block(&self, tokens: usize) -> usize {
         match self {
-            // These rows have few bits, and are not converted in memory.
             #[cfg(target_arch = "x86_64")]
-            Self::Rounded(_) => HIGH_BLOCK,
+            Self::OfFewBits(_) => HIGH_BLOCK,
             _ if tokens > SEVERAL => HIGH_BLOCK,
             _ => BLOCK,
         }
@@ -227,8 +234,8 @@ impl<'x, C: Float> Inputs<'x, C> {
 
     fn new<T: Element<Compute = C>>(x: &'x [T], weight: &impl Rows<C>) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(rounded) = weight.rounded(x) {
-            return Self::Rounded(rounded);
+        if let Some(inputs) = weight.inputs(x) {
+            return Self::OfFewBits(inputs);
         }
         #[cfg(target_arch = "x86_64")]
         if let (true, Some(tiles)) = (x.len() > weight.columns(), Tiles::find::<C>()) {

@@ -38,6 +38,14 @@ impl<'a, T: Element> Matrix<'a, T> {
         Self::new(elements.get(range).unwrap_or_default(), rows, columns)
     }
 
+    /// Some columns of a row-major matrix, whose rows are then as far apart as before.
+    pub(crate) fn some_columns(self, columns: Range<usize>) -> Result<Self, KernelError> {
+        let fits = self.column_stride == 1 && columns.start <= columns.end && columns.end <= self.columns;
+        check::rule("matmul", "columns of a row-major matrix", fits)?;
+        let elements = self.elements.get(columns.start..).unwrap_or_default();
+        Ok(Self { elements, columns: columns.len(), ..self })
+    }
+
     pub(crate) fn transposed(self) -> Self {
         Self {
             elements: self.elements,

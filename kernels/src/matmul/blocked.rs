@@ -28,6 +28,8 @@ const TASKS: usize = 16;
 const SHARED: usize = 1 << 17;
 /// With fewer columns the transpose of the result is computed, whose rows are that few.
 const NARROW: usize = 32;
+/// Panels for each thread, at least, where a task has a panel of its own.
+const FOR_EACH_THREAD: usize = 4;
 /// Products of fewer multiplications are computed by the thread that asks.
 const SMALL: usize = 1 << 16;
 
@@ -98,8 +100,27 @@ pub(super) fn multiply<T: Packed, O: Element<Compute = f32>>(
         each(workers, blocks, |block| product.block(block, None));
         return;
     }
-    // The right matrix is packed once for all blocks of rows, as many columns at a time as there is memory for.
     let panel_lines = (units * VECTORS).max(1);
+    let threads = rayon::current_num_threads();
+    if plan.n.div_ceil(WIDTH) >= FOR_EACH_THREAD * threads && product.is_direct(plan.rows, 0..plan.k) {
+        // Each panel belongs to one task, which packs it and multiplies it with all rows: it stays in the second cache.
+        let columns = Plan { rows: plan.m, panels: 1, ..plan };
+        each(workers, cut(result, columns, 0..plan.n), |mut task| {
+            with_shared(|packed| {
+                let (columns, vectors) = plan.panel(task.columns.start);
+                let packed = at_least(packed, units * vectors);
+                proof.pack(right, columns, 0..plan.k, vectors, packed);
+                while !task.into.is_empty() {
+                    let after = task.into.split_off(plan.rows.min(task.into.len()));
+                    let block = Block { row: task.row, columns: task.columns.clone(), into: task.into };
+                    task = Block { row: task.row + plan.rows, into: after, ..task };
+                    product.block(block, Some((task.columns.start, &*packed)));
+                }
+            });
+        });
+        return;
+    }
+    // The right matrix is packed once for all blocks of rows, as many columns at a time as there is memory for.
     let panels = (SHARED / panel_lines / plan.panels).max(1) * plan.panels;
     with_shared(|shared| {
         for first in (0..plan.n).step_by(panels * WIDTH) {
@@ -226,6 +247,15 @@ impl<T: Packed> Product<'_, T> {
         T::unpack(self.proof, Sums { lines, width, into, columns, transposed, add });
     }
 
+    /// Whether rows of the left matrix are multiplied as they lie.
+    fn is_direct(&self, rows: usize, inner: Range<usize>) -> bool {
+        let Matrix { column_stride, row_stride, .. } = self.left;
+        let whole = column_stride == 1 && inner.len().is_multiple_of(T::PER_UNIT);
+        // Rows a power of two apart push each other out of the first cache.
+        let apart = !(row_stride * size_of::<T>()).is_multiple_of(2048) || rows <= 8;
+        whole && apart
+    }
+
     /// Rows of the left matrix: as they are, or packed.
     fn left<'s>(
         &'s self,
@@ -234,10 +264,7 @@ impl<T: Packed> Product<'_, T> {
         into: &'s mut Vec<Line<u32>>,
     ) -> Left<'s, T> {
         let left = self.left;
-        let whole = left.column_stride == 1 && inner.len().is_multiple_of(T::PER_UNIT);
-        // Rows a power of two apart push each other out of the first cache.
-        let apart = !(left.row_stride * size_of::<T>()).is_multiple_of(2048) || rows.len() <= 8;
-        if whole && apart {
+        if self.is_direct(rows.len(), inner.clone()) {
             let elements = left.elements.get(rows.start * left.row_stride + inner.start..);
             return Left::Direct(elements.unwrap_or_default(), left.row_stride);
         }

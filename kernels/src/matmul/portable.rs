@@ -66,14 +66,19 @@ fn add<O: Element>(sums: &[O::Compute], into: &mut [O], accumulate: bool) {
 
 /// Rows of a matrix to compute with, in the order that they are stored in.
 fn convert<T: Element>(x: Matrix<'_, T>, rows: std::ops::Range<usize>, workers: Workers) -> Vec<T::Compute> {
+    let columns = x.columns.max(1);
     let mut converted = vec![T::Compute::ZERO; x.columns * rows.len()];
-    let pieces: Vec<(&mut [T::Compute], &[T])> = if x.column_stride == 1 {
-        let x = x.elements.get(rows.start * x.columns..rows.end * x.columns).unwrap_or_default();
-        converted.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect()
-    } else {
-        let columns = x.elements.chunks_exact(x.rows).map(|x| x.get(rows.clone()).unwrap_or_default());
-        converted.chunks_exact_mut(rows.len()).zip(columns).collect()
-    };
+    let pieces: Vec<(&mut [T::Compute], &[T])> =
+        if x.column_stride == 1 && x.rows > 1 && x.row_stride > x.columns {
+            let x = x.elements.chunks(x.row_stride).skip(rows.start).filter_map(|row| row.get(..x.columns));
+            converted.chunks_exact_mut(columns).zip(x).collect()
+        } else if x.column_stride == 1 {
+            let x = x.elements.get(rows.start * x.columns..rows.end * x.columns).unwrap_or_default();
+            converted.chunks_mut(CHUNK).zip(x.chunks(CHUNK)).collect()
+        } else {
+            let columns = x.elements.chunks_exact(x.rows).map(|x| x.get(rows.clone()).unwrap_or_default());
+            converted.chunks_exact_mut(rows.len()).zip(columns).collect()
+        };
     match workers {
         Workers::Caller => pieces.into_iter().for_each(|(into, x)| load_into(x, into)),
         Workers::Pool => pieces.into_par_iter().for_each(|(into, x)| load_into(x, into)),

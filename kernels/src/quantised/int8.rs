@@ -93,13 +93,14 @@ impl Matrix {
 
 /// Whole numbers of 16 bits from those of 8.
 #[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy)]
-struct Widen;
+enum Widen {}
 
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "as declared")]
 impl Decoder for Widen {
     type Stored = [i8; UNIT];
+    type Table = ();
+    type WideTable = ();
 
     const ONE: f32 = 1.0;
 
@@ -115,15 +116,11 @@ impl Decoder for Widen {
         order
     };
 
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn new() -> Self {
-        Self
-    }
+    unsafe fn table() {}
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn decode(self, stored: &Self::Stored) -> [__m256i; 4] {
+    unsafe fn decode((): (), stored: &Self::Stored) -> [__m256i; 4] {
         let from: *const __m128i = stored.as_ptr().cast();
         // SAFETY: 64 codes have the size of four vectors.
         unsafe {
@@ -132,6 +129,21 @@ impl Decoder for Widen {
                 _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1))),
                 _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(2))),
                 _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(3))),
+            ]
+        }
+    }
+
+    unsafe fn wide_table() {}
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn decode_wide((): (), stored: &Self::Stored) -> [__m512i; 2] {
+        let from: *const __m256i = stored.as_ptr().cast();
+        // SAFETY: 64 codes have the size of two vectors.
+        unsafe {
+            [
+                _mm512_cvtepi8_epi16(_mm256_loadu_si256(from)),
+                _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.add(1))),
             ]
         }
     }

@@ -11,10 +11,13 @@ use crate::{Element, Float, KernelError, check};
 /// Elements of the weight that exist at a time: 4 MiB of `f32`.
 const PART: usize = 1 << 20;
 
-/// `y = x W^T`, or `y += x W^T` if `accumulate`: from `x` `[tokens, columns]` to `y` `[tokens, rows]`. Elements of 16 bits are
-/// rounded to whole numbers of 16 bits that have a power of two for each 64 of them, and the values of NF4 to such numbers too
-/// (by 0.00015 at most), where the processor has AVX2 and rows consist of whole blocks. Else temporary memory is that of a million elements of the weight, or one row, and of their part of the result; `x` is there once more where its
-/// type has to be converted.
+/// `y = x W^T`, or `y += x W^T` if `accumulate`: from `x` `[tokens, columns]` to `y` `[tokens, rows]`.
+///
+/// Elements of `x` of 16 bits are rounded to whole numbers of 16 bits that have a power of two for each 64 of them, and the values of
+/// NF4 to such numbers too (by 0.00015 at most), where the processor has AVX2 and rows consist of whole blocks. With more than 6
+/// tokens of `bf16` and AVX512-BF16, elements of the weight are rounded to `bf16` instead, some rows at a time for each thread. In other
+/// cases temporary memory is that of a million elements of the weight, or one row, and of their part of the result; `x` is there once
+/// more where its type has to be converted.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit.
@@ -28,7 +31,11 @@ pub fn forward<T: Element>(
     let (rows, columns) = (weight.rows(), weight.columns());
     check::length(OPERATION, "x", x, &[tokens, columns])?;
     check::length(OPERATION, "y", y, &[tokens, rows])?;
-    let by_rows = tokens <= by_rows::most::<T::Compute>() || weight.has_products::<T>();
+    #[cfg(target_arch = "x86_64")]
+    let any = weight.has_products::<T>();
+    #[cfg(not(target_arch = "x86_64"))]
+    let any = false;
+    let by_rows = any || tokens <= by_rows::most::<T::Compute>();
     if by_rows && tokens > 0 && columns > 0 {
         by_rows::multiply(x, weight, y, accumulate, Workers::Pool);
         Ok(())
@@ -97,15 +104,10 @@ fn gradient_by_parts<P: Element>(
     tokens: usize,
     sums: &mut [P::Compute],
 ) -> Result<(), KernelError> {
-    let (all, mut columns) = (weight.rows(), Vec::new());
+    let dy = matrix::Matrix::new(dy, tokens, weight.rows())?;
     weight.parts(|first, rows, part| {
-        columns.clear();
-        for dy in dy.chunks_exact(all) {
-            columns.extend_from_slice(dy.get(first..first + rows).unwrap_or_default());
-        }
-        let dy = matrix::Matrix::new(&columns, tokens, rows)?;
         let part = matrix::Matrix::new(part, rows, weight.columns())?;
-        matrix::multiply::<P>(dy, part, sums, true, Workers::Pool)
+        matrix::multiply::<P>(dy.some_columns(first..first + rows)?, part, sums, true, Workers::Pool)
     })
 }
 

@@ -1,26 +1,32 @@
 //! Weights of few bits, and products with them: as frozen weights of a model are kept in memory.
 //!
 //! A quantised weight is never there as a whole in the type that it is computed in. Its rows become whole numbers in registers,
-//! and so do inputs of 16 bits (`rounded`); where that can't be, each row is decoded into the first cache and multiplied at once
-//! with few inputs, and a part of the weight at a time is decoded and multiplied as any other matrix is with many ([`linear`]).
+//! and so do inputs of 16 bits (`rounded`), or some rows become elements in the second cache (`products`). Where neither can be, each
+//! row is decoded into the first cache and multiplied at once with few inputs, and a part of the weight at a time is decoded and
+//! multiplied as any other matrix is with many ([`linear`]).
 
+#[cfg(target_arch = "x86_64")]
+mod bfloat16;
 pub mod int8;
 mod linear;
 pub mod nf4;
+#[cfg(target_arch = "x86_64")]
+mod products;
 #[cfg(target_arch = "x86_64")]
 mod rounded;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+use half::bf16;
 use rayon::prelude::*;
 
 pub use linear::{forward, input_gradient};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use rounded::Rounded;
+pub(crate) use products::{Buffers, Inputs};
 
 use crate::by_rows::Rows;
-use crate::element::{Known, KnownMut};
+use crate::element::{Known, KnownMut, store_into};
 use crate::{CHUNK, Element, Float, KernelError, check};
 
 /// A weight of few bits.
@@ -91,17 +97,6 @@ impl Matrix {
         Ok(())
     }
 
-    /// Whether products with any number of inputs like these are had without its elements ever being in memory.
-    fn has_products<T: Element>(&self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return match self {
-            Self::Nf4(matrix) => matrix.has_whole_units() && rounded::has_products::<T>(matrix.columns()),
-            Self::Int8(matrix) => rounded::has_products::<T>(matrix.columns()),
-        };
-        #[cfg(not(target_arch = "x86_64"))]
-        false
-    }
-
     /// Writes the elements from one on, row after row, by all threads.
     fn decode_in_parallel<T: Element>(&self, first: usize, into: &mut [T]) {
         let parts = into.par_chunks_mut(CHUNK).enumerate();
@@ -110,22 +105,46 @@ impl Matrix {
 
     /// Writes the elements from one on, row after row.
     fn decode<T: Element>(&self, first: usize, into: &mut [T]) {
-        /// Elements that are rounded at a time.
-        const STEP: usize = 256;
-        let decode = |first, into: &mut [f32]| match self {
+        match T::known_mut(into) {
+            KnownMut::F32(into) => self.decode_numbers(first, into),
+            KnownMut::F64(into) => self.decode_by_steps(first, into, |numbers, into| {
+                into.iter_mut().zip(numbers).for_each(|(into, &number)| *into = number.into());
+            }),
+            KnownMut::Bf16(into) => self.decode_bfloat16(first, into),
+            KnownMut::F16(into) => self.decode_by_steps(first, into, store_into),
+        }
+    }
+
+    fn decode_bfloat16(&self, first: usize, into: &mut [bf16]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Self::Nf4(matrix) = self
+                && matrix.elements(first, into)
+            {
+                return;
+            }
+            if bfloat16::is_native() {
+                return self.decode_by_steps(first, into, bfloat16::store);
+            }
+        }
+        self.decode_by_steps(first, into, store_into);
+    }
+
+    /// As [`Matrix::decode`], by way of numbers that stay in the first cache.
+    fn decode_by_steps<T>(&self, first: usize, into: &mut [T], store: impl Fn(&[f32], &mut [T])) {
+        const STEP: usize = 1024;
+        let mut numbers = [0f32; STEP];
+        for (step, into) in into.chunks_mut(STEP).enumerate() {
+            let numbers = numbers.get_mut(..into.len()).unwrap_or_default();
+            self.decode_numbers(first + step * STEP, numbers);
+            store(numbers, into);
+        }
+    }
+
+    fn decode_numbers(&self, first: usize, into: &mut [f32]) {
+        match self {
             Self::Nf4(matrix) => matrix.decode(first, into),
             Self::Int8(matrix) => matrix.decode(first, into),
-        };
-        if let KnownMut::F32(into) = T::known_mut(into) {
-            return decode(first, into);
-        }
-        let mut buffer = [0f32; STEP];
-        for (step, into) in into.chunks_mut(STEP).enumerate() {
-            let buffer = buffer.get_mut(..into.len()).unwrap_or_default();
-            decode(first + step * STEP, buffer);
-            for (into, &value) in into.iter_mut().zip(&*buffer) {
-                *into = T::store(T::Compute::of(f64::from(value)));
-            }
         }
     }
 }
@@ -160,22 +179,14 @@ impl<C: Float> Rows<C> for Matrix {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn rounded<T: Element<Compute = C>>(&self, x: &[T]) -> Option<Rounded> {
-        match self {
-            Self::Nf4(matrix) => matrix.rounded(x),
-            Self::Int8(matrix) => matrix.rounded(x),
-        }
+    fn inputs<'x, T: Element<Compute = C>>(&self, x: &'x [T]) -> Option<Inputs<'x>> {
+        self.inputs(x)
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn products(&self, rows: Range<usize>, inputs: &Rounded, buffer: &mut Vec<C>, sums: &mut [C]) {
-        buffer.resize(inputs.units_of(rows.clone()).len(), C::ZERO);
-        let (KnownMut::F32(scales), KnownMut::F32(sums)) = (C::known_mut(buffer), C::known_mut(sums)) else {
-            return;
-        };
-        match self {
-            Self::Nf4(matrix) => matrix.products(rows, inputs, scales, sums),
-            Self::Int8(matrix) => matrix.products(rows, inputs, scales, sums),
+    fn products(&self, rows: Range<usize>, inputs: &Inputs<'_>, buffers: &mut Buffers, sums: &mut [C]) {
+        if let KnownMut::F32(sums) = C::known_mut(sums) {
+            self.products(rows, inputs, buffers, sums);
         }
     }
 

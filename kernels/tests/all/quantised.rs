@@ -212,19 +212,28 @@ fn inputs_that_are_far_apart_are_multiplied_as_they_are() {
     is_exact::<f16>(2f64.powi(-11) + 2f64.powi(-12));
 }
 
-#[test]
-fn what_one_input_gives_does_not_depend_on_the_others() {
-    let (tokens, rows, columns) = (11, 70, 1216);
-    let x = narrow::<bf16>(&numbers(2, tokens * columns));
-    for matrix in quantised(&narrow::<bf16>(&numbers(1, rows * columns)), rows, columns) {
-        let mut all = zeros::<bf16>(tokens * rows);
-        quantised::forward(&x, &matrix, tokens, &mut all, false).unwrap();
-        for (x, want) in x.chunks(columns).zip(all.chunks(rows)) {
-            let mut y = zeros::<bf16>(rows);
-            quantised::forward(x, &matrix, 1, &mut y, false).unwrap();
+/// `together` inputs give the same bits as groups of `few` of them.
+fn does_not_depend_on_the_others<T: Element + std::fmt::Debug + PartialEq>(few: usize, together: usize) {
+    // Whole blocks of all sizes.
+    let (rows, columns) = (70, 1280);
+    let x = narrow::<T>(&numbers(2, together * columns));
+    for matrix in quantised(&narrow::<T>(&numbers(1, rows * columns)), rows, columns) {
+        let mut all = zeros::<T>(together * rows);
+        quantised::forward(&x, &matrix, together, &mut all, false).unwrap();
+        for (x, want) in x.chunks(few * columns).zip(all.chunks(few * rows)) {
+            let mut y = zeros::<T>(want.len());
+            quantised::forward(x, &matrix, x.len() / columns, &mut y, false).unwrap();
             assert_eq!(y, want);
         }
     }
+}
+
+#[test]
+fn what_one_input_gives_does_not_depend_on_the_others() {
+    does_not_depend_on_the_others::<f16>(1, 11);
+    // Of more than 6, elements of the weight are rounded to `bf16` on processors that multiply these.
+    does_not_depend_on_the_others::<bf16>(1, 6);
+    does_not_depend_on_the_others::<bf16>(7, 112);
 }
 
 #[test]

@@ -53,7 +53,9 @@ fn scores_are_products_with_the_hidden_state_of_the_last_token() {
             let row = &hidden[(end - 1) * 64..end * 64];
             let expected: f64 = row.iter().zip(&weight[output * 64..]).map(|(x, w)| x * w).sum();
             assert!((score - expected).abs() < 1e-5, "{score} is not {expected}");
-            assert_eq!(*score, token_scores[(end - 1) * 3 + output]);
+            // A product of few rows is not summed up in the order of one of many.
+            let of_token = token_scores[(end - 1) * 3 + output];
+            assert!((score - of_token).abs() < 1e-6, "{score} is not {of_token}");
         }
     }
 }

@@ -9,6 +9,8 @@ mod decode;
 #[cfg(target_arch = "x86_64")]
 mod dot;
 #[cfg(target_arch = "x86_64")]
+mod elements;
+#[cfg(target_arch = "x86_64")]
 mod lookup;
 mod scales;
 #[cfg(target_arch = "x86_64")]

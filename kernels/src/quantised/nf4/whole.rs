@@ -17,14 +17,27 @@ const _: () = assert!(ONE as usize <= GREATEST);
 /// The low and the high byte of each of the values.
 const BYTES: [[u8; 32]; 2] = [plane(0), plane(1)];
 
-#[derive(Clone, Copy)]
-struct Lookup {
-    bytes: [__m256i; 2],
-}
+/// The values, twice, so that a fifth bit of a number makes no difference.
+const TWICE: [i16; 32] = {
+    let (mut values, mut place) = ([0; 32], 0);
+    while place < 32 {
+        #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+        {
+            values[place] = whole(place % 16);
+        }
+        place += 1;
+    }
+    values
+};
+
+/// Looks up the values of numbers.
+enum Lookup {}
 
 #[expect(unsafe_code, reason = "as declared")]
 impl Decoder for Lookup {
     type Stored = [u8; UNIT / 2];
+    type Table = [__m256i; 2];
+    type WideTable = __m512i;
 
     const ONE: f32 = ONE;
 
@@ -45,16 +58,15 @@ impl Decoder for Lookup {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn new() -> Self {
+    unsafe fn table() -> [__m256i; 2] {
         let [low, high] = &BYTES;
-        Self { bytes: [load(low), load(high)] }
+        [load(low), load(high)]
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn decode(self, stored: &Self::Stored) -> [__m256i; 4] {
+    unsafe fn decode([low, high]: [__m256i; 2], stored: &Self::Stored) -> [__m256i; 4] {
         let [first, second] = numbers(load(stored));
-        let [low, high] = self.bytes;
         let (first_low, first_high) = (_mm256_shuffle_epi8(low, first), _mm256_shuffle_epi8(high, first));
         let (second_low, second_high) = (_mm256_shuffle_epi8(low, second), _mm256_shuffle_epi8(high, second));
         [
@@ -63,6 +75,24 @@ impl Decoder for Lookup {
             _mm256_unpacklo_epi8(second_low, second_high),
             _mm256_unpackhi_epi8(second_low, second_high),
         ]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn wide_table() -> __m512i {
+        // SAFETY: 32 values have the size of a vector.
+        unsafe { _mm512_loadu_si512(TWICE.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn decode_wide(values: __m512i, stored: &Self::Stored) -> [__m512i; 2] {
+        // The middle quarters change places, as they do where halves of a vector are interleaved.
+        let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(load(stored));
+        // A number is in the low 5 bits of a lane, which are all that is looked at.
+        let bytes = _mm512_cvtepu8_epi16(bytes);
+        let first = _mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(bytes), values);
+        [first, _mm512_permutexvar_epi16(bytes, values)]
     }
 }
 
@@ -99,14 +129,19 @@ impl Matrix {
     }
 }
 
+/// A value as a whole number.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+const fn whole(number: usize) -> i16 {
+    let value = NF4[number] * ONE;
+    // To the nearest, as a conversion cuts off.
+    (if value < 0.0 { value - 0.5 } else { value + 0.5 }) as i16
+}
+
 #[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
 const fn plane(byte: usize) -> [u8; 32] {
     let (mut plane, mut number) = ([0; 16], 0);
     while number < 16 {
-        let value = NF4[number] * ONE;
-        // To the nearest, as a conversion cuts off.
-        let whole = (if value < 0.0 { value - 0.5 } else { value + 0.5 }) as i16;
-        plane[number] = whole.to_le_bytes()[byte];
+        plane[number] = whole(number).to_le_bytes()[byte];
         number += 1;
     }
     twice(&plane)

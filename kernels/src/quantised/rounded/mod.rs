@@ -1,15 +1,21 @@
-//! Products of weights of few bits with inputs that are rounded to whole numbers, by AVX2: an instruction multiplies 16 of them,
-//! and elements of a weight are made in registers.
+//! Products of weights of few bits with inputs that are rounded to whole numbers, by AVX2 or AVX512-VNNI: an instruction multiplies
+//! 16 or 32 of them, and elements of a weight are made in registers.
 //!
 //! Inputs are of 16 bits themselves. Each [`UNIT`] of them has a power of two of its own, as large as lets its greatest become a
 //! number of 15 bits and a sign. So an element of `bf16`, which has 8 bits, stays what it is unless the greatest is more than 128
-//! times as large, and one of `f16` unless it is more than 16 times as large. An element of a product is the sum of 8 partial sums, each over units, of exact sums; it does not depend on
-//! the other inputs. Of a unit with a number that is not finite everything becomes NaN.
+//! times as large, and one of `f16` unless it is more than 16 times as large. An element of a product is the sum of 8 or 16 partial
+//! sums, each over units, of exact sums; it does not depend on the other inputs. Of a unit with a number that is not finite everything
+//! becomes NaN.
+
+mod products;
+mod tiles;
 
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use products::products;
 use rayon::prelude::*;
+use tiles::{Avx2, Vnni};
 
 use crate::ahead::Ahead;
 use crate::element::Known;
@@ -25,11 +31,6 @@ const BITS: u32 = 15;
 pub(super) const GREATEST: usize = (1 << 31) / (8 << BITS) - 1;
 /// Inputs that are multiplied together, at most: their sums and a unit of a row fill the registers.
 const INPUTS: usize = 8;
-/// Units of so many inputs that are multiplied in one go, and more of fewer: they stay in the first cache.
-const DEPTH: usize = 16;
-/// Partial sums of a product.
-const LANES: usize = 8;
-
 /// A unit in the order in which a row's elements come out of their decoder.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -46,9 +47,13 @@ pub(crate) struct Rounded {
 }
 
 /// How units of a row become whole numbers of at most [`GREATEST`].
-pub(super) trait Decoder: Copy {
+pub(super) trait Decoder {
     /// A unit as it is stored.
     type Stored: Sync;
+    /// What [`Decoder::decode`] looks elements up in.
+    type Table: Copy;
+    /// What [`Decoder::decode_wide`] does.
+    type WideTable: Copy;
     /// What 1 becomes.
     const ONE: f32;
     /// Which elements of a unit come out of [`Decoder::decode`], one after the other.
@@ -57,12 +62,24 @@ pub(super) trait Decoder: Copy {
     /// # Safety
     /// The processor has AVX2.
     #[expect(unsafe_code, reason = "instructions that not every processor has")]
-    unsafe fn new() -> Self;
+    unsafe fn table() -> Self::Table;
 
     /// # Safety
     /// The processor has AVX2.
     #[expect(unsafe_code, reason = "instructions that not every processor has")]
-    unsafe fn decode(self, stored: &Self::Stored) -> [__m256i; 4];
+    unsafe fn decode(table: Self::Table, stored: &Self::Stored) -> [__m256i; 4];
+
+    /// # Safety
+    /// The processor has AVX-512F and AVX-512BW.
+    #[expect(unsafe_code, reason = "instructions that not every processor has")]
+    unsafe fn wide_table() -> Self::WideTable;
+
+    /// As [`Decoder::decode`], and in the same order.
+    ///
+    /// # Safety
+    /// The processor has AVX-512F and AVX-512BW.
+    #[expect(unsafe_code, reason = "instructions that not every processor has")]
+    unsafe fn decode_wide(table: Self::WideTable, stored: &Self::Stored) -> [__m512i; 2];
 }
 
 /// Whether there are such products with rows of so many elements.
@@ -108,12 +125,25 @@ impl Rounded {
         let Range { start, end } = self.units_of(rows);
         let next = weight.get(end..weight.len().min(end + (end - start))).unwrap_or_default();
         let rows = weight.get(start..end).unwrap_or_default();
+        let next = Ahead::new(next);
         #[expect(unsafe_code, reason = "instructions that not every processor has")]
-        // SAFETY: inputs that are rounded exist only where the processor has the extensions.
+        // SAFETY: the processor has been asked for what the first needs, and inputs that are rounded exist only where it has what
+        // the second needs.
         unsafe {
-            products::<D>(self, (rows, scales), sums, Ahead::new(next));
+            if has_wide_products() {
+                products::<D, _>(Vnni(D::wide_table()), self, (rows, scales), sums, next);
+            } else {
+                products::<D, _>(Avx2(D::table()), self, (rows, scales), sums, next);
+            }
         }
     }
+}
+
+/// Whether the processor has the instructions of [`Vnni`].
+fn has_wide_products() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vnni")
 }
 
 vectorised! {
@@ -161,114 +191,4 @@ vectorised! {
             }
         }
     }
-}
-
-/// As [`Rounded::products`].
-#[target_feature(enable = "avx2,fma")]
-fn products<D: Decoder>(
-    inputs: &Rounded,
-    (rows, scales): (&[D::Stored], &[f32]),
-    sums: &mut [f32],
-    mut next: Ahead,
-) {
-    let length = inputs.length;
-    let (height, count) = (rows.len() / length, inputs.units.len() / length);
-    let share = next.share(count.div_ceil(INPUTS) * height);
-    #[expect(unsafe_code, reason = "instructions that not every processor has")]
-    // SAFETY: the function is called where the processor has them.
-    let decoder = unsafe { D::new() };
-    let mut lanes = Vec::new();
-    for (first, sums) in (0..count).step_by(INPUTS).zip(sums.chunks_mut(INPUTS * height)) {
-        let here = sums.len() / height;
-        let depth = DEPTH * INPUTS / here;
-        lanes.clear();
-        lanes.resize(sums.len(), [0.0; LANES]);
-        for start in (0..length).step_by(depth) {
-            let depth = depth.min(length - start);
-            let from = first * length + start * here;
-            let part = from..from + depth * here;
-            let of_inputs = (inputs.units.get(part.clone()), inputs.scales.get(part));
-            let (Some(units), Some(unit_scales)) = of_inputs else { return };
-            for (row, lanes) in lanes.chunks_mut(here).enumerate() {
-                if start == 0 {
-                    next.fetch(share);
-                }
-                let part = row * length + start..row * length + start + depth;
-                let (Some(row), Some(scales)) = (rows.get(part.clone()), scales.get(part)) else { return };
-                match here {
-                    1 => tile::<D, 1>(decoder, row, scales, units, unit_scales, lanes),
-                    2 => tile::<D, 2>(decoder, row, scales, units, unit_scales, lanes),
-                    3 => tile::<D, 3>(decoder, row, scales, units, unit_scales, lanes),
-                    4 => tile::<D, 4>(decoder, row, scales, units, unit_scales, lanes),
-                    5 => tile::<D, 5>(decoder, row, scales, units, unit_scales, lanes),
-                    6 => tile::<D, 6>(decoder, row, scales, units, unit_scales, lanes),
-                    7 => tile::<D, 7>(decoder, row, scales, units, unit_scales, lanes),
-                    _ => tile::<D, 8>(decoder, row, scales, units, unit_scales, lanes),
-                }
-            }
-        }
-        for (input, sums) in sums.chunks_mut(height).enumerate() {
-            for (row, into) in sums.iter_mut().enumerate() {
-                if let Some(lanes) = lanes.get(row * here + input) {
-                    *into = sum(lanes);
-                }
-            }
-        }
-    }
-}
-
-/// Adds the products of a part of a row with the same part of `N` inputs to their partial sums.
-#[expect(clippy::indexing_slicing, reason = "arrays with constant bounds")]
-#[expect(clippy::needless_range_loop, reason = "loops with constant bounds are kept in registers")]
-#[target_feature(enable = "avx2,fma")]
-fn tile<D: Decoder, const N: usize>(
-    decoder: D,
-    row: &[D::Stored],
-    scales: &[f32],
-    units: &[Unit],
-    unit_scales: &[f32],
-    lanes: &mut [[f32; LANES]],
-) {
-    let depth = row.len();
-    assert!(scales.len() == depth && units.len() == depth * N && unit_scales.len() == depth * N);
-    assert!(lanes.len() == N);
-    let (mut units, mut unit_scales) = (units.as_ptr(), unit_scales.as_ptr());
-    let mut sums = [_mm256_setzero_ps(); N];
-    #[expect(unsafe_code, reason = "bounds are checked once for all units")]
-    // SAFETY: the row has `depth` units and scales, and so has each of the `N` inputs, whose units are aligned; there are as many
-    // partial sums as a vector has lanes for each of them.
-    unsafe {
-        for input in 0..N {
-            sums[input] = _mm256_loadu_ps(lanes[input].as_ptr());
-        }
-        for at in 0..depth {
-            let whole = decoder.decode(row.get_unchecked(at));
-            let scale = *scales.get_unchecked(at);
-            for input in 0..N {
-                let x: *const __m256i = units.add(input).cast();
-                let a = _mm256_madd_epi16(whole[0], _mm256_load_si256(x));
-                let b = _mm256_madd_epi16(whole[1], _mm256_load_si256(x.add(1)));
-                let c = _mm256_madd_epi16(whole[2], _mm256_load_si256(x.add(2)));
-                let d = _mm256_madd_epi16(whole[3], _mm256_load_si256(x.add(3)));
-                let total = _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
-                let scale = _mm256_set1_ps(scale * *unit_scales.add(input));
-                sums[input] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, sums[input]);
-            }
-            (units, unit_scales) = (units.add(N), unit_scales.add(N));
-        }
-        for input in 0..N {
-            _mm256_storeu_ps(lanes[input].as_mut_ptr(), sums[input]);
-        }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn sum(lanes: &[f32; LANES]) -> f32 {
-    #[expect(unsafe_code, reason = "a vector is loaded by a pointer")]
-    // SAFETY: there are as many numbers as a vector has lanes.
-    let vector = unsafe { _mm256_loadu_ps(lanes.as_ptr()) };
-    let four = _mm_add_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps::<1>(vector));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
 }

@@ -1,0 +1,96 @@
+//! Products of some rows with inputs of 16 bits, by whole numbers in registers, or by elements in the second cache.
+
+use std::ops::Range;
+
+use half::bf16;
+
+use super::Matrix;
+use super::rounded::{self, Rounded};
+use crate::Element;
+use crate::element::Known;
+use crate::matmul::is_native;
+use crate::matrix::{self, Workers};
+
+/// Inputs that are rounded to whole numbers, at most, where elements of `bf16` are multiplied as they are: with more of them it pays
+/// to make these of a row.
+const FEW: usize = 6;
+
+/// Inputs as [`Matrix::products`] takes them.
+pub(crate) enum Inputs<'x> {
+    /// For rows that become whole numbers too.
+    Rounded(Rounded),
+    /// For rows that become elements, and a processor that multiplies these.
+    Elements(&'x [bf16]),
+}
+
+/// Memory of a thread, kept from one block of rows to the next.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    scales: Vec<f32>,
+    elements: Vec<bf16>,
+}
+
+impl Matrix {
+    /// Whether there are products with any number of inputs of a type.
+    pub(super) fn has_products<T: Element>(&self) -> bool {
+        has_elements::<T>() || self.has_whole_units() && rounded::has_products::<T>(self.columns())
+    }
+
+    /// Inputs for [`Matrix::products`], if there are any with them.
+    pub(crate) fn inputs<'x, T: Element>(&self, x: &'x [T]) -> Option<Inputs<'x>> {
+        match T::known(x) {
+            Known::Bf16(elements) if has_elements::<T>() && x.len() > FEW * self.columns() => {
+                Some(Inputs::Elements(elements))
+            }
+            _ => self.rounded(x).map(Inputs::Rounded),
+        }
+    }
+
+    /// The products of some rows with all inputs: an input's with each row, then the next input's.
+    pub(crate) fn products(
+        &self,
+        rows: Range<usize>,
+        inputs: &Inputs<'_>,
+        buffers: &mut Buffers,
+        sums: &mut [f32],
+    ) {
+        match inputs {
+            Inputs::Rounded(inputs) => {
+                buffers.scales.resize(inputs.units_of(rows.clone()).len(), 0.0);
+                match self {
+                    Self::Nf4(matrix) => matrix.products(rows, inputs, &mut buffers.scales, sums),
+                    Self::Int8(matrix) => matrix.products(rows, inputs, &mut buffers.scales, sums),
+                }
+            }
+            Inputs::Elements(x) => {
+                let (height, columns) = (rows.len(), self.columns());
+                buffers.elements.resize(height * columns, bf16::ZERO);
+                self.decode(rows.start * columns, &mut buffers.elements);
+                let x = matrix::Matrix::new(x, x.len() / columns, columns);
+                let weight = matrix::Matrix::new(&buffers.elements, height, columns);
+                if let (Ok(x), Ok(weight)) = (x, weight) {
+                    crate::matmul::compute(x, weight.transposed(), sums, false, Workers::Caller);
+                }
+            }
+        }
+    }
+
+    fn has_whole_units(&self) -> bool {
+        match self {
+            Self::Nf4(matrix) => matrix.has_whole_units(),
+            Self::Int8(_) => true,
+        }
+    }
+
+    fn rounded<T: Element>(&self, x: &[T]) -> Option<Rounded> {
+        match self {
+            Self::Nf4(matrix) => matrix.rounded(x),
+            Self::Int8(matrix) => matrix.rounded(x),
+        }
+    }
+}
+
+/// Whether the processor multiplies elements of this type, of 16 bits, as they are.
+fn has_elements<T: Element>() -> bool {
+    matches!(T::known(&[]), Known::Bf16(_)) && is_native::<T>()
+}
