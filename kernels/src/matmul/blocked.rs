@@ -9,6 +9,7 @@ use super::packed::{Packed, Proof};
 use super::tile::{Left, Panel};
 use super::unpack::Sums;
 use crate::Element;
+use crate::ahead::Ahead;
 use crate::matrix::{Matrix, Workers};
 
 /// Rows of a block, at most.
@@ -221,7 +222,12 @@ impl<T: Packed> Product<'_, T> {
                         }
                     };
                     let add = first > 0;
-                    T::panel(proof, Panel { left, rows, right, vectors, block_width, column, add }, sums);
+                    let ahead = match packed {
+                        Some(_) => Ahead::new::<T>(&[]),
+                        None => self.ahead(&all, columns.end, inner.clone()),
+                    };
+                    let panel = Panel { left, rows, right, vectors, block_width, column, add, ahead };
+                    T::panel(proof, panel, sums);
                     if at_once {
                         let columns = columns.start - all.start..columns.end - all.start;
                         self.unpack(sums, block_width, &mut into, columns);
@@ -234,6 +240,24 @@ impl<T: Packed> Product<'_, T> {
                 self.unpack(sums, block_width, &mut into, 0..all.len());
             }
         });
+    }
+
+    /// What is packed after a panel that ends at this column, with these elements of the inner dimension, if it lies side by side.
+    fn ahead(&self, block: &Range<usize>, end: usize, inner: Range<usize>) -> Ahead {
+        let Self { plan, right, .. } = self;
+        let rest = plan.k - inner.end;
+        let (first, inner) = match (end < block.end, rest > 0) {
+            (true, _) => (end, inner),
+            (false, true) => (block.start, inner.end..inner.end + rest.min(inner.len())),
+            // Of the next block, which most often the same thread takes up.
+            (false, false) => (end, 0..inner.len().min(plan.k)),
+        };
+        let rows = WIDTH.min(plan.n - first);
+        let elements = right.elements.get(first * right.row_stride + inner.start..).unwrap_or_default();
+        match right.column_stride {
+            1 => Ahead::rows(elements, rows, inner.len(), right.row_stride),
+            _ => Ahead::new::<T>(&[]),
+        }
     }
 
     fn unpack<O: Element<Compute = f32>>(

@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::lines::Line;
 use super::packed::Packed;
+use crate::ahead::Ahead;
 
 /// Rows of the left matrix, whose units are read one by one.
 #[derive(Clone, Copy)]
@@ -48,6 +49,8 @@ pub(crate) struct Panel<'a, T> {
     pub(super) column: usize,
     /// Whether the products are added to what is in the block.
     pub(super) add: bool,
+    /// What is packed next.
+    pub(super) ahead: Ahead,
 }
 
 /// Rows of a tile, at most: with four vectors of columns and one of a row, 29 of the 32 registers are in use.
@@ -70,6 +73,8 @@ fn tiles<T: Packed, const VECTORS: usize>(panel: &Panel<'_, T>, block: &mut [Lin
     let Some(left) = panel.left.units(panel.rows, panel.right.len() / VECTORS) else { return };
     let count = panel.rows.div_ceil(ROWS).max(1);
     let height = panel.rows.div_ceil(count);
+    let share = panel.ahead.share(count * panel.right.len() / VECTORS);
+    let ahead = &mut (panel.ahead, share);
     let mut row = 0;
     while row < panel.rows {
         #[expect(unsafe_code, reason = "bounds are checked once for all units")]
@@ -77,18 +82,18 @@ fn tiles<T: Packed, const VECTORS: usize>(panel: &Panel<'_, T>, block: &mut [Lin
         // than the rows that are left.
         unsafe {
             row += match height.min(panel.rows - row) {
-                6.. => tile::<T, 6, VECTORS>(left, panel, row, block),
-                5 => tile::<T, 5, VECTORS>(left, panel, row, block),
-                4 => tile::<T, 4, VECTORS>(left, panel, row, block),
-                3 => tile::<T, 3, VECTORS>(left, panel, row, block),
-                2 => tile::<T, 2, VECTORS>(left, panel, row, block),
-                _ => tile::<T, 1, VECTORS>(left, panel, row, block),
+                6.. => tile::<T, 6, VECTORS>(left, panel, row, block, ahead),
+                5 => tile::<T, 5, VECTORS>(left, panel, row, block, ahead),
+                4 => tile::<T, 4, VECTORS>(left, panel, row, block, ahead),
+                3 => tile::<T, 3, VECTORS>(left, panel, row, block, ahead),
+                2 => tile::<T, 2, VECTORS>(left, panel, row, block, ahead),
+                _ => tile::<T, 1, VECTORS>(left, panel, row, block, ahead),
             };
         }
     }
 }
 
-/// One tile; gives its height.
+/// One tile; gives its height. So many lines of what is ahead are fetched at each unit.
 ///
 /// # Safety
 /// For each row of the tile and each unit of the panel, `left` must point to a unit.
@@ -101,6 +106,7 @@ unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize>(
     panel: &Panel<'_, T>,
     row: usize,
     block: &mut [Line<f32>],
+    (ahead, share): &mut (Ahead, usize),
 ) -> usize {
     let Panel { right, block_width, column, add, .. } = *panel;
     assert!(column + VECTORS <= block_width && block.len() >= (row + HEIGHT) * block_width);
@@ -117,6 +123,7 @@ unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize>(
             }
         }
         let mut left = left.add(row * row_stride);
+        let (mut next, share) = (*ahead, *share);
         for lines in right.as_chunks::<VECTORS>().0 {
             let mut columns = [as_pairs(_mm512_setzero_si512()); VECTORS];
             for vector in 0..VECTORS {
@@ -130,7 +137,9 @@ unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize>(
                 }
             }
             left = left.wrapping_add(unit_stride);
+            next.fetch(share);
         }
+        *ahead = next;
         for row in 0..HEIGHT {
             for vector in 0..VECTORS {
                 _mm512_store_ps(block.add(row * block_width + vector).cast(), sums[row][vector]);
