@@ -16,6 +16,7 @@ mod ahead;
 pub mod attention;
 mod by_rows;
 mod check;
+pub mod dropout;
 mod element;
 pub mod elementwise;
 mod error;
@@ -38,6 +39,7 @@ mod tiles;
 pub mod token_logps;
 mod vectorised;
 
+pub use dropout::Dropout;
 pub use element::{Element, Float, Known, KnownMut};
 pub use error::KernelError;
 

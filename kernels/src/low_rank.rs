@@ -1,14 +1,14 @@
 //! Products with a matrix of low rank (the factors of LoRA, Hu et al. 2021). They do next to no arithmetic for what they
 //! read, so unlike a general product they pass over the large matrix once, without packing it, and accumulate in place.
 //!
-//! What is of low rank is in the numbers that `T` is computed in.
+//! What is of low rank is in the numbers that `T` is computed in. Elements of the other matrix may be dropped at random on their way.
 
 use rayon::prelude::*;
 
 use crate::element::{load_into, store_into};
 use crate::sums::dot;
 use crate::vectorised::vectorised;
-use crate::{Element, Float, KernelError, check};
+use crate::{Dropout, Element, Float, KernelError, check};
 
 /// Rows that are added to another at a time.
 const ROWS: usize = 4;
@@ -17,7 +17,7 @@ const TASK_ROWS: usize = 32;
 /// Columns of the large matrix that one task of [`contract`] works on: with some rows of them they fit the nearest cache.
 const TASK_COLUMNS: usize = 512;
 
-/// `scale x factor^T`: from `x` `[rows, width]` and `factor` `[rank, width]` to `low` `[rows, rank]`.
+/// `scale dropout(x) factor^T`: from `x` `[rows, width]` and `factor` `[rank, width]` to `low` `[rows, rank]`.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit, [`KernelError::Rule`] if a size is zero.
@@ -26,6 +26,7 @@ pub fn project<T: Element>(
     factor: &[T::Compute],
     (rank, width): (usize, usize),
     scale: T::Compute,
+    dropout: Option<Dropout>,
     low: &mut [T::Compute],
 ) -> Result<(), KernelError> {
     const OPERATION: &str = "low_rank project";
@@ -33,17 +34,18 @@ pub fn project<T: Element>(
     let rows = x.len() / width;
     check::length(OPERATION, "x", x, &[rows, width])?;
     check::length(OPERATION, "low", low, &[rows, rank])?;
-    let tasks = low.par_chunks_mut(TASK_ROWS * rank).zip(x.par_chunks(TASK_ROWS * width));
-    tasks.for_each(|(low, x)| {
+    let tasks = low.par_chunks_mut(TASK_ROWS * rank).zip(x.par_chunks(TASK_ROWS * width)).enumerate();
+    tasks.for_each(|(task, (low, x))| {
         let mut numbers = vec![T::Compute::ZERO; width];
-        for (low, x) in low.chunks_exact_mut(rank).zip(x.chunks_exact(width)) {
-            project_row(loaded(x, &mut numbers), factor, scale, low);
+        for (row, (low, x)) in low.chunks_exact_mut(rank).zip(x.chunks_exact(width)).enumerate() {
+            let place = (task * TASK_ROWS + row) * width;
+            project_row(loaded(x, dropout, place, &mut numbers), factor, scale, low);
         }
     });
     Ok(())
 }
 
-/// `y += low factor`: from `low` `[rows, rank]` and `factor` `[rank, width]` to `y` `[rows, width]`, which is rounded once.
+/// `y += dropout(low factor)`: from `low` `[rows, rank]` and `factor` `[rank, width]` to `y` `[rows, width]`, which is rounded once.
 ///
 /// # Errors
 /// As [`project`].
@@ -51,6 +53,7 @@ pub fn expand<T: Element>(
     low: &[T::Compute],
     factor: &[T::Compute],
     (rank, width): (usize, usize),
+    dropout: Option<Dropout>,
     y: &mut [T],
 ) -> Result<(), KernelError> {
     const OPERATION: &str = "low_rank expand";
@@ -58,21 +61,27 @@ pub fn expand<T: Element>(
     let rows = y.len() / width;
     check::length(OPERATION, "y", y, &[rows, width])?;
     check::length(OPERATION, "low", low, &[rows, rank])?;
-    let tasks = y.par_chunks_mut(TASK_ROWS * width).zip(low.par_chunks(TASK_ROWS * rank));
-    tasks.for_each(|(y, low)| {
+    let tasks = y.par_chunks_mut(TASK_ROWS * width).zip(low.par_chunks(TASK_ROWS * rank)).enumerate();
+    tasks.for_each(|(task, (y, low))| {
         let mut sums = vec![T::Compute::ZERO; width];
-        for (y, low) in y.chunks_exact_mut(width).zip(low.chunks_exact(rank)) {
-            load_into(y, &mut sums);
+        for (row, (y, low)) in y.chunks_exact_mut(width).zip(low.chunks_exact(rank)).enumerate() {
+            match dropout {
+                Some(_) => sums.fill(T::Compute::ZERO),
+                None => load_into(y, &mut sums),
+            }
             for (low, factor) in low.chunks(ROWS).zip(factor.chunks(ROWS * width)) {
                 add_rows(factor, width, |row| low.get(row).copied(), &mut sums);
             }
-            store_into(&sums, y);
+            match dropout {
+                Some(dropout) => dropout.add(&sums, (task * TASK_ROWS + row) * width, y),
+                None => store_into(&sums, y),
+            }
         }
     });
     Ok(())
 }
 
-/// `low^T x`: from `low` `[rows, rank]` and `x` `[rows, width]` to `factor` `[rank, width]`. Rows are added in their order.
+/// `low^T dropout(x)`: from `low` `[rows, rank]` and `x` `[rows, width]` to `factor` `[rank, width]`. Rows are added in their order.
 ///
 /// # Errors
 /// As [`project`].
@@ -80,6 +89,7 @@ pub fn contract<T: Element>(
     low: &[T::Compute],
     x: &[T],
     (rank, width): (usize, usize),
+    dropout: Option<Dropout>,
     factor: &mut [T::Compute],
 ) -> Result<(), KernelError> {
     const OPERATION: &str = "low_rank contract";
@@ -93,9 +103,14 @@ pub fn contract<T: Element>(
         let count = columns.len();
         let mut strip = vec![T::Compute::ZERO; rank * count];
         let mut numbers = vec![T::Compute::ZERO; ROWS * count];
-        for (low, x) in low.chunks(ROWS * rank).zip(x.chunks(ROWS * width)) {
-            for (numbers, x) in numbers.chunks_exact_mut(count).zip(x.chunks_exact(width)) {
-                load_into(x.get(columns.clone()).unwrap_or_default(), numbers);
+        for (group, (low, x)) in low.chunks(ROWS * rank).zip(x.chunks(ROWS * width)).enumerate() {
+            for (row, (numbers, x)) in numbers.chunks_exact_mut(count).zip(x.chunks_exact(width)).enumerate()
+            {
+                let x = x.get(columns.clone()).unwrap_or_default();
+                match dropout {
+                    Some(dropout) => dropout.load(x, (group * ROWS + row) * width + columns.start, numbers),
+                    None => load_into(x, numbers),
+                }
             }
             for (index, sums) in strip.chunks_exact_mut(count).enumerate() {
                 add_rows(&numbers, count, |row| low.get(row * rank + index).copied(), sums);
@@ -128,12 +143,18 @@ fn check_factor<C>(
     check::length(operation, "factor", factor, &[rank, width])
 }
 
-/// The elements to compute with, in `buffer` if they need to be converted.
-fn loaded<'a, T: Element>(x: &'a [T], buffer: &'a mut [T::Compute]) -> &'a [T::Compute] {
-    if let Some(x) = T::as_compute(x) {
-        return x;
+/// The elements to compute with, in `buffer` if they need to be converted or some are dropped.
+fn loaded<'a, T: Element>(
+    x: &'a [T],
+    dropout: Option<Dropout>,
+    place: usize,
+    buffer: &'a mut [T::Compute],
+) -> &'a [T::Compute] {
+    match (dropout, T::as_compute(x)) {
+        (Some(dropout), _) => dropout.load(x, place, buffer),
+        (None, Some(x)) => return x,
+        (None, None) => load_into(x, buffer),
     }
-    load_into(x, buffer);
     buffer
 }
 

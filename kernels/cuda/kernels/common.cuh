@@ -26,6 +26,7 @@ using f16 = __half;
   EXPORT_FOR(name, f16, f16, Arguments)
 
 using int64 = long long;
+using uint32 = unsigned int;
 using uint64 = unsigned long long;
 
 // What an element type is computed in: itself, or `float` for types of 16 bits.

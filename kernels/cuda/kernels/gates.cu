@@ -35,7 +35,7 @@ __device__ void swiglu_backward(const SwigluBackward& a) {
 }
 EXPORT(swiglu_backward, SwigluBackward)
 
-// Number `i` of the stream `seed` decides over element `i`: SplitMix64, as `swift_tensor::uniform` has it.
+// Which elements are dropped follows from the seed and their places, as `swift_kernels::dropout` has it.
 struct Dropout {
   const void* x;
   void* y;
@@ -44,7 +44,8 @@ struct Dropout {
   double rate;
 };
 
-__device__ inline uint64 mix(uint64 z) {
+__device__ inline uint64 split_mix(uint64 z) {
+  z += 0x9E3779B97F4A7C15ull;
   z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
   z = (z ^ z >> 27) * 0x94D049BB133111EBull;
   return z ^ z >> 31;
@@ -55,8 +56,12 @@ __device__ void dropout(const Dropout& a) {
   using C = Compute<T>;
   int64 i = index();
   if (i >= a.count) return;
-  uint64 bits = mix(mix(a.seed) + uint64(i + 1) * 0x9E3779B97F4A7C15ull) >> 11;
-  bool kept = double(bits) / 9007199254740992.0 >= a.rate;
+  uint64 keys = split_mix(split_mix(a.seed) + uint64(i >> 32));
+  uint32 z = uint32(i) ^ uint32(keys);
+  z = (z ^ z >> 16) * 0x21F0AAADu + uint32(keys >> 32);
+  z = (z ^ z >> 15) * 0xD35A2D97u;
+  z ^= z >> 15;
+  bool kept = z >= uint32(a.rate * 4294967296.0);
   C grow = C(1.0 / (1.0 - a.rate));
   static_cast<T*>(a.y)[i] = store<T>(kept ? load(static_cast<const T*>(a.x)[i]) * grow : C(0));
 }

@@ -6,6 +6,8 @@ mod adamw;
 #[cfg(test)]
 mod attention;
 #[cfg(test)]
+mod dropout;
+#[cfg(test)]
 mod elements;
 #[cfg(test)]
 mod elementwise;

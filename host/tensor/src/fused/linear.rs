@@ -1,4 +1,5 @@
 use candle_core::{DType, Tensor as Value, WithDType};
+pub use swift_kernels::Dropout;
 use swift_kernels::float8::Format::{E4M3, E5M2};
 use swift_kernels::float8::{self, Operand};
 use swift_kernels::{elementwise, low_rank, matmul, quantised};
@@ -7,16 +8,6 @@ use super::Weight;
 use crate::storage::{Real, make, on_device, read, reshaped, wide, with_real, zeros};
 use crate::tape::record;
 use crate::{Error, Result, Tensor, checks};
-
-/// Random zeroing of inputs (Srivastava et al. 2014). Which elements are dropped follows from the seed alone, so a segment
-/// that is computed again drops the same ones.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Dropout {
-    /// Share of the elements that become zero, in `0 .. 1`; the others grow by `1 / (1 - rate)`.
-    pub rate: f64,
-    /// Seed of this application.
-    pub seed: u64,
-}
 
 /// A low-rank addition to a weight: `scale * B A` (Hu et al. 2021, "LoRA").
 #[derive(Clone, Debug)]
@@ -142,7 +133,7 @@ fn forward<T: Real<Compute: WithDType>>(x: &Value, layer: &Linear, outputs: usiz
     let mut y = base::<T>(x, &layer.weight, outputs, layer.bias.as_ref().map(Tensor::value))?;
     let branch = layer.adapter.as_ref().map(|adapter| Branch::<T>::new(x, adapter)).transpose()?;
     if let Some(branch) = &branch {
-        low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), &mut y)?;
+        low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), None, &mut y)?;
     }
     let weight = layer.weight.clone();
     // The input is only kept for what needs it: the gradients of trained matrices.
@@ -258,11 +249,11 @@ impl<T: Real<Compute: WithDType>> Branch<T> {
         let a: Vec<T::Compute> = read(&a.to_dtype(compute)?, |a| Ok(a.to_vec()))?;
         let b = read(&b.to_dtype(compute)?, |b| Ok(low_rank::transposed(b, rank)))?;
         let scale = <T::Compute as swift_kernels::Float>::of(adapter.scale);
-        let dropped = drop_elements(x, adapter.dropout)?;
+        let dropout = adapter.dropout.filter(|dropout| dropout.rate > 0.0);
         let (rows, inputs) = x.dims2()?;
         let mut low = vec![<T::Compute as swift_kernels::Float>::ZERO; rows * rank];
-        read::<T, _>(&dropped, |x| Ok(low_rank::project(x, &a, (rank, inputs), scale, &mut low)?))?;
-        Ok(Self { x: x.clone(), a, b, dtypes, rank, low, scale, dropout: adapter.dropout })
+        read::<T, _>(x, |x| Ok(low_rank::project(x, &a, (rank, inputs), scale, dropout, &mut low)?))?;
+        Ok(Self { x: x.clone(), a, b, dtypes, rank, low, scale, dropout })
     }
 
     /// Gradients of `A` and `B`; that of the input is added to `dx`.
@@ -277,7 +268,7 @@ impl<T: Real<Compute: WithDType>> Branch<T> {
         let zeros_of = |count| vec![<T::Compute as swift_kernels::Float>::ZERO; count];
         let db = if want_b {
             let mut db = zeros_of(rank * outputs);
-            read::<T, _>(dy, |dy| Ok(low_rank::contract(&self.low, dy, (rank, outputs), &mut db)?))?;
+            read::<T, _>(dy, |dy| Ok(low_rank::contract(&self.low, dy, (rank, outputs), None, &mut db)?))?;
             let db = low_rank::transposed(&db, outputs);
             Some(make(db, &[outputs, rank])?.to_dtype(self.dtypes.1)?)
         } else {
@@ -287,25 +278,20 @@ impl<T: Real<Compute: WithDType>> Branch<T> {
             return Ok([None, db]);
         }
         let mut dlow = zeros_of(rows * rank);
-        read::<T, _>(dy, |dy| Ok(low_rank::project(dy, &self.b, (rank, outputs), self.scale, &mut dlow)?))?;
+        read::<T, _>(dy, |dy| {
+            Ok(low_rank::project(dy, &self.b, (rank, outputs), self.scale, None, &mut dlow)?)
+        })?;
         let da = if want_a {
-            let dropped = drop_elements(&self.x, self.dropout)?;
             let mut da = zeros_of(rank * inputs);
-            read::<T, _>(&dropped, |x| Ok(low_rank::contract(&dlow, x, (rank, inputs), &mut da)?))?;
+            read::<T, _>(&self.x, |x| {
+                Ok(low_rank::contract(&dlow, x, (rank, inputs), self.dropout, &mut da)?)
+            })?;
             Some(make(da, &[rank, inputs])?.to_dtype(self.dtypes.0)?)
         } else {
             None
         };
-        match (dx, self.dropout.filter(|dropout| dropout.rate > 0.0)) {
-            (None, _) => {}
-            (Some(dx), None) => low_rank::expand(&dlow, &self.a, (rank, inputs), dx)?,
-            (Some(dx), dropout) => {
-                let mut branch = zeros::<T>(rows * inputs);
-                low_rank::expand(&dlow, &self.a, (rank, inputs), &mut branch)?;
-                let branch = drop_elements(&make(branch, &[rows, inputs])?, dropout)?;
-                let others = dx.to_vec();
-                read::<T, _>(&branch, |branch| Ok(elementwise::add(&others, branch, dx)?))?;
-            }
+        if let Some(dx) = dx {
+            low_rank::expand(&dlow, &self.a, (rank, inputs), self.dropout, dx)?;
         }
         Ok([da, db])
     }
@@ -313,29 +299,19 @@ impl<T: Real<Compute: WithDType>> Branch<T> {
 
 /// `x` with elements dropped; its own transpose, since it is a multiplication by a diagonal matrix.
 pub(crate) fn drop_elements(x: &Value, dropout: Option<Dropout>) -> Result<Value> {
-    let Some(Dropout { rate, seed }) = dropout.filter(|dropout| dropout.rate > 0.0) else {
+    let Some(dropout) = dropout.filter(|dropout| dropout.rate > 0.0) else {
         return Ok(x.clone());
     };
     on_device!("dropout", x.device(),
-        cpu: drop_on_cpu(x, rate, seed),
-        cuda: crate::cuda::dropout(x, rate, seed),
+        cpu: drop_on_cpu(x, dropout),
+        cuda: crate::cuda::dropout(x, dropout.rate, dropout.seed),
     )
 }
 
-fn drop_on_cpu(x: &Value, rate: f64, seed: u64) -> Result<Value> {
-    use crate::ops::Math;
-    use rayon::prelude::*;
-    const CHUNK: usize = 1 << 14;
+fn drop_on_cpu(x: &Value, dropout: Dropout) -> Result<Value> {
     with_real!("dropout", x.dtype(), T => read::<T, _>(x, |elements| {
-        let grow = <<T as swift_kernels::Element>::Compute as Math>::constant(1.0 / (1.0 - rate));
         let mut y = zeros::<T>(elements.len());
-        y.par_chunks_mut(CHUNK).zip(elements.par_chunks(CHUNK)).enumerate().for_each(|(chunk, (y, x))| {
-            for ((y, x), i) in y.iter_mut().zip(x).zip((chunk * CHUNK) as u64..) {
-                if crate::ops::unit(seed, i) >= rate {
-                    *y = <T as swift_kernels::Element>::store(swift_kernels::Element::load(*x) * grow);
-                }
-            }
-        });
+        swift_kernels::dropout::forward(elements, dropout, &mut y)?;
         make(y, x.dims())
     }))
 }

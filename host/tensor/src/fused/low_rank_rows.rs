@@ -122,9 +122,9 @@ impl<T: Real<Compute: WithDType>> Part<T> {
         if part.count > 0 {
             read::<T, _>(x, |x| {
                 let x = x.get(this(inputs)).unwrap_or_default();
-                Ok(low_rank::project(x, &a, (rank, inputs), scale, &mut low)?)
+                Ok(low_rank::project(x, &a, (rank, inputs), scale, None, &mut low)?)
             })?;
-            low_rank::expand(&low, &b, (rank, outputs), y.get_mut(this(outputs)).unwrap_or_default())?;
+            low_rank::expand(&low, &b, (rank, outputs), None, y.get_mut(this(outputs)).unwrap_or_default())?;
         }
         let dtypes = [part.a.dtype(), part.b.dtype()];
         let LowRankRows { start, count, .. } = *part;
@@ -141,15 +141,15 @@ impl<T: Real<Compute: WithDType>> Part<T> {
             let mut dlow = zeros(self.count * rank);
             read::<T, _>(dy, |dy| {
                 let dy = dy.get(this(outputs)).unwrap_or_default();
-                low_rank::contract(&self.low, dy, (rank, outputs), &mut db)?;
-                Ok(low_rank::project(dy, &self.b, (rank, outputs), self.scale, &mut dlow)?)
+                low_rank::contract(&self.low, dy, (rank, outputs), None, &mut db)?;
+                Ok(low_rank::project(dy, &self.b, (rank, outputs), self.scale, None, &mut dlow)?)
             })?;
             read::<T, _>(x, |x| {
                 let x = x.get(this(inputs)).unwrap_or_default();
-                Ok(low_rank::contract(&dlow, x, (rank, inputs), &mut da)?)
+                Ok(low_rank::contract(&dlow, x, (rank, inputs), None, &mut da)?)
             })?;
             if let Some(dx) = dx.and_then(|dx| dx.get_mut(this(inputs))) {
-                low_rank::expand(&dlow, &self.a, (rank, inputs), dx)?;
+                low_rank::expand(&dlow, &self.a, (rank, inputs), None, dx)?;
             }
         }
         let db = make(low_rank::transposed(&db, outputs), &[outputs, rank])?;

@@ -77,7 +77,7 @@ fn draw(op: &'static str, shape: &[u64], dtype: DType, f: impl Fn(u64) -> f64) -
 
 /// Number `i` of the stream `seed`, uniform in [0, 1): the output function of SplitMix64 (Steele, Lea and Flood 2014),
 /// whose state after `i` steps is known without taking them.
-pub(crate) fn unit(seed: u64, i: u64) -> f64 {
+fn unit(seed: u64, i: u64) -> f64 {
     let mixed = mix(mix(seed).wrapping_add(i.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
     (mixed >> 11) as f64 / (1u64 << 53) as f64
 }

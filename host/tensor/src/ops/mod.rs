@@ -18,7 +18,6 @@ pub use shape::{cat, stack};
 #[cfg(any(feature = "cuda", feature = "emulation"))]
 pub(crate) use binary::Join;
 pub(crate) use binary::sum;
-pub(crate) use create::unit;
 pub(crate) use index::index_add;
 pub(crate) use shape::reduce_to;
-pub(crate) use unary::{Math, Real};
+pub(crate) use unary::Real;
