@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{DType, Tensor as Value};
 
 use crate::tape::{Node, is_recording, no_grad, record, record_with_sink, recording, run};
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, unread};
 
 /// A part of a network that can be computed again: from its inputs to its outputs.
 pub type Segment = Arc<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync>;
@@ -14,17 +14,19 @@ const OP: &str = "checkpoint";
 /// "Training deep nets with sublinear memory cost"), once for all of its outputs. Parameters inside get their gradients in the
 /// same backward pass.
 ///
-/// `segment` must give the same results each time: random numbers in it come from seeds it holds. `trains` says whether it
+/// `segment` must give the same results by the same operations each time: random numbers in it come from seeds it holds. Products
+/// that only go into sums are zero the second time, for nobody reads what they are the sum of. `trains` says whether it
 /// uses trainable parameters, so that a segment with constant inputs is walked too.
 ///
 /// # Errors
 /// Whatever `segment` gives.
 pub fn checkpoint(inputs: &[&Tensor], trains: bool, segment: Segment) -> Result<Vec<Tensor>> {
     let detached: Vec<Tensor> = inputs.iter().map(|input| input.detach()).collect();
-    let outputs = no_grad(|| segment(&detached))?;
     if !is_recording() {
-        return Ok(outputs);
+        return segment(&detached);
     }
+    let (outputs, plan) = unread::watch(|| no_grad(|| segment(&detached)));
+    let (outputs, plan) = (outputs?, Arc::new(plan));
     // Outputs leave their gradients here, and then one node goes back through the segment with all of them.
     let gradients = Arc::new(Mutex::new(vec![None; outputs.len()]));
     let nothing = Value::zeros((), DType::F32, &crate::device::current_device())?;
@@ -38,7 +40,7 @@ pub fn checkpoint(inputs: &[&Tensor], trains: bool, segment: Segment) -> Result<
                 _ => input,
             })
             .collect();
-        let outputs = recording(|| segment(&inputs))?;
+        let outputs = unread::repeat(&plan, || recording(|| segment(&inputs)))?;
         let seeds = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
         if outputs.len() != seeds.len() {
             return Err(Error::invalid(

@@ -43,6 +43,7 @@ mod staging;
 mod storage;
 mod tape;
 mod tensor;
+mod unread;
 mod workers;
 
 pub use candle_core::{DType, Device, Tensor as Value};

@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use candle_core::{Tensor as Value, WithDType};
 
-use crate::Result;
 use crate::graph::must_run;
+use crate::{Result, unread};
 
 thread_local! {
     static READS: Cell<u64> = const { Cell::new(0) };
@@ -31,5 +31,6 @@ pub fn reads() -> u64 {
 /// If nothing has been computed that could be read, since it is being recorded.
 pub(crate) fn count_read() -> Result<()> {
     READS.set(READS.get() + 1);
+    unread::note_reading()?;
     must_run("elements are read back")
 }

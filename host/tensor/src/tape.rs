@@ -10,7 +10,7 @@ use candle_core::Tensor as Value;
 use crate::graph::look_at;
 use crate::ops::sum;
 use crate::storage::all_finite;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Result, Tensor, unread};
 
 /// Names a parameter of a model, for the sink that its gradient goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -161,6 +161,7 @@ pub(crate) fn record_with_sink(
 ) -> Result<Tensor> {
     checked(op, &value, false)?;
     look_at(op, &value, inputs);
+    unread::note(op, &value, inputs)?;
     if !is_recording() || !(trains || inputs.iter().any(|input| input.requires_grad())) {
         return Ok(Tensor::constant(value));
     }
@@ -172,6 +173,7 @@ pub(crate) fn record_with_sink(
 pub(crate) fn record_constant(op: &'static str, value: Value, inputs: &[&Tensor]) -> Result<Tensor> {
     checked(op, &value, false)?;
     look_at(op, &value, inputs);
+    unread::note(op, &value, inputs)?;
     if is_recording() && inputs.iter().any(|input| input.requires_grad()) {
         return Ok(Tensor::with_node(value, Node::new(op, State::NotDifferentiable)));
     }

@@ -11,18 +11,24 @@ use crate::fused::{Back, Gradients, Linear, LowRank, Wanted, Weight, drop_elemen
 
 const OP: &str = "linear";
 
-/// The result for `x` `[rows, in]`, and the way back.
-pub(crate) fn linear(x: &Value, layer: &Linear) -> Result<(Value, Back)> {
+/// The result for `x` `[rows, in]`, or zeros where it `is_left_out`, and the way back.
+pub(crate) fn linear(x: &Value, layer: &Linear, is_left_out: bool) -> Result<(Value, Back)> {
     let weight = layer.weight.clone();
     let rows = x.dim(0)?;
     let outputs = weight.dims().first().copied().unwrap_or_default();
-    let mut y = Buffer::new(OP, x.device(), x.dtype(), rows * outputs)?;
-    of_weight(&weight, (x, E4M3, false), (&elements(&weight, x)?, E4M3, true), &mut y)?;
-    let branch = layer.adapter.as_ref().map(|adapter| Branch::add(x, adapter, &mut y)).transpose()?;
-    let mut y = y.into_value(&[rows, outputs]);
-    if let Some(bias) = &layer.bias {
-        y = sum(OP, &y, bias.value())?;
-    }
+    let (y, branch) = if is_left_out {
+        let branch = layer.adapter.as_ref().map(|adapter| Branch::new(x, adapter)).transpose()?;
+        (Value::zeros((rows, outputs), x.dtype(), x.device())?, branch)
+    } else {
+        let mut y = Buffer::new(OP, x.device(), x.dtype(), rows * outputs)?;
+        of_weight(&weight, (x, E4M3, false), (&elements(&weight, x)?, E4M3, true), &mut y)?;
+        let branch = layer.adapter.as_ref().map(|adapter| Branch::new(x, adapter)).transpose()?;
+        if let Some(Branch { low, b, .. }) = &branch {
+            multiply(OP, (low, false), (b, true), (&mut y, 0), true)?;
+        }
+        let y = y.into_value(&[rows, outputs]);
+        (layer.bias.as_ref().map_or(Ok(y.clone()), |bias| sum(OP, &y, bias.value()))?, branch)
+    };
     // The input is only kept for what needs it: the gradients of trained matrices.
     let kept = weight.requires_grad().then(|| x.clone());
     let back: Back = Box::new(move |dy, wanted| {
@@ -90,14 +96,12 @@ struct Branch {
 }
 
 impl Branch {
-    /// Adds `scale * (dropout(x) A^T) B^T` to `y`.
-    fn add(x: &Value, adapter: &LowRank, y: &mut Buffer) -> Result<Self> {
+    fn new(x: &Value, adapter: &LowRank) -> Result<Self> {
         let (a, b) = (adapter.a.value(), adapter.b.value());
         let dtypes = [a.dtype(), b.dtype()];
         let (a, b) = (converted(OP, a, x.dtype())?, converted(OP, b, x.dtype())?);
         let dropped = drop_elements(x, adapter.dropout)?;
         let low = with_number("scale", &product(OP, (&dropped, false), (&a, true))?, adapter.scale)?;
-        multiply(OP, (&low, false), (&b, true), (y, 0), true)?;
         Ok(Self { x: x.clone(), low, a, b, dtypes, adapter: adapter.clone() })
     }
 

@@ -7,7 +7,7 @@ use swift_kernels::{elementwise, low_rank, matmul, quantised};
 use super::Weight;
 use crate::storage::{Real, make, on_device, read, reshaped, wide, with_real, zeros};
 use crate::tape::record;
-use crate::{Error, Result, Tensor, checks};
+use crate::{Error, Result, Tensor, checks, unread};
 
 /// A low-rank addition to a weight: `scale * B A` (Hu et al. 2021, "LoRA").
 #[derive(Clone, Debug)]
@@ -74,9 +74,10 @@ pub fn linear(x: &Tensor, layer: &Linear) -> Result<Tensor> {
         bias: layer.bias.is_some(),
         adapter: layer.adapter.is_some(),
     };
+    let is_left_out = unread::is_left_out(OP);
     let (y, back) = on_device!(OP, flat.device(),
-        cpu: with_real!(OP, x.dtype(), T => forward::<T>(&flat, layer, outputs)),
-        cuda: crate::cuda::linear(&flat, layer),
+        cpu: with_real!(OP, x.dtype(), T => forward::<T>(&flat, layer, outputs, is_left_out)),
+        cuda: crate::cuda::linear(&flat, layer, is_left_out),
     )?;
     record(OP, y.reshape(shape_y)?, &operands, move |gradient, wanted| {
         let dy = gradient.reshape((rows, outputs))?;
@@ -127,12 +128,20 @@ pub(crate) struct Gradients {
 /// The way back, from the gradient `[rows, out]` of the result.
 pub(crate) type Back = Box<dyn FnOnce(&Value, Wanted) -> Result<Gradients> + Send>;
 
-/// The result for `x` `[rows, in]`, and the way back.
-fn forward<T: Real<Compute: WithDType>>(x: &Value, layer: &Linear, outputs: usize) -> Result<(Value, Back)> {
+/// The result for `x` `[rows, in]`, or zeros where it `is_left_out`, and the way back.
+fn forward<T: Real<Compute: WithDType>>(
+    x: &Value,
+    layer: &Linear,
+    outputs: usize,
+    is_left_out: bool,
+) -> Result<(Value, Back)> {
     let (rows, inputs) = x.dims2()?;
-    let mut y = base::<T>(x, &layer.weight, outputs, layer.bias.as_ref().map(Tensor::value))?;
+    let mut y = match is_left_out {
+        true => zeros::<T>(rows * outputs),
+        false => base::<T>(x, &layer.weight, outputs, layer.bias.as_ref().map(Tensor::value))?,
+    };
     let branch = layer.adapter.as_ref().map(|adapter| Branch::<T>::new(x, adapter)).transpose()?;
-    if let Some(branch) = &branch {
+    if let Some(branch) = branch.as_ref().filter(|_| !is_left_out) {
         low_rank::expand(&branch.low, &branch.b, (branch.rank, outputs), None, &mut y)?;
     }
     let weight = layer.weight.clone();

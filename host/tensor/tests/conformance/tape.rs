@@ -1,13 +1,13 @@
 //! The tape: what is freed, what is refused, what is recomputed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use swift_tensor::fused::{Linear, linear};
 use swift_tensor::{
-    DType, Error, ParameterId, Result, Tensor, backward, check_finite, checkpoint, from_list, full, no_grad,
-    normal, with_element_limit,
+    DType, Error, ParameterId, Result, Segment, Tensor, backward, check_finite, checkpoint, from_list, full,
+    no_grad, normal, with_element_limit,
 };
 
 use crate::check::Gradients;
@@ -90,6 +90,58 @@ fn a_segment_with_several_inputs_and_outputs_is_computed_again_once() {
     let aside = checkpoint(&[first, second], true, segment.clone()).unwrap()[3].sum(&[], false).unwrap();
     let alone = gradients(&segment(&inputs).unwrap()[3].sum(&[], false).unwrap());
     assert_eq!(gradients(&aside), alone);
+}
+
+/// A block: a product of what goes in, whose result something is read of, and one that is added to what went in. The second
+/// one's elements are kept each time, in a way that the tape doesn't see, and `afterwards` is done to its result from the second time on.
+fn block(
+    afterwards: impl Fn(&Tensor) -> Result<()> + Send + Sync + 'static,
+) -> (Segment, Arc<Mutex<Vec<Vec<f64>>>>) {
+    let layer = |values: &[f64], id| Linear {
+        weight: parameter(values, &[2, 2], id).into(),
+        bias: None,
+        adapter: None,
+    };
+    let (first, second) = (layer(&[0.5, -1.0, 2.0, 0.25], 1), layer(&[1.5, 1.0, -0.5, 3.0], 2));
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let given = kept.clone();
+    let segment = move |x: &[Tensor]| -> Result<Vec<Tensor>> {
+        let product = linear(&linear(&x[0], &first)?.silu()?, &second)?;
+        let mut kept = kept.lock().unwrap();
+        kept.push(product.value().flatten_all()?.to_vec1()?);
+        if kept.len() > 1 {
+            afterwards(&product)?;
+        }
+        Ok(vec![x[0].add(&product)?.add(&x[0])?])
+    };
+    (Arc::new(segment), given)
+}
+
+#[test]
+fn a_product_that_is_only_added_is_left_out_when_its_segment_is_computed_again() {
+    let x = parameter(&[1.0, -2.0], &[1, 2], 0);
+    let squares = |outputs: Vec<Tensor>| outputs[0].mul(&outputs[0]).unwrap().sum(&[], false).unwrap();
+    let (segment, kept) = block(|_| Ok(()));
+    let plain = gradients(&squares(segment(std::slice::from_ref(&x)).unwrap()));
+    kept.lock().unwrap().clear();
+    assert_eq!(gradients(&squares(checkpoint(&[&x], true, segment).unwrap())), plain);
+    let kept = kept.lock().unwrap();
+    assert_eq!(kept.len(), 2);
+    assert!(kept[0].iter().all(|x| *x != 0.0), "{kept:?}");
+    assert_eq!(kept[1], [0.0; 2]);
+}
+
+#[test]
+fn a_segment_that_does_something_else_the_second_time_is_refused() {
+    let x = parameter(&[1.0, -2.0], &[1, 2], 0);
+    for afterwards in [(|product| product.exp().map(drop)) as fn(&Tensor) -> Result<()>, |product| {
+        product.to_list().map(drop)
+    }] {
+        let (segment, _) = block(afterwards);
+        let loss = checkpoint(&[&x], true, segment).unwrap()[0].sum(&[], false).unwrap();
+        let error = backward(&loss, &mut Gradients(HashMap::new())).unwrap_err().to_string();
+        assert!(error.contains("did something else"), "{error}");
+    }
 }
 
 #[test]
