@@ -3,13 +3,14 @@
 //! On processors with AVX512-BF16, `bf16` is multiplied by kernels of this crate. Where there is none it is converted to
 //! `f32`, as `f16` always is, which, as `f64`, the `gemm` crate multiplies.
 //!
-//! A product of a few rows with a weight reads the weight once, as it lies in memory: up to four rows of `bf16` by
-//! AVX512-BF16, and up to eight of `f32` by AVX-512; without these up to 128 rows of `f32` by AVX2, and up to eight of `bf16` by
+//! A product of a few rows with a weight reads the weight once, as it lies in memory: up to eight rows of `bf16` by
+//! AVX512-BF16, and of `f32` by AVX-512; without these up to 128 rows of `f32` by AVX2, and up to eight of `bf16` by
 //! others. By AVX2 any number of rows of `bf16` are multiplied so, for it costs less than to convert the weight. `f16` is always
 //! read as `bf16` is where there is no AVX512-BF16.
 //!
 //! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes
-//! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it.
+//! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it, but for whether these are
+//! up to eight or more.
 //!
 //! AVX512-BF16 knows no subnormal numbers: elements and sums below 2^-126 in magnitude count as zero.
 
@@ -17,16 +18,14 @@ mod as_rows;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
 #[cfg(target_arch = "x86_64")]
+mod few_rows;
+#[cfg(target_arch = "x86_64")]
 mod lines;
 #[cfg(target_arch = "x86_64")]
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 mod portable;
-#[cfg(target_arch = "x86_64")]
-mod row_sums;
-#[cfg(target_arch = "x86_64")]
-mod stream;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -109,9 +108,7 @@ pub(crate) fn compute<T: Element, O: Element<Compute = T::Compute>>(
     workers: Workers,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if blocked(left, right, result, accumulate, workers)
-        || row_sums::multiply(left, right, result, accumulate, workers)
-    {
+    if by_avx512(left, right, result, accumulate, workers) {
         return;
     }
     portable::multiply(left, right, result, accumulate, workers);
@@ -126,9 +123,9 @@ pub(crate) fn is_native<T: Element>() -> bool {
     T::as_compute(&[]).is_some()
 }
 
-/// As [`compute`], if the types and the processor have kernels of their own; says whether they do.
+/// As [`compute`], if there are kernels for AVX-512 for the types and the processor; says whether there are.
 #[cfg(target_arch = "x86_64")]
-fn blocked<T: Element, O: Element<Compute = T::Compute>>(
+fn by_avx512<T: Element, O: Element<Compute = T::Compute>>(
     left: Matrix<'_, T>,
     right: Matrix<'_, T>,
     result: &mut [O],
@@ -147,20 +144,21 @@ fn blocked<T: Element, O: Element<Compute = T::Compute>>(
         workers: Workers,
     ) -> bool {
         let Some(proof) = packed::Proof::find() else { return false };
-        let right = right.transposed();
-        if stream::fits(left, right) {
-            stream::multiply(proof, left, right, result, accumulate, workers);
-        } else {
+        if !few_rows::multiply(left, right, result, accumulate, workers) {
             blocked::multiply(proof, left, right, result, accumulate, workers);
         }
         true
     }
+    let right = right.transposed();
     match (T::known(left.elements), T::known(right.elements), O::known_mut(result)) {
         (Known::Bf16(a), Known::Bf16(b), KnownMut::F32(c)) => {
             run(left.with(a), right.with(b), c, accumulate, workers)
         }
         (Known::Bf16(a), Known::Bf16(b), KnownMut::Bf16(c)) => {
             run(left.with(a), right.with(b), c, accumulate, workers)
+        }
+        (Known::F32(a), Known::F32(b), KnownMut::F32(c)) => {
+            few_rows::multiply(left.with(a), right.with(b), c, accumulate, workers)
         }
         _ => false,
     }
