@@ -161,6 +161,24 @@ impl<B: Backend> Engine<B> {
         Ok(request_id)
     }
 
+    /// Takes all of these requests, or none of them: they begin together.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`], of the first that can't be taken.
+    pub fn submit_all(&mut self, requests: Vec<Request>) -> Result<Vec<RequestId>> {
+        let mut taken = Vec::with_capacity(requests.len());
+        for request in requests {
+            match self.submit(request) {
+                Ok(id) => taken.push(id),
+                Err(error) => {
+                    taken.into_iter().for_each(|id| self.cancel(id));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(taken)
+    }
+
     /// Ends a request at once. Nothing happens if it has ended.
     pub fn cancel(&mut self, request: RequestId) {
         self.end_request(request, &Finish::Cancelled);

@@ -67,7 +67,7 @@ impl Generation {
     ) -> Result<Self> {
         let slot = slot(app)?;
         let (sender, parts) = mpsc::unbounded_channel();
-        let mut guards = Vec::new();
+        let mut requests = Vec::with_capacity(prompts.len());
         let count = prompts.len();
         for (index, prompt) in (0..).zip(prompts) {
             check_length(app, &prompt)?;
@@ -83,10 +83,10 @@ impl Generation {
             // A sampler sees what a form leaves, and can't bring back what it rules out.
             let samplers = options.samplers.iter().map(LogitsProcessor::fork);
             request.processors = options.constraint.iter().map(|form| form.fork()).chain(samplers).collect();
-            let generator = app.generator.clone();
-            let request = wait(generator.submit(request)).await?;
-            guards.push(Guard { generator, request });
+            requests.push(request);
         }
+        let requests = wait(app.generator.submit(requests)).await?.into_iter();
+        let guards = requests.map(|request| Guard { generator: app.generator.clone(), request }).collect();
         Ok(Self {
             app: app.clone(),
             parts,

@@ -8,8 +8,8 @@ pub type Reply<T> = oneshot::Receiver<Result<T>>;
 
 /// What answers requests: [`Worker`], whatever it computes with. Nothing here waits.
 pub trait Generator: Send + Sync {
-    /// Takes a request, whose answer goes to its receiver.
-    fn submit(&self, request: Request) -> Reply<RequestId>;
+    /// Takes requests, whose answers go to their receivers: all of them, which begin together, or none.
+    fn submit(&self, requests: Vec<Request>) -> Reply<Vec<RequestId>>;
     /// Ends a request.
     fn cancel(&self, request: RequestId);
     /// One vector for each prompt.
@@ -36,8 +36,8 @@ fn ask<B: Backend + 'static, T: Send + 'static>(
 }
 
 impl<B: Backend + 'static> Generator for Worker<B> {
-    fn submit(&self, request: Request) -> Reply<RequestId> {
-        ask(self, move |engine| engine.submit(request))
+    fn submit(&self, requests: Vec<Request>) -> Reply<Vec<RequestId>> {
+        ask(self, move |engine| engine.submit_all(requests))
     }
 
     fn cancel(&self, request: RequestId) {

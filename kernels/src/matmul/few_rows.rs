@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use half::bf16;
 use rayon::prelude::*;
 
+use super::tile::as_pairs;
 use crate::Element;
 use crate::by_rows::split_columns;
 use crate::matrix::{Matrix, Workers};
@@ -132,8 +133,7 @@ impl Multiplied for bf16 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn add(a: __m512i, b: __m512i, sums: __m512) -> __m512 {
-        // SAFETY: all are 512 bits of which every pattern is a value.
-        unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(a), std::mem::transmute(b)) }
+        _mm512_dpbf16_ps(sums, as_pairs(a), as_pairs(b))
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]

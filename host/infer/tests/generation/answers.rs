@@ -186,6 +186,18 @@ fn whoever_does_not_listen_any_more_is_not_answered() {
 }
 
 #[test]
+fn requests_are_taken_together_or_not_at_all() {
+    let mut engine = engine(100, 4, EngineOptions { max_waiting: 2, ..Default::default() });
+    let of = |first| request(&[first; 6], 3).0;
+    assert!(matches!(engine.submit_all(vec![of(1), of(2), of(3)]), Err(Error::QueueFull(2))));
+    assert!(engine.is_idle());
+    engine.submit_all(vec![of(1), of(2)]).unwrap();
+    engine.step();
+    let statistics = engine.statistics();
+    assert_eq!((statistics.running, statistics.waiting), (2, 0));
+}
+
+#[test]
 fn a_cancelled_request_gives_everything_back() {
     let mut engine = engine(100, 4, EngineOptions::default());
     let (mut first, answer) = request(&[1; 30], 50);

@@ -21,22 +21,24 @@ fn at_once<T>(value: swift_infer::Result<T>) -> Reply<T> {
 }
 
 impl Generator for Script {
-    fn submit(&self, request: Request) -> Reply<RequestId> {
+    fn submit(&self, requests: Vec<Request>) -> Reply<Vec<RequestId>> {
         let characters: Vec<char> = self.0.chars().collect();
         let parts: Vec<String> = characters.chunks(3).map(|part| part.iter().collect()).collect();
-        for (index, text) in parts.iter().enumerate() {
-            let is_last = index + 1 == parts.len();
-            (request.receiver)(Output {
-                choice: 0,
-                tokens: vec![7],
-                text: text.clone(),
-                logprobs: Vec::new(),
-                prompt_logprobs: Vec::new(),
-                cached_tokens: 0,
-                finish: is_last.then_some(Finish::Stop(Stop::EndOfSequence)),
-            });
+        for request in &requests {
+            for (index, text) in parts.iter().enumerate() {
+                let is_last = index + 1 == parts.len();
+                (request.receiver)(Output {
+                    choice: 0,
+                    tokens: vec![7],
+                    text: text.clone(),
+                    logprobs: Vec::new(),
+                    prompt_logprobs: Vec::new(),
+                    cached_tokens: 0,
+                    finish: is_last.then_some(Finish::Stop(Stop::EndOfSequence)),
+                });
+            }
         }
-        at_once(Ok(RequestId(0)))
+        at_once(Ok(requests.iter().map(|_| RequestId(0)).collect()))
     }
 
     fn cancel(&self, _: RequestId) {}
