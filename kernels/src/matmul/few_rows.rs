@@ -176,12 +176,12 @@ pub(super) fn multiply<T: Multiplied, O: Element<Compute = f32>>(
             match m {
                 1 => T::run::<_, 1, 8>(left.elements, rows, into, accumulate),
                 2 => T::run::<_, 2, 8>(left.elements, rows, into, accumulate),
-                3 => T::run::<_, 3, 7>(left.elements, rows, into, accumulate),
-                4 => T::run::<_, 4, 6>(left.elements, rows, into, accumulate),
-                5 => T::run::<_, 5, 5>(left.elements, rows, into, accumulate),
-                6 => T::run::<_, 6, 4>(left.elements, rows, into, accumulate),
-                7 => T::run::<_, 7, 3>(left.elements, rows, into, accumulate),
-                _ => T::run::<_, 8, 3>(left.elements, rows, into, accumulate),
+                3 => T::run::<_, 3, 4>(left.elements, rows, into, accumulate),
+                4 => T::run::<_, 4, 4>(left.elements, rows, into, accumulate),
+                5 => T::run::<_, 5, 2>(left.elements, rows, into, accumulate),
+                6 => T::run::<_, 6, 2>(left.elements, rows, into, accumulate),
+                7 => T::run::<_, 7, 2>(left.elements, rows, into, accumulate),
+                _ => T::run::<_, 8, 2>(left.elements, rows, into, accumulate),
             }
         }
     };
