@@ -35,6 +35,10 @@ impl Ahead {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines == 0
+    }
+
     /// How many lines to [fetch](Self::fetch) at each of so many times, to have fetched everything.
     pub(crate) fn share(&self, times: usize) -> usize {
         self.lines.div_ceil(times.max(1))

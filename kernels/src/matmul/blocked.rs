@@ -29,6 +29,8 @@ const TASKS: usize = 16;
 const SHARED: usize = 1 << 17;
 /// With fewer columns the transpose of the result is computed, whose rows are that few.
 const NARROW: usize = 32;
+/// Lines of a panel that belongs to one task, at most: 1 MiB.
+const OWN: usize = 1 << 14;
 /// Panels for each thread, at least, where a task has a panel of its own.
 const FOR_EACH_THREAD: usize = 4;
 /// Products of fewer multiplications are computed by the thread that asks.
@@ -103,7 +105,8 @@ pub(super) fn multiply<T: Packed, O: Element<Compute = f32>>(
     }
     let panel_lines = (units * VECTORS).max(1);
     let threads = rayon::current_num_threads();
-    if plan.n.div_ceil(WIDTH) >= FOR_EACH_THREAD * threads && product.is_direct(plan.rows, 0..plan.k) {
+    let has_many = plan.n.div_ceil(WIDTH) >= FOR_EACH_THREAD * threads && panel_lines <= OWN;
+    if has_many && product.is_direct(plan.rows, 0..plan.k) {
         // Each panel belongs to one task, which packs it and multiplies it with all rows: it stays in the second cache.
         let columns = Plan { rows: plan.m, panels: 1, ..plan };
         each(workers, cut(result, columns, 0..plan.n), |mut task| {

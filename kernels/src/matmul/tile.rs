@@ -60,16 +60,20 @@ const ROWS: usize = 6;
 #[target_feature(enable = "avx512f,avx512bf16")]
 pub(super) fn panel<T: Packed>(panel: Panel<'_, T>, block: &mut [Line<f32>]) {
     let panel = &panel;
-    match panel.vectors {
-        4 => tiles::<T, 4>(panel, block),
-        2 => tiles::<T, 2>(panel, block),
-        _ => tiles::<T, 1>(panel, block),
+    match (panel.vectors, panel.ahead.is_empty()) {
+        (4, true) => tiles::<T, 4, false>(panel, block),
+        (4, false) => tiles::<T, 4, true>(panel, block),
+        (2, _) => tiles::<T, 2, false>(panel, block),
+        _ => tiles::<T, 1, false>(panel, block),
     }
 }
 
-/// Cuts the rows into tiles of about the same height.
+/// Cuts the rows into tiles of about the same height, and fetches what is ahead if it is asked for: that costs registers.
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn tiles<T: Packed, const VECTORS: usize>(panel: &Panel<'_, T>, block: &mut [Line<f32>]) {
+fn tiles<T: Packed, const VECTORS: usize, const FETCHES: bool>(
+    panel: &Panel<'_, T>,
+    block: &mut [Line<f32>],
+) {
     let Some(left) = panel.left.units(panel.rows, panel.right.len() / VECTORS) else { return };
     let count = panel.rows.div_ceil(ROWS).max(1);
     let height = panel.rows.div_ceil(count);
@@ -82,12 +86,12 @@ fn tiles<T: Packed, const VECTORS: usize>(panel: &Panel<'_, T>, block: &mut [Lin
         // than the rows that are left.
         unsafe {
             row += match height.min(panel.rows - row) {
-                6.. => tile::<T, 6, VECTORS>(left, panel, row, block, ahead),
-                5 => tile::<T, 5, VECTORS>(left, panel, row, block, ahead),
-                4 => tile::<T, 4, VECTORS>(left, panel, row, block, ahead),
-                3 => tile::<T, 3, VECTORS>(left, panel, row, block, ahead),
-                2 => tile::<T, 2, VECTORS>(left, panel, row, block, ahead),
-                _ => tile::<T, 1, VECTORS>(left, panel, row, block, ahead),
+                6.. => tile::<T, 6, VECTORS, FETCHES>(left, panel, row, block, ahead),
+                5 => tile::<T, 5, VECTORS, FETCHES>(left, panel, row, block, ahead),
+                4 => tile::<T, 4, VECTORS, FETCHES>(left, panel, row, block, ahead),
+                3 => tile::<T, 3, VECTORS, FETCHES>(left, panel, row, block, ahead),
+                2 => tile::<T, 2, VECTORS, FETCHES>(left, panel, row, block, ahead),
+                _ => tile::<T, 1, VECTORS, FETCHES>(left, panel, row, block, ahead),
             };
         }
     }
@@ -101,7 +105,7 @@ fn tiles<T: Packed, const VECTORS: usize>(panel: &Panel<'_, T>, block: &mut [Lin
 #[expect(clippy::indexing_slicing, reason = "arrays with constant bounds")]
 #[expect(unsafe_code, reason = "bounds are checked once for all units")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize>(
+unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize, const FETCHES: bool>(
     (left, row_stride, unit_stride): (*const u8, usize, usize),
     panel: &Panel<'_, T>,
     row: usize,
@@ -137,7 +141,9 @@ unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize>(
                 }
             }
             left = left.wrapping_add(unit_stride);
-            next.fetch(share);
+            if FETCHES {
+                next.fetch(share);
+            }
         }
         *ahead = next;
         for row in 0..HEIGHT {
