@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -12,8 +11,6 @@ use crate::{build, workspace};
 
 /// How often each program is asked for each product, in turn.
 const ROUNDS: usize = 12;
-/// Before each turn: threads that stay awake after a call, which those of both programs do, would take time from the other.
-const PAUSE: Duration = Duration::from_millis(250);
 /// The peer's side.
 const PEER: &str = include_str!("gemm.py");
 
@@ -162,7 +159,6 @@ fn measure(programs: &mut [Program], product: &str, gflop: f64) -> Result<Vec<[f
     let mut times = vec![Vec::new(); programs.len()];
     for round in 0..=ROUNDS {
         for (program, times) in programs.iter_mut().zip(&mut times) {
-            std::thread::sleep(PAUSE);
             let calls = program.ask(if round == 0 { product } else { "" })?;
             // The first round warms up.
             if round > 0 {
