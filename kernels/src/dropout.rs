@@ -6,8 +6,11 @@
 //! mixed with them by two multiplications, whose constants are those that Wellons and others searched for the least bias
 //! ("hash-prospector", 2018): that is what a processor does for many places side by side.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
+use crate::random::mix;
 use crate::vectorised::vectorised;
 use crate::{CHUNK, Element, Float, KernelError, check};
 
@@ -53,12 +56,7 @@ impl Dropout {
     }
 
     /// Parts whose places have their keys in common, with these and the lower bits of the first place.
-    fn each_part(
-        self,
-        place: usize,
-        count: usize,
-        mut work: impl FnMut(std::ops::Range<usize>, [u32; 2], u32),
-    ) {
+    fn each_part(self, place: usize, count: usize, mut work: impl FnMut(Range<usize>, [u32; 2], u32)) {
         let mut start = 0;
         while start < count {
             let first = (place + start) as u64;
@@ -82,10 +80,7 @@ impl Dropout {
 
 /// The first number of a stream of SplitMix64.
 fn split_mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    mix(seed.wrapping_add(0x9E37_79B9_7F4A_7C15))
 }
 
 /// An element at a place, or zero.

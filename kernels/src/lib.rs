@@ -29,6 +29,7 @@ pub mod low_rank;
 pub mod matmul;
 mod matrix;
 pub mod quantised;
+pub mod random;
 pub mod rms_norm;
 pub mod rope;
 pub mod segment;

@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use half::bf16;
 use rayon::prelude::*;
 
+use super::packed::Packed;
 use super::tile::as_pairs;
 use crate::Element;
 use crate::by_rows::split_columns;
@@ -110,9 +111,7 @@ impl Multiplied for bf16 {
     const LANES: usize = 32;
 
     fn is_supported() -> bool {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512bf16")
+        <Self as Packed>::supported()
     }
 
     #[inline]

@@ -38,7 +38,7 @@ use crate::{Element, KernelError, check};
 /// as `[k, m]` if `transpose_a`, `b` as `[n, k]` if `transpose_b`. `c` is `[m, n]`.
 ///
 /// Sums are taken in `T::Compute`; those of `bf16` and `f16` are rounded once, when they are complete. Temporary memory is at most
-/// 8 MiB and 1 MiB for each thread (up to an inner dimension of 65536). Where elements have to be converted it is 48 MiB.
+/// 8 MiB and 2 MiB for each thread (up to an inner dimension of 65536). Where elements have to be converted it is 48 MiB.
 ///
 /// # Errors
 /// [`KernelError::Length`] if a slice doesn't fit the sizes.

@@ -4,14 +4,14 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
+use crate::matmul;
+
 /// Elements that are rounded together.
 const TOGETHER: usize = 32;
 
-/// Whether the processor has AVX512-BF16.
+/// Whether the processor has AVX-512F, AVX-512BW and AVX512-BF16.
 pub(super) fn is_native() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512bf16")
+    matmul::is_native::<bf16>()
 }
 
 /// Rounds numbers, where that [is so](is_native). Subnormal ones become zero.

@@ -32,10 +32,10 @@ pub fn forward<T: Element>(
     check::length(OPERATION, "x", x, &[tokens, columns])?;
     check::length(OPERATION, "y", y, &[tokens, rows])?;
     #[cfg(target_arch = "x86_64")]
-    let any = weight.has_products::<T>();
+    let takes_any_number = weight.has_products::<T>();
     #[cfg(not(target_arch = "x86_64"))]
-    let any = false;
-    let by_rows = any || tokens <= by_rows::most::<T::Compute>();
+    let takes_any_number = false;
+    let by_rows = takes_any_number || tokens <= by_rows::most::<T::Compute>();
     if by_rows && tokens > 0 && columns > 0 {
         by_rows::multiply(x, weight, y, accumulate, Workers::Pool);
         Ok(())

@@ -1,6 +1,7 @@
 //! Tensors from nothing but numbers.
 
 use candle_core::{DType, Tensor as Value};
+use swift_kernels::random::mix;
 
 use crate::device::current_device;
 use crate::graph::must_run;
@@ -80,10 +81,4 @@ fn draw(op: &'static str, shape: &[u64], dtype: DType, f: impl Fn(u64) -> f64) -
 fn unit(seed: u64, i: u64) -> f64 {
     let mixed = mix(mix(seed).wrapping_add(i.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
     (mixed >> 11) as f64 / (1u64 << 53) as f64
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
