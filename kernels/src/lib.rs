@@ -14,6 +14,8 @@ pub mod adamw;
 #[cfg(target_arch = "x86_64")]
 mod ahead;
 pub mod attention;
+#[cfg(target_arch = "x86_64")]
+mod bfloat16;
 mod by_rows;
 mod check;
 pub mod dropout;

@@ -9,8 +9,8 @@ use half::bf16;
 use rayon::prelude::*;
 
 use super::packed::Packed;
-use super::tile::as_pairs;
 use crate::Element;
+use crate::bfloat16::as_pairs;
 use crate::by_rows::split_columns;
 use crate::matrix::{Matrix, Workers};
 

@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use super::lines::Line;
 use super::packed::Packed;
 use crate::ahead::Ahead;
+use crate::bfloat16::as_pairs;
 
 /// Rows of the left matrix, whose units are read one by one.
 #[derive(Clone, Copy)]
@@ -153,15 +154,4 @@ unsafe fn tile<T, const HEIGHT: usize, const VECTORS: usize, const FETCHES: bool
         }
     }
     HEIGHT
-}
-
-/// Units as the instruction takes them.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) fn as_pairs(units: __m512i) -> __m512bh {
-    #[expect(unsafe_code, reason = "there is no cast between these types of vectors")]
-    // SAFETY: both are 512 bits of which every pattern is a value.
-    unsafe {
-        std::mem::transmute(units)
-    }
 }

@@ -1,12 +1,10 @@
 //! Weights of few bits, and products with them: as frozen weights of a model are kept in memory.
 //!
-//! A quantised weight is never there as a whole in the type that it is computed in. Its rows become whole numbers in registers,
-//! and so do inputs of 16 bits (`rounded`), or some rows become elements in the second cache (`products`). Where neither can be, each
-//! row is decoded into the first cache and multiplied at once with few inputs, and a part of the weight at a time is decoded and
+//! A quantised weight is never there as a whole in the type that it is computed in. Its rows become elements in registers
+//! (`nf4/bfloat16`), or whole numbers, as inputs of 16 bits do (`rounded`), or some rows become elements in the second cache
+//! (`products`). Where none of these can be, each row is decoded into the first cache and multiplied at once with few inputs, and a part of the weight at a time is decoded and
 //! multiplied as any other matrix is with many ([`linear`]).
 
-#[cfg(target_arch = "x86_64")]
-mod bfloat16;
 pub mod int8;
 mod linear;
 pub mod nf4;
@@ -25,6 +23,8 @@ pub use linear::{forward, input_gradient};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use products::{Buffers, Inputs};
 
+#[cfg(target_arch = "x86_64")]
+use crate::bfloat16;
 use crate::by_rows::Rows;
 use crate::element::{Known, KnownMut, store_into};
 use crate::{CHUNK, Element, Float, KernelError, check};

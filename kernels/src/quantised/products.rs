@@ -5,21 +5,25 @@ use std::ops::Range;
 use half::bf16;
 
 use super::Matrix;
+use super::nf4::Arranged;
 use super::rounded::{self, Rounded};
 use crate::Element;
 use crate::element::Known;
 use crate::matmul::is_native;
 use crate::matrix::{self, Workers};
 
-/// Inputs that are rounded to whole numbers, at most, where elements of `bf16` are multiplied as they are: with more of them it pays
-/// to make these of a row.
-const FEW: usize = 6;
+/// Inputs, at most, that rows are multiplied with in registers, where the processor multiplies elements of `bf16`: by their elements, or
+/// by whole numbers. With more of them it pays to make elements of a row in the second cache.
+const FEW: usize = 16;
+const FEW_ROUNDED: usize = 8;
 
 /// Inputs as [`Matrix::products`] takes them.
 pub(crate) enum Inputs<'x> {
     /// For rows that become whole numbers too.
     Rounded(Rounded),
-    /// For rows that become elements, and a processor that multiplies these.
+    /// For rows that become elements in registers, and a processor that multiplies these.
+    Arranged(Arranged),
+    /// For rows that become elements in the second cache.
     Elements(&'x [bf16]),
 }
 
@@ -38,12 +42,20 @@ impl Matrix {
 
     /// Inputs for [`Matrix::products`], if there are any with them.
     pub(crate) fn inputs<'x, T: Element>(&self, x: &'x [T]) -> Option<Inputs<'x>> {
-        match T::known(x) {
-            Known::Bf16(elements) if has_elements::<T>() && x.len() > FEW * self.columns() => {
-                Some(Inputs::Elements(elements))
+        if let (Known::Bf16(elements), true) = (T::known(x), has_elements::<T>()) {
+            let count = x.len() / self.columns();
+            let arranged = match self {
+                Self::Nf4(matrix) if count <= FEW => matrix.arranged_inputs(elements),
+                _ => None,
+            };
+            if let Some(inputs) = arranged {
+                return Some(Inputs::Arranged(inputs));
             }
-            _ => self.rounded(x).map(Inputs::Rounded),
+            if count > FEW_ROUNDED {
+                return Some(Inputs::Elements(elements));
+            }
         }
+        self.rounded(x).map(Inputs::Rounded)
     }
 
     /// The products of some rows with all inputs: an input's with each row, then the next input's.
@@ -60,6 +72,11 @@ impl Matrix {
                 match self {
                     Self::Nf4(matrix) => matrix.products(rows, inputs, &mut buffers.scales, sums),
                     Self::Int8(matrix) => matrix.products(rows, inputs, &mut buffers.scales, sums),
+                }
+            }
+            Inputs::Arranged(inputs) => {
+                if let Self::Nf4(matrix) = self {
+                    matrix.products_with_arranged(rows, inputs, &mut buffers.scales, sums);
                 }
             }
             Inputs::Elements(x) => {

@@ -91,6 +91,23 @@ impl Matrix {
         self.packed.get(first / 2..).unwrap_or_default().as_chunks().0.iter().zip(of_units)
     }
 
+    /// Writes the magnitudes of the blocks that units from one on are in, of rows that consist of whole blocks of whole units. As many that
+    /// follow are fetched from memory.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn magnitudes_of_units(&self, first: usize, into: &mut [f32]) {
+        let units_of_block = self.block / UNIT;
+        let blocks = into.len() / units_of_block;
+        let first = first / units_of_block;
+        self.scales.write(first, into.get_mut(..blocks).unwrap_or_default());
+        self.scales.fetch(first + blocks, blocks);
+        if units_of_block > 1 {
+            // Each block's goes to its units, the last one's first: it is among those that are overwritten later.
+            for unit in (0..into.len()).rev() {
+                into.copy_within(unit / units_of_block..=unit / units_of_block, unit);
+            }
+        }
+    }
+
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx512f")]
     fn by_avx512(&self, first: usize, into: &mut [f32]) {

@@ -8,7 +8,7 @@ use super::Matrix;
 use super::codes::NF4;
 use super::decode::UNIT;
 use super::lookup::load;
-use crate::quantised::bfloat16;
+use crate::bfloat16;
 
 /// For each four bytes in the order in which halves of a vector are interleaved, which four they are.
 const ORDER: [i32; 8] = [0, 4, 1, 5, 2, 6, 3, 7];

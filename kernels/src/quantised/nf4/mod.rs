@@ -4,6 +4,8 @@
 //! stored as the number of the nearest of 16 values, times its block's greatest magnitude. Two numbers share a byte, the
 //! first in the high half. The magnitudes may be quantised in turn ([`Scales::Quantised`]).
 
+#[cfg(target_arch = "x86_64")]
+mod bfloat16;
 mod codes;
 mod decode;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +20,8 @@ mod whole;
 
 use rayon::prelude::*;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use bfloat16::Arranged;
 pub use codes::{NESTED, NF4};
 pub use scales::{NESTED_BLOCK, Scales};
 

@@ -2,7 +2,8 @@
 
 use super::OPERATION;
 use super::codes::{NESTED, nearest};
-use crate::vectorised::vectorised;
+#[cfg(target_arch = "x86_64")]
+use crate::ahead::Ahead;
 use crate::{KernelError, check};
 
 /// Magnitudes that share one of their own.
@@ -79,6 +80,16 @@ impl Scales {
         }
     }
 
+    /// Has those of the blocks from one on, as far as there are any, fetched from memory.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn fetch(&self, first: usize, count: usize) {
+        let mut ahead = match self {
+            Self::Plain(magnitudes) => Ahead::new(some(magnitudes, first, count)),
+            Self::Quantised { codes, .. } => Ahead::new(some(codes, first, count)),
+        };
+        ahead.fetch(usize::MAX);
+    }
+
     /// The numbers that they stand for.
     #[inline(always)]
     pub(super) fn magnitudes(&self) -> Magnitudes<'_> {
@@ -86,12 +97,18 @@ impl Scales {
     }
 }
 
-vectorised! {
-    fn look_up<>(codes: &[u8], magnitude: f32, offset: f32, nested: &[f32; 256], into: &mut [f32]) {
-        for (into, &code) in into.iter_mut().zip(codes) {
-            let value = nested.get(usize::from(code)).copied().unwrap_or_default();
-            *into = value * magnitude + offset;
-        }
+/// So many of the elements from one on, as far as there are any.
+#[cfg(target_arch = "x86_64")]
+fn some<T>(elements: &[T], first: usize, count: usize) -> &[T] {
+    let elements = elements.get(first..).unwrap_or_default();
+    elements.get(..count).unwrap_or(elements)
+}
+
+/// Compiled for every processor alike: wider ones would gather values, which takes longer than one after the other.
+fn look_up(codes: &[u8], magnitude: f32, offset: f32, nested: &[f32; 256], into: &mut [f32]) {
+    for (into, &code) in into.iter_mut().zip(codes) {
+        let value = nested.get(usize::from(code)).copied().unwrap_or_default();
+        *into = value * magnitude + offset;
     }
 }
 

@@ -115,16 +115,7 @@ impl Matrix {
         scales: &mut [f32],
         sums: &mut [f32],
     ) {
-        let units_of_block = self.block / UNIT;
-        let blocks = scales.len() / units_of_block;
-        self.scales
-            .write(rows.start * self.columns / self.block, scales.get_mut(..blocks).unwrap_or_default());
-        if units_of_block > 1 {
-            // Each block's scale goes to its units, the last one's first: it is among those that are overwritten later.
-            for unit in (0..scales.len()).rev() {
-                scales.copy_within(unit / units_of_block..=unit / units_of_block, unit);
-            }
-        }
+        self.magnitudes_of_units(inputs.units_of(rows.clone()).start, scales);
         inputs.products::<Lookup>(self.packed.as_chunks().0, rows, scales, sums);
     }
 }

@@ -1,4 +1,4 @@
-//! Rounding to `bf16` by the processor's own instruction.
+//! `bf16` by the processor's own instructions.
 
 use std::arch::x86_64::*;
 
@@ -10,12 +10,12 @@ use crate::matmul;
 const TOGETHER: usize = 32;
 
 /// Whether the processor has AVX-512F, AVX-512BW and AVX512-BF16.
-pub(super) fn is_native() -> bool {
+pub(crate) fn is_native() -> bool {
     matmul::is_native::<bf16>()
 }
 
 /// Rounds numbers, where that [is so](is_native). Subnormal ones become zero.
-pub(super) fn store(numbers: &[f32], into: &mut [bf16]) {
+pub(crate) fn store(numbers: &[f32], into: &mut [bf16]) {
     if is_native() {
         #[expect(unsafe_code, reason = "the compiler can't see that the processor has been asked")]
         // SAFETY: the processor has the extensions that the function is compiled for.
@@ -39,4 +39,15 @@ fn store_natively(numbers: &[f32], into: &mut [bf16]) {
         }
     }
     end.iter().zip(into_end).for_each(|(&number, into)| *into = bf16::from_f32(number));
+}
+
+/// 16 pairs as the instruction that multiplies them takes them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(crate) fn as_pairs(pairs: __m512i) -> __m512bh {
+    #[expect(unsafe_code, reason = "there is no cast between these types of vectors")]
+    // SAFETY: both are 512 bits of which every pattern is a value.
+    unsafe {
+        std::mem::transmute(pairs)
+    }
 }
