@@ -3,22 +3,22 @@
 //! On processors with AVX512-BF16, `bf16` is multiplied by kernels of this crate. Where there is none it is converted to
 //! `f32`, as `f16` always is, which, as `f64`, the `gemm` crate multiplies.
 //!
-//! A product of a few rows with a weight reads the weight once, as it lies in memory: up to eight rows of `bf16` by
-//! AVX512-BF16, and of `f32` by AVX-512; without these up to 128 rows of `f32` by AVX2, and up to eight of `bf16` by
+//! A product of a few rows with a weight reads the weight once, as it lies in memory: up to 48 rows of `bf16` by
+//! AVX512-BF16, and 256 of `f32` by AVX-512; without these up to 128 rows of `f32` by AVX2, and up to eight of `bf16` by
 //! others. By AVX2 any number of rows of `bf16` are multiplied so, for it costs less than to convert the weight. `f16` is always
 //! read as `bf16` is where there is no AVX512-BF16.
 //!
 //! Each element of a product is summed up in a fixed order of the inner dimension by one thread, whatever the other sizes
 //! are: by the kernels for AVX512-BF16, a row of a product does not depend on the rows beside it, but for whether these are
-//! up to eight or more.
+//! up to 48 or more.
 //!
 //! AVX512-BF16 knows no subnormal numbers: elements and sums below 2^-126 in magnitude count as zero.
 
+#[cfg(target_arch = "x86_64")]
+mod along_rows;
 mod as_rows;
 #[cfg(target_arch = "x86_64")]
 mod blocked;
-#[cfg(target_arch = "x86_64")]
-mod few_rows;
 #[cfg(target_arch = "x86_64")]
 mod lines;
 #[cfg(target_arch = "x86_64")]
@@ -144,7 +144,7 @@ fn by_avx512<T: Element, O: Element<Compute = T::Compute>>(
         workers: Workers,
     ) -> bool {
         let Some(proof) = packed::Proof::find() else { return false };
-        if !few_rows::multiply(left, right, result, accumulate, workers) {
+        if !along_rows::multiply(left, right, result, accumulate, workers) {
             blocked::multiply(proof, left, right, result, accumulate, workers);
         }
         true
@@ -158,7 +158,7 @@ fn by_avx512<T: Element, O: Element<Compute = T::Compute>>(
             run(left.with(a), right.with(b), c, accumulate, workers)
         }
         (Known::F32(a), Known::F32(b), KnownMut::F32(c)) => {
-            few_rows::multiply(left.with(a), right.with(b), c, accumulate, workers)
+            along_rows::multiply(left.with(a), right.with(b), c, accumulate, workers)
         }
         _ => false,
     }

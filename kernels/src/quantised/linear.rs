@@ -15,7 +15,7 @@ const PART: usize = 1 << 20;
 ///
 /// Elements of `x` of 16 bits are rounded to whole numbers of 16 bits that have a power of two for each 64 of them, and the values of
 /// NF4 to such numbers too (by 0.00015 at most), where the processor has AVX2 and rows consist of whole blocks. By AVX512-BF16 and with
-/// up to 16 tokens of `bf16`, the values of NF4 are rounded to `bf16`; with more, or with more than 8 and 8 bits, elements of the weight
+/// up to 12 tokens of `bf16`, the values of NF4 are rounded to `bf16`; with more, or with more than 8 and 8 bits, elements of the weight
 /// are, some rows at a time for each thread. In other cases temporary memory is that of a million elements of the weight, or one row, and
 /// of their part of the result; `x` is there once more where its type has to be converted.
 ///

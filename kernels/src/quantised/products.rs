@@ -14,7 +14,7 @@ use crate::matrix::{self, Workers};
 
 /// Inputs, at most, that rows are multiplied with in registers, where the processor multiplies elements of `bf16`: by their elements, or
 /// by whole numbers. With more of them it pays to make elements of a row in the second cache.
-const FEW: usize = 16;
+const FEW: usize = 12;
 const FEW_ROUNDED: usize = 8;
 
 /// Inputs as [`Matrix::products`] takes them.

@@ -238,11 +238,13 @@ fn does_not_depend_on_the_others<T: Element + std::fmt::Debug + PartialEq>(
 #[test]
 fn what_one_input_gives_does_not_depend_on_the_others() {
     does_not_depend_on_the_others::<f16>((1, 11), |_| true);
-    // Processors that multiply `bf16` do it in another way with more than 16 inputs, or with more than 8 if weights have 8 bits.
+    // Processors that multiply `bf16` do it in another way with more than 12 inputs, or with more than 8 if weights have 8 bits, and in
+    // yet another one with more than 48.
     let has_4_bits = |matrix: &quantised::Matrix| matches!(matrix, quantised::Matrix::Nf4(_));
-    does_not_depend_on_the_others::<bf16>((1, 16), has_4_bits);
+    does_not_depend_on_the_others::<bf16>((1, 12), has_4_bits);
     does_not_depend_on_the_others::<bf16>((1, 8), |_| true);
-    does_not_depend_on_the_others::<bf16>((17, 119), |_| true);
+    does_not_depend_on_the_others::<bf16>((13, 39), |_| true);
+    does_not_depend_on_the_others::<bf16>((49, 98), |_| true);
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Matrix {
         let units = self.packed.as_chunks().0.get(rows.start * length..rows.end * length);
         let rows = Rows { units: units.unwrap_or_default(), magnitudes, length };
         let pairs_of_input = length.div_ceil(PAIR);
-        let groups = pairs.chunks(INPUTS * pairs_of_input).zip(sums.chunks_mut(INPUTS * (sums.len() / inputs)));
+        let groups =
+            pairs.chunks(INPUTS * pairs_of_input).zip(sums.chunks_mut(INPUTS * (sums.len() / inputs)));
         for (pairs, sums) in groups {
             #[expect(unsafe_code, reason = "instructions that not every processor has")]
             // SAFETY: arranged inputs exist only where the processor has them.
@@ -203,7 +204,10 @@ fn tile<const R: usize, const N: usize>(rows: Rows<'_>, pairs: &[Pair]) -> [[f32
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn values() -> __m512i {
-    #[expect(unsafe_code, reason = "a vector is loaded by a pointer, and there is no cast between these types of vectors")]
+    #[expect(
+        unsafe_code,
+        reason = "a vector is loaded by a pointer, and there is no cast between these types of vectors"
+    )]
     // SAFETY: 16 values have the size of a vector; of 256 bits every pattern is a value.
     let values: __m256i = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(_mm512_loadu_ps(NF4.as_ptr()))) };
     _mm512_broadcast_i64x4(values)
