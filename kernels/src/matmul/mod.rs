@@ -136,30 +136,61 @@ fn by_avx512<T: Element, O: Element<Compute = T::Compute>>(
 
     use crate::element::{Known, KnownMut};
 
-    fn run<O: Element<Compute = f32>>(
+    // These are not generic, so that their loops are compiled with this crate, as it is meant to be, and not with those that call it.
+    fn bfloat16_to_bfloat16(
         left: Matrix<'_, bf16>,
         right: Matrix<'_, bf16>,
-        result: &mut [O],
+        result: &mut [bf16],
         accumulate: bool,
         workers: Workers,
     ) -> bool {
-        let Some(proof) = packed::Proof::find() else { return false };
-        if !along_rows::multiply(left, right, result, accumulate, workers) {
-            blocked::multiply(proof, left, right, result, accumulate, workers);
-        }
-        true
+        bfloat16(left, right, result, accumulate, workers)
+    }
+    fn bfloat16_to_float32(
+        left: Matrix<'_, bf16>,
+        right: Matrix<'_, bf16>,
+        result: &mut [f32],
+        accumulate: bool,
+        workers: Workers,
+    ) -> bool {
+        bfloat16(left, right, result, accumulate, workers)
+    }
+    fn float32(
+        left: Matrix<'_, f32>,
+        right: Matrix<'_, f32>,
+        result: &mut [f32],
+        accumulate: bool,
+        workers: Workers,
+    ) -> bool {
+        along_rows::multiply(left, right, result, accumulate, workers)
     }
     let right = right.transposed();
     match (T::known(left.elements), T::known(right.elements), O::known_mut(result)) {
         (Known::Bf16(a), Known::Bf16(b), KnownMut::F32(c)) => {
-            run(left.with(a), right.with(b), c, accumulate, workers)
+            bfloat16_to_float32(left.with(a), right.with(b), c, accumulate, workers)
         }
         (Known::Bf16(a), Known::Bf16(b), KnownMut::Bf16(c)) => {
-            run(left.with(a), right.with(b), c, accumulate, workers)
+            bfloat16_to_bfloat16(left.with(a), right.with(b), c, accumulate, workers)
         }
         (Known::F32(a), Known::F32(b), KnownMut::F32(c)) => {
-            along_rows::multiply(left.with(a), right.with(b), c, accumulate, workers)
+            float32(left.with(a), right.with(b), c, accumulate, workers)
         }
         _ => false,
     }
+}
+
+/// `result = left right^T`, or `result += left right^T`, if there are kernels for AVX512-BF16; says whether there are.
+#[cfg(target_arch = "x86_64")]
+fn bfloat16<O: Element<Compute = f32>>(
+    left: Matrix<'_, half::bf16>,
+    right: Matrix<'_, half::bf16>,
+    result: &mut [O],
+    accumulate: bool,
+    workers: Workers,
+) -> bool {
+    let Some(proof) = packed::Proof::find() else { return false };
+    if !along_rows::multiply(left, right, result, accumulate, workers) {
+        blocked::multiply(proof, left, right, result, accumulate, workers);
+    }
+    true
 }
