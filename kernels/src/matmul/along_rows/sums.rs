@@ -11,6 +11,14 @@ const TOGETHER: usize = 16;
 /// Sums of `HEIGHT` rows with `WIDTH` others, a partial one in each lane.
 pub(super) type Sums<const HEIGHT: usize, const WIDTH: usize> = [[__m512; WIDTH]; HEIGHT];
 
+/// In which order the right rows are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A vector of each, and then the next ones.
+    SideBySide,
+    OneByOne,
+}
+
 /// Sums of nothing yet.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -19,7 +27,7 @@ pub(super) fn no_sums<const HEIGHT: usize, const WIDTH: usize>() -> Sums<HEIGHT,
 }
 
 /// Adds the products of a part of rows to their sums. The left ones are side by side. For each vector of the part so many cache lines,
-/// from `ahead` on, are fetched from memory.
+/// from `ahead` on, are fetched from memory, or one for each vector of each row if these are read one by one.
 ///
 /// # Safety
 /// The processor has the instructions for the type.
@@ -32,6 +40,7 @@ pub(super) unsafe fn add<T: Multiplied, const HEIGHT: usize, const WIDTH: usize>
     right: [&[T]; WIDTH],
     part: Range<usize>,
     mut sums: Sums<HEIGHT, WIDTH>,
+    order: Order,
     (ahead, lines): (&mut *const T, usize),
 ) -> Sums<HEIGHT, WIDTH> {
     let k = left.len() / HEIGHT;
@@ -42,22 +51,39 @@ pub(super) unsafe fn add<T: Multiplied, const HEIGHT: usize, const WIDTH: usize>
     assert!(first <= end && end <= k);
     let length = end - first;
     let whole = length / T::LANES * T::LANES;
-    // SAFETY: before the end of the part, which is in each row, a vector ends, or its count doesn't exceed it. Memory is fetched, not read, wherever it is. The
-    // caller vouches for the processor.
+    // SAFETY: before the end of the part, which is in each row, a vector ends, or its count doesn't exceed it. Memory is fetched, not
+    // read, wherever it is. The caller vouches for the processor.
     unsafe {
         let mut weights = [_mm512_setzero_si512(); WIDTH];
-        for start in (first..first + whole).step_by(T::LANES) {
-            for _ in 0..lines {
-                _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
-                *ahead = ahead.wrapping_add(T::LANES);
-            }
-            for column in 0..WIDTH {
-                weights[column] = T::load_whole(right[column].as_ptr().add(start));
-            }
-            for row in 0..HEIGHT {
-                let inputs = T::load_whole(left.as_ptr().add(row * k + start));
+        match order {
+            Order::OneByOne => {
                 for column in 0..WIDTH {
-                    sums[row][column] = T::add(inputs, weights[column], sums[row][column]);
+                    for start in (first..first + whole).step_by(T::LANES) {
+                        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                        *ahead = ahead.wrapping_add(T::LANES);
+                        let weights = T::load_whole(right[column].as_ptr().add(start));
+                        for row in 0..HEIGHT {
+                            let inputs = T::load_whole(left.as_ptr().add(row * k + start));
+                            sums[row][column] = T::add(inputs, weights, sums[row][column]);
+                        }
+                    }
+                }
+            }
+            Order::SideBySide => {
+                for start in (first..first + whole).step_by(T::LANES) {
+                    for _ in 0..lines {
+                        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+                        *ahead = ahead.wrapping_add(T::LANES);
+                    }
+                    for column in 0..WIDTH {
+                        weights[column] = T::load_whole(right[column].as_ptr().add(start));
+                    }
+                    for row in 0..HEIGHT {
+                        let inputs = T::load_whole(left.as_ptr().add(row * k + start));
+                        for column in 0..WIDTH {
+                            sums[row][column] = T::add(inputs, weights[column], sums[row][column]);
+                        }
+                    }
                 }
             }
         }
