@@ -1,7 +1,8 @@
 //! Compares what a page shows with what a command prints.
 
-/// How far a number may be from the one that is shown, relative to it: processors round differently.
-const TOLERANCE: f64 = 1e-3;
+/// How far a number may be from the one that is shown, relative to it: processors add up in different orders, and where gradients are
+/// close to zero, Adam's division by their own magnitude carries that on, to 0.3 % of a later gradient's norm.
+const TOLERANCE: f64 = 1e-2;
 
 /// Words before numbers that are another each time.
 const VOLATILE: [&str; 7] = [
