@@ -2,8 +2,8 @@
 //!
 //! A quantised weight is never there as a whole in the type that it is computed in. Its rows become elements in registers
 //! (`nf4/bfloat16`), or whole numbers, as inputs of 16 bits do (`rounded`), or some rows become elements in the second cache
-//! (`products`). Where none of these can be, each row is decoded into the first cache and multiplied at once with few inputs, and a part of the weight at a time is decoded and
-//! multiplied as any other matrix is with many ([`linear`]).
+//! (`products`). Where none of these can be, each row is decoded into the first cache and multiplied at once with few inputs, and a part
+//! of the weight at a time is decoded and multiplied as any other matrix is with many ([`linear`]).
 
 pub mod int8;
 mod linear;

@@ -1,4 +1,4 @@
-//! Products of some rows with inputs of 16 bits, by whole numbers in registers, or by elements in the second cache.
+//! Products of some rows with inputs of 16 bits, by elements or whole numbers in registers, or by elements in the second cache.
 
 use std::ops::Range;
 
