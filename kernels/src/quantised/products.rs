@@ -12,8 +12,8 @@ use crate::element::Known;
 use crate::matmul::is_native;
 use crate::matrix::{self, Workers};
 
-/// Inputs, at most, that rows are multiplied with in registers, where the processor multiplies elements of `bf16`: by their elements, or
-/// by whole numbers. With more of them it pays to make elements of a row in the second cache.
+/// Inputs, at most, that rows are multiplied with in registers, where the processor multiplies elements of `bf16`: by their elements
+/// ([`Inputs::Arranged`]), or by whole numbers. With more of them it pays to make elements of a row in the second cache.
 const FEW: usize = 12;
 const FEW_ROUNDED: usize = 8;
 

@@ -109,8 +109,8 @@ fn multiply_part<T: Multiplied, O: Element<Compute = f32>>(
     }
 }
 
-/// Computes as many columns of the product as there are in `into`, `WIDTH` at a time, and of each `HEIGHT` rows at a time. There are as
-/// many rows at least.
+/// Computes as many columns of the product as there are in `into`, `WIDTH` at a time, and of each `HEIGHT` rows at a time, of which there
+/// must be that many at least.
 ///
 /// # Safety
 /// The processor has the instructions for the type.
