@@ -35,6 +35,7 @@ pub mod random;
 pub mod rms_norm;
 pub mod rope;
 pub mod segment;
+pub mod softmax;
 mod sums;
 pub mod swiglu;
 #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,6 @@
 //! What becomes of a step's logits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::sampling::{Progress, adjust, choose, seed, token_logprobs, uniform};
@@ -103,7 +104,7 @@ impl<B: Backend> Engine<B> {
             output.finish = Some(Finish::Length);
             return self.give(id, output);
         }
-        let mut adjusted = logits.to_vec();
+        let mut adjusted = Cow::Borrowed(logits);
         let seed = seed(group.seed, id.choice, sequence.tokens.len());
         sequence.adjust(request, &self.ends, seed, &mut adjusted)?;
         let uniform = uniform(group.seed, id.choice, sequence.tokens.len());
@@ -166,7 +167,8 @@ impl<B: Backend> Engine<B> {
 }
 
 impl Sequence {
-    /// What bans, biases, penalties and processors make of the logits of the next token, `[vocab]`.
+    /// What bans, biases, penalties and processors make of the logits of the next token, `[vocab]`. They are copied only if
+    /// any of these is asked for.
     ///
     /// # Errors
     /// If a processor fails.
@@ -175,10 +177,14 @@ impl Sequence {
         request: &Request,
         ends: &[u32],
         seed: u64,
-        logits: &mut [f32],
+        logits: &mut Cow<'_, [f32]>,
     ) -> Result<()> {
         let (prompt, generated) = self.tokens.split_at(self.prompt_length.min(self.tokens.len()));
         let too_early = generated.len() < request.stop.min_tokens;
+        if !too_early && self.processors.is_empty() && request.sampling.leaves_logits() {
+            return Ok(());
+        }
+        let logits = logits.to_mut();
         let banned = ends.iter().chain(&request.stop.token_ids).filter(|_| too_early);
         adjust(logits, &request.sampling, banned.copied(), prompt, generated);
         let progress = Progress { prompt, generated, seed };

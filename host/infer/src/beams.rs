@@ -1,6 +1,7 @@
 //! Beam search: the answers that are the most probable as a whole, as far as a few partial answers followed side by side
 //! find them. Steps, scores and ends are those of `generate` with `num_beams` in transformers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::answer::accept;
@@ -91,7 +92,7 @@ struct Found {
 impl<B: Backend> Engine<B> {
     /// Notes what may follow a beam, and goes on once that is known of all beams of the request.
     pub(crate) fn extend_beam(&mut self, id: SequenceId, options: BeamOptions, logits: &[f32]) -> Result<()> {
-        let mut adjusted = log_softmax(logits);
+        let mut adjusted = Cow::Owned(log_softmax(logits));
         let (Some(group), Some(sequence)) = (self.groups.get_mut(&id.request), self.sequences.get_mut(&id))
         else {
             return Ok(());

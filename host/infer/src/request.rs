@@ -46,6 +46,14 @@ impl Default for SamplingOptions {
     }
 }
 
+impl SamplingOptions {
+    /// Whether there are no biases and no penalties.
+    pub(crate) fn leaves_logits(&self) -> bool {
+        let penalties = [self.repetition_penalty - 1.0, self.presence_penalty, self.frequency_penalty];
+        self.logit_bias.is_empty() && penalties == [0.0; 3]
+    }
+}
+
 /// When generation ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopOptions {

@@ -1,5 +1,6 @@
-use std::cmp::Ordering;
+use swift_kernels::softmax::Softmax;
 
+use super::most_probable;
 use crate::SamplingOptions;
 
 /// Candidates that nucleus sampling sorts first; more only if these don't have the probability.
@@ -8,27 +9,17 @@ const FIRST_NUCLEUS: usize = 256;
 /// A token by its probability, among those that temperature, min-p, top-k and top-p (Holtzman et al. 2020) leave, applied in
 /// this order. None if all are ruled out.
 pub(super) fn sample(logits: &[f32], options: &SamplingOptions, uniform: f64) -> Option<u32> {
-    let greatest = logits.iter().copied().filter(|logit| !logit.is_nan()).fold(f32::NEG_INFINITY, f32::max);
-    if greatest == f32::NEG_INFINITY {
-        return None;
-    }
-    // Weights relative to the most probable token, so that nothing overflows.
-    let weight = |logit: f32| (f64::from(logit - greatest) / options.temperature).exp();
-    let infinite = greatest == f32::INFINITY;
-    let kept = (0..).zip(logits).filter_map(|(id, &logit)| {
-        let weight = if infinite { f64::from(u8::from(logit == greatest)) } else { weight(logit) };
-        (weight > 0.0 && weight >= options.min_p).then_some((id, weight))
-    });
-    let mut kept: Vec<(u32, f64)> = kept.collect();
-    if let Some(count) = options.top_k.map(|count| count as usize).filter(|count| *count < kept.len()) {
-        best(&mut kept, count);
-        kept.truncate(count);
-    }
-    if options.top_p < 1.0 {
-        nucleus(&mut kept, options.top_p);
-    }
-    let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
-    let mut left = uniform * total;
+    let softmax = Softmax::new(logits, options.temperature, options.min_p)?;
+    let kept = match options.top_k.map(|count| count as usize).filter(|count| *count < logits.len()) {
+        Some(count) => {
+            let kept = best(&softmax, logits, count);
+            let total = kept.iter().map(|(_, weight)| weight).sum::<f64>();
+            nucleus(kept, options.top_p * total)
+        }
+        None if options.top_p < 1.0 => smallest_nucleus(&softmax, logits, options.top_p),
+        None => return u32::try_from(softmax.at(uniform)?).ok(),
+    };
+    let mut left = uniform * kept.iter().map(|(_, weight)| weight).sum::<f64>();
     for (id, weight) in &kept {
         left -= weight;
         if left < 0.0 {
@@ -38,38 +29,35 @@ pub(super) fn sample(logits: &[f32], options: &SamplingOptions, uniform: f64) ->
     kept.last().map(|(id, _)| *id)
 }
 
-/// The most probable first, of equals the smaller id.
-fn order(a: &(u32, f64), b: &(u32, f64)) -> Ordering {
-    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+/// The `count` tokens with the greatest weights, the best first, without those that have none.
+fn best(softmax: &Softmax<'_>, logits: &[f32], count: usize) -> Vec<(u32, f64)> {
+    let weighed = most_probable(logits, count).into_iter();
+    let weighed = weighed.map(|(id, logit)| (id, f64::from(softmax.weight(logit))));
+    weighed.filter(|(_, weight)| *weight > 0.0).collect()
 }
 
-/// Puts the `count` best into the first places, sorted.
-fn best(kept: &mut [(u32, f64)], count: usize) {
-    if count < kept.len() {
-        kept.select_nth_unstable_by(count, order);
-    }
-    if let Some(best) = kept.get_mut(..count) {
-        best.sort_unstable_by(order);
-    }
+/// The fewest of these tokens, the best first, whose weights together are as much as is wanted.
+fn nucleus(mut kept: Vec<(u32, f64)>, wanted: f64) -> Vec<(u32, f64)> {
+    let mut sum = 0.0;
+    let enough = kept.iter().position(|(_, weight)| {
+        sum += weight;
+        sum >= wanted
+    });
+    kept.truncate(enough.map_or(kept.len(), |last| last + 1));
+    kept
 }
 
-/// Leaves the fewest most probable tokens that together have the probability.
-fn nucleus(kept: &mut Vec<(u32, f64)>, probability: f64) {
-    let wanted = probability * kept.iter().map(|(_, weight)| weight).sum::<f64>();
-    let mut sorted = FIRST_NUCLEUS.min(kept.len());
+/// The fewest tokens of all that together have the probability.
+fn smallest_nucleus(softmax: &Softmax<'_>, logits: &[f32], probability: f64) -> Vec<(u32, f64)> {
+    let wanted = probability * softmax.total();
+    let mut count = FIRST_NUCLEUS;
     loop {
-        best(kept, sorted);
-        let mut sum = 0.0;
-        let enough = kept.iter().take(sorted).position(|(_, weight)| {
-            sum += weight;
-            sum >= wanted
-        });
-        if let Some(last) = enough {
-            return kept.truncate(last + 1);
+        let kept = best(softmax, logits, count);
+        let sum: f64 = kept.iter().map(|(_, weight)| weight).sum();
+        // Fewer than were asked for are all that have a weight.
+        if sum >= wanted || kept.len() < count {
+            return nucleus(kept, wanted);
         }
-        if sorted == kept.len() {
-            return;
-        }
-        sorted = (8 * sorted).min(kept.len());
+        count *= 8;
     }
 }

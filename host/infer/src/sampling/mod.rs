@@ -10,6 +10,8 @@ pub(crate) use logprobs::{log_softmax, most_probable, token_logprobs};
 pub use plugin::Sampler;
 pub(crate) use random::{seed, uniform};
 
+use swift_kernels::softmax;
+
 use crate::{Result, SamplingOptions};
 
 /// Changes logits before a token is chosen: a sampler plugin, or a grammar that the answer must follow.
@@ -69,26 +71,9 @@ pub(crate) fn adjust(
 /// The token, or none if all are ruled out. `uniform` is in `0 .. 1`, from the request's seed.
 pub(crate) fn choose(logits: &[f32], options: &SamplingOptions, uniform: f64) -> Option<u32> {
     if options.temperature == 0.0 {
-        return greatest(logits);
+        return softmax::most_probable(logits).and_then(|place| u32::try_from(place).ok());
     }
     filter::sample(logits, options, uniform)
-}
-
-/// The token with the greatest logit, the first of equals.
-fn greatest(logits: &[f32]) -> Option<u32> {
-    /// Numbers that are compared side by side.
-    const LANES: usize = 16;
-    let mut greatest = [f32::NEG_INFINITY; LANES];
-    let (whole, rest) = logits.as_chunks::<LANES>();
-    for logits in whole {
-        for (greatest, &logit) in greatest.iter_mut().zip(logits) {
-            // What is not a number is not greater.
-            *greatest = if logit > *greatest { logit } else { *greatest };
-        }
-    }
-    let greatest = greatest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
-    let place = logits.iter().position(|&logit| logit == greatest && logit > f32::NEG_INFINITY)?;
-    u32::try_from(place).ok()
 }
 
 #[cfg(test)]

@@ -31,8 +31,8 @@ fn filters_leave_what_their_definition_says() {
     // Probabilities are 0.053, 0.394, 0.145, 0.007, 0.394, 0.020... of a total of exp: 1 and 4 have 0.76 together.
     let total: f64 = LOGITS.iter().map(|logit| f64::from(*logit).exp()).sum();
     let two = 2.0 * 3f64.exp() / total;
-    assert_eq!(possible(&SamplingOptions { top_p: two - 1e-9, ..plain.clone() }), [1, 4]);
-    assert_eq!(possible(&SamplingOptions { top_p: two + 1e-9, ..plain.clone() }), [1, 2, 4]);
+    assert_eq!(possible(&SamplingOptions { top_p: two - 1e-6, ..plain.clone() }), [1, 4]);
+    assert_eq!(possible(&SamplingOptions { top_p: two + 1e-6, ..plain.clone() }), [1, 2, 4]);
     assert_eq!(possible(&SamplingOptions { top_p: 1e-9, ..plain }), [1]);
 }
 
@@ -56,6 +56,44 @@ fn tokens_come_as_often_as_they_are_probable() {
         })
         .sum();
     assert!(chi < 20.5, "{counts:?} {chi}");
+}
+
+/// Logits of a large vocabulary, many of them the same.
+fn many() -> Vec<f32> {
+    (0..50_000).map(|place| (uniform(5, 0, place) * 400.0).floor() as f32 / 100.0).collect()
+}
+
+#[test]
+fn the_best_of_many_are_those_of_a_full_sort() {
+    let mut rising = many();
+    rising.sort_unstable_by(f32::total_cmp);
+    for logits in [many(), rising, vec![f32::NEG_INFINITY; 500]] {
+        let mut sorted: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+        sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for count in [0, 1, 20, 700, 49_999, 50_000, 60_000] {
+            assert_eq!(most_probable(&logits, count), sorted[..count.min(sorted.len())]);
+        }
+    }
+}
+
+#[test]
+fn a_nucleus_of_many_has_the_probability_and_no_token_more() {
+    let logits = many();
+    let mut sorted: Vec<f64> = logits.iter().map(|logit| f64::from(*logit).exp()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let total: f64 = sorted.iter().sum();
+    for top_p in [0.001, 0.1, 0.9] {
+        let mut sum = 0.0;
+        let count =
+            1 + sorted.iter().rev().take_while(|weight| (sum += **weight, sum < top_p * total).1).count();
+        let options = SamplingOptions { top_p, ..Default::default() };
+        let drawn = (0..200).map(|position| choose(&logits, &options, uniform(9, 0, position)).unwrap());
+        let best: Vec<u32> = most_probable(&logits, count).into_iter().map(|(id, _)| id).collect();
+        assert!(drawn.into_iter().all(|id| best.contains(&id)));
+        // The last of the nucleus is what comes when the number is next to 1.
+        let last = choose(&logits, &options, 1.0 - 1e-12).unwrap();
+        assert_eq!(best.iter().position(|id| *id == last), Some(count - 1), "{top_p}");
+    }
 }
 
 #[test]
