@@ -1,13 +1,11 @@
 //! What determines a run, for `run.lock.json`, and what it was told, for `args.json`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use swift_data::Dataset;
-use swift_model::Model;
 use swift_runtime::Plugin;
-use swift_train::{LockedData, LockedPlugin, RunLock, file_digests};
+use swift_train::{LockedData, LockedPlugin, RunLock};
 
 use crate::grants::{self, GrantTable};
 use crate::plugins::Values;
@@ -24,9 +22,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) plugins: Vec<&'a Plugin>,
     pub(crate) values: &'a Values,
     pub(crate) grants: &'a GrantTable,
-    pub(crate) model: &'a Model,
-    pub(crate) reference: Option<&'a Model>,
-    pub(crate) teacher: Option<&'a Model>,
     pub(crate) dataset: &'a Dataset,
     pub(crate) validation: Option<&'a Dataset>,
 }
@@ -42,8 +37,12 @@ pub(crate) fn arguments(settings: &Settings, parts: &Parts<'_>) -> anyhow::Resul
     Ok(arguments)
 }
 
-/// The content of `run.lock.json`.
-pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<RunLock> {
+/// The content of `run.lock.json`. `models` are the digests of the models' files.
+pub(crate) fn lock(
+    settings: &Settings,
+    parts: &Parts<'_>,
+    models: BTreeMap<String, String>,
+) -> anyhow::Result<RunLock> {
     let arguments = &settings.arguments;
     let told = [object(&arguments.data)?, object(&arguments.adapter)?, object(&arguments.training)?];
     let mut told: BTreeMap<String, Value> =
@@ -69,7 +68,7 @@ pub(crate) fn lock(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<Run
     Ok(RunLock {
         versions: BTreeMap::from([("swift-host".to_owned(), VERSION.to_owned())]),
         plugins: parts.plugins.iter().map(|plugin| locked(plugin, parts)).collect(),
-        models: models(settings, parts)?,
+        models,
         data: sources.collect(),
         settings: told,
     })
@@ -84,28 +83,6 @@ fn locked(plugin: &Plugin, parts: &Parts<'_>) -> (String, LockedPlugin) {
         grants: parts.grants.of(plugin).map(grants::object).unwrap_or_default(),
     };
     (plugin.name().to_owned(), locked)
-}
-
-/// Digests of all files that weights come from, by `ROLE/NAME`.
-fn models(settings: &Settings, parts: &Parts<'_>) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut files: Vec<(&str, PathBuf)> =
-        parts.model.files()?.into_iter().map(|file| ("model", file)).collect();
-    for (role, other) in [("reference", parts.reference), ("teacher", parts.teacher)] {
-        let other = other.map(Model::files).transpose()?.unwrap_or_default();
-        files.extend(other.into_iter().map(|file| (role, file)));
-    }
-    if let Some(adapter) = &settings.arguments.adapter.adapters {
-        let names = ["adapter_config.json", "adapter_model.safetensors"];
-        files.extend(names.map(|name| ("adapter", adapter.join(name))));
-    }
-    let paths: Vec<&Path> = files.iter().map(|(_, path)| path.as_path()).collect();
-    let digests = file_digests(&paths)?;
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(files
-        .iter()
-        .zip(digests)
-        .map(|((role, path), digest)| (format!("{role}/{}", name(path)), digest))
-        .collect())
 }
 
 fn object(value: &impl serde::Serialize) -> anyhow::Result<Map<String, Value>> {

@@ -24,6 +24,7 @@ mod inspect;
 mod interrupt;
 mod lock;
 mod migrating;
+mod model_files;
 mod models;
 mod normalise;
 mod pins;

@@ -24,6 +24,7 @@ use crate::definition::definition;
 use crate::directories;
 use crate::grants::{self, Allowances};
 use crate::lock::{self, Parts};
+use crate::model_files::ModelFiles;
 use crate::pins::Pins;
 use crate::plugins::{Plugins, Selection};
 use crate::progress::Progress;
@@ -74,6 +75,11 @@ pub(crate) fn run(
     let loss = loss.loss(values_of(loss), &allowances.of(loss))?;
     let requirements = loss.requirements();
     let mut settings = Settings::resolve(arguments, &config, requirements)?;
+    let reference = reference_folder(&settings.arguments).filter(|_| settings.with_reference(requirements));
+    let reference = reference.map(read_config).transpose()?;
+    let teacher = settings.arguments.model.teacher_model.as_deref().map(read_config).transpose()?;
+    let roles = [("model", Some(&config)), ("reference", reference.as_ref()), ("teacher", teacher.as_ref())];
+    let files = ModelFiles::of(roles, settings.arguments.adapter.adapters.as_deref());
     let tokenizer = Tokenizer::load(config.folder())?;
     if settings.arguments.data.template.is_none() {
         let needs_name =
@@ -125,7 +131,7 @@ pub(crate) fn run(
         datasets(&settings, &mut template, candidates(Kind::Dataset), &allowances, console)?;
     let plan = BatchPlan::new(&dataset, settings.plan.clone())?;
     let Models { model, reference, teacher, definitions } =
-        models(&settings, &config, settings.with_reference(requirements), |config| {
+        models(&settings, &config, (reference, teacher), |config| {
             definition(config, selection.plugins(), plugins, |plugin| allowances.of(plugin))
         })?;
 
@@ -152,9 +158,6 @@ pub(crate) fn run(
         plugins: selection.plugins().filter(|plugin| acts(plugin)).chain(others.into_values()).collect(),
         values: &values,
         grants: &grants,
-        model: &model,
-        reference: reference.as_ref(),
-        teacher: teacher.as_ref(),
         dataset: &dataset,
         validation: validation.as_ref(),
     };
@@ -167,7 +170,7 @@ pub(crate) fn run(
     let output = Output {
         folder: folder.clone(),
         arguments: lock::arguments(&settings, &parts)?,
-        lock: lock::lock(&settings, &parts)?,
+        lock: lock::lock(&settings, &parts, files.digests()?)?,
         companions: companions(&settings.arguments),
     };
     let (loss, options) = (Box::new(loss), settings.trainer);
@@ -281,37 +284,32 @@ struct Models {
 fn models(
     settings: &Settings,
     config: &ModelConfig,
-    with_reference: bool,
+    (reference, teacher): (Option<ModelConfig>, Option<ModelConfig>),
     definition: impl Fn(&ModelConfig) -> anyhow::Result<(Plugin, ModelPlugin)>,
 ) -> anyhow::Result<Models> {
     let Settings { dtype, float8, quantisation, .. } = *settings;
     let options = LoadOptions { dtype, device: swift_tensor::current_device(), quantisation };
-    let load = |config: &ModelConfig| {
-        let (plugin, definition) = definition(config)?;
-        let mut model = Model::load_as(config.clone(), definition, &options)?;
+    let load = |config: ModelConfig| {
+        let (plugin, definition) = definition(&config)?;
+        let mut model = Model::load_as(config, definition, &options)?;
         if float8 {
             model.use_float8()?;
         }
         anyhow::Ok((model, plugin))
     };
     let coefficient = settings.arguments.training.router_aux_loss_coef;
-    let (mut model, plugin) = load(&with_router_loss(config.clone(), coefficient))?;
+    let (mut model, plugin) = load(with_router_loss(config.clone(), coefficient))?;
     let adapter = &settings.arguments.adapter;
     match (adapter.tuner_type, &adapter.adapters) {
         (Tuner::Full, _) => model.train_all()?,
         (Tuner::Lora, Some(folder)) => model.load_adapter(folder, true)?,
         (Tuner::Lora, None) => model.attach_adapter(&settings.adapter)?,
     }
-    let reference = reference_folder(&settings.arguments).filter(|_| with_reference);
     if let Some(outputs) = settings.score_outputs {
         model.attach_score_head(outputs as usize, adapter.adapters.as_deref(), settings.adapter.seed)?;
     }
-    let other = |folder: Option<&Path>| {
-        let other = folder.map(|folder| load(&read_config(folder)?)).transpose()?;
-        anyhow::Ok(other.unzip())
-    };
-    let (reference, reference_plugin) = other(reference)?;
-    let (teacher, teacher_plugin) = other(settings.arguments.model.teacher_model.as_deref())?;
+    let (reference, reference_plugin) = reference.map(load).transpose()?.unzip();
+    let (teacher, teacher_plugin) = teacher.map(load).transpose()?.unzip();
     let definitions = [plugin].into_iter().chain(reference_plugin).chain(teacher_plugin).collect();
     Ok(Models { model, reference, teacher, definitions })
 }

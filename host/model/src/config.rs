@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use swift_tensor::DType;
 
 use crate::quantised::is_read;
+use crate::weights::weight_files;
 use crate::{Error, Result};
 
 /// The name of the file.
@@ -66,6 +67,16 @@ impl ModelConfig {
     /// The folder it lies in.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The files that determine what the model is, to be digested for a record: `config.json` and the weights.
+    ///
+    /// # Errors
+    /// If the weights are not there.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = vec![self.folder.join(CONFIG_FILE)];
+        files.extend(weight_files(&self.folder)?);
+        Ok(files)
     }
 
     /// The JSON text, for a model plugin, with the name of [`Self::architecture`], and without what the host itself knows of how

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use swift_runtime::{AddedLoss, Architecture};
@@ -127,17 +127,6 @@ impl Model {
     /// The element type that everything is computed in.
     pub fn dtype(&self) -> DType {
         self.network.dtype
-    }
-
-    /// The files that determine what the model is: `config.json` and the weights, to be digested for a record.
-    ///
-    /// # Errors
-    /// If the folder has changed and they are not there any more.
-    pub fn files(&self) -> Result<Vec<PathBuf>> {
-        let folder = self.config.folder();
-        let mut files = vec![folder.join(crate::config::CONFIG_FILE)];
-        files.extend(weight_files(folder)?);
-        Ok(files)
     }
 
     /// The memory that the weights take, in bytes, without adapters.

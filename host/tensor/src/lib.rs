@@ -60,7 +60,7 @@ pub use ops::{arange, cat, from_list, full, normal, stack, uniform};
 pub use optimizer::{AdamW, AdamWState, Numbers, adamw_step, sums_of_squares};
 pub use reading::{read_back, reads};
 pub use staging::Staging;
-pub use storage::copy_into;
+pub use storage::{Zeroed, copy_into};
 pub use tape::{GradientSink, ParameterId, backward, check_finite, no_grad};
 pub use tensor::Tensor;
 pub use workers::{with_awake_workers, with_workers};

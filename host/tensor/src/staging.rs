@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor as Value, WithDType};
 
 use crate::Result;
-use crate::storage::on_device;
+use crate::storage::{Zeroed, on_device};
 
 /// Makes values of elements that are computed some at a time. For a CUDA device these are written to page-locked memory, 32 MiB in
 /// all, from where it fetches them while the next ones are computed, so that they are never in the host's memory as a whole.
@@ -33,14 +33,14 @@ impl Staging {
     ///
     /// # Errors
     /// If the device has not as much memory, or the system not as much that can be locked.
-    pub fn value<T: WithDType>(
+    pub fn value<T: WithDType + Zeroed>(
         &mut self,
         shape: &[usize],
         mut fill: impl FnMut(usize, &mut [T]),
     ) -> Result<Value> {
         on_device!("upload", &self.device,
             cpu: {
-                let mut elements = vec![T::zero(); shape.iter().product()];
+                let mut elements = T::zeros(shape.iter().product());
                 fill(0, &mut elements);
                 Ok(Value::from_vec(elements, shape, &self.device)?)
             },

@@ -1,6 +1,7 @@
 //! Slices of candle tensors, the border between values and kernels.
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor as Value, WithDType};
+use half::vec::HalfBitsVecExt as _;
 use rayon::prelude::*;
 
 use crate::reading::{count_read, read_back};
@@ -109,36 +110,34 @@ pub(crate) fn zeros<T: Zeroed>(count: usize) -> Vec<T> {
 }
 
 /// An element type of which the allocator can give zeros without anybody writing them.
-pub(crate) trait Zeroed: Copy + Default + Send + Sync {
+pub trait Zeroed: Copy + Default + Send + Sync {
+    /// So many zeros, which take no memory yet where the system gives it when it is written.
     fn zeros(count: usize) -> Vec<Self>;
 }
 
-impl Zeroed for f32 {
-    fn zeros(count: usize) -> Vec<Self> {
-        vec![0.0; count]
-    }
+/// The standard library knows of these that their zeros are all bits zero.
+macro_rules! zeroed {
+    ($($type:ty),+) => {$(
+        impl Zeroed for $type {
+            fn zeros(count: usize) -> Vec<Self> {
+                vec![<$type>::default(); count]
+            }
+        }
+    )+};
 }
+zeroed!(u8, f32, f64);
 
-impl Zeroed for f64 {
-    fn zeros(count: usize) -> Vec<Self> {
-        vec![0.0; count]
-    }
+/// It does not know that of these.
+macro_rules! zeroed_by_bits {
+    ($($type:ty),+) => {$(
+        impl Zeroed for $type {
+            fn zeros(count: usize) -> Vec<Self> {
+                vec![0u16; count].reinterpret_into()
+            }
+        }
+    )+};
 }
-
-impl Zeroed for half::bf16 {
-    /// The standard library knows of integers alone that their zeros are all bits zero.
-    fn zeros(count: usize) -> Vec<Self> {
-        use half::vec::HalfBitsVecExt;
-        vec![0u16; count].reinterpret_into()
-    }
-}
-
-impl Zeroed for half::f16 {
-    fn zeros(count: usize) -> Vec<Self> {
-        use half::vec::HalfBitsVecExt;
-        vec![0u16; count].reinterpret_into()
-    }
-}
+zeroed_by_bits!(half::bf16, half::f16);
 
 /// The same elements in another shape; they are copied if there are gaps between them.
 pub(crate) fn reshaped(value: &Value, shape: &[usize]) -> Result<Value> {

@@ -1,12 +1,8 @@
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
@@ -141,27 +137,6 @@ fn differences<V>(
     names.filter_map(|name| difference(name, before.get(name), now.get(name))).collect()
 }
 
-/// The digests of files, `sha256:…` as `sha256sum` gives them, computed in parallel.
-///
-/// # Errors
-/// If a file can't be read.
-pub fn file_digests<P: AsRef<Path> + Sync>(paths: &[P]) -> Result<Vec<String>> {
-    paths.par_iter().map(|path| file_digest(path.as_ref())).collect()
-}
-
-fn file_digest(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::read(path))?;
-    let mut state = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer).map_err(Error::read(path))?;
-        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        state.update(bytes);
-    }
-    let hexadecimal: String = state.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sha256:{hexadecimal}"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -221,14 +196,5 @@ mod tests {
         now.data.clear();
         assert!(now.changes(&lock()).contains(&"the plugin `loss` is not there any more".to_owned()));
         assert!(now.changes(&lock()).contains(&"it was 1 data files and is 0".to_owned()));
-    }
-
-    #[test]
-    fn a_digest_is_that_of_sha256sum() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x");
-        std::fs::write(&path, "abc").unwrap();
-        let expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(file_digests(&[path]).unwrap(), [expected]);
     }
 }

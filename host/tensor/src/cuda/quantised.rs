@@ -4,7 +4,7 @@ use swift_kernels_cuda::{DEQUANTISE, Dequantise};
 
 use super::buffer::{Buffer, Operands};
 use super::launch::{Grid, launch};
-use crate::{Result, Staging};
+use crate::{Result, Staging, Zeroed};
 
 const OP: &str = "dequantise";
 
@@ -23,7 +23,7 @@ pub(crate) struct DeviceMatrix {
 impl DeviceMatrix {
     /// Takes a weight to the device.
     pub(crate) fn new(matrix: &Matrix, staging: &mut Staging) -> Result<Self> {
-        fn send<T: WithDType>(from: &[T], staging: &mut Staging) -> Result<Value> {
+        fn send<T: WithDType + Zeroed>(from: &[T], staging: &mut Staging) -> Result<Value> {
             staging.value(&[from.len()], |first, into| {
                 into.iter_mut().zip(from.iter().skip(first)).for_each(|(into, from)| *into = *from);
             })
