@@ -90,6 +90,62 @@ def test_logprobs(chat):
     assert len(answer.model_extra["prompt_logprobs"]) == answer.usage.prompt_tokens
 
 
+def test_an_answer_goes_on_with_the_last_message(chat):
+    def prompt(messages, **options):
+        body = {"messages": messages, "max_tokens": 1, "return_token_ids": True, **options}
+        response = chat.client._client.post(chat.url + "/v1/chat/completions", json=body)
+        assert response.status_code == 200, response.text
+        return response.json()["prompt_token_ids"]
+
+    begun = [*MESSAGES, {"role": "assistant", "content": "Once upon "}]
+    whole, text = prompt(MESSAGES), lambda ids: post(chat, "/detokenize", tokens=ids)["prompt"]
+    assert text(prompt(begun, continue_final_message=True)) == text(whole) + "Once upon "
+    assert post(chat, "/tokenize", messages=MESSAGES)["tokens"] == whole
+    for messages, options in [(MESSAGES, {}), (begun, {"add_generation_prompt": True})]:
+        with pytest.raises(openai.BadRequestError, match="continue_final_message"):
+            chat.client.chat.completions.create(
+                model="tiny", messages=messages, extra_body={"continue_final_message": True, **options})
+
+
+def test_texts_become_tokens_and_back(chat):
+    found = post(chat, "/tokenize", prompt="Once é", return_token_strs=True)
+    assert found["count"] == len(found["tokens"]) == len(found["token_strs"]) and found["max_model_len"] > 0
+    assert post(chat, "/detokenize", tokens=found["tokens"]) == {"prompt": "Once é"}
+
+
+def post(chat, path, **body):
+    response = chat.client._client.post(chat.url + path, json=body)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_a_stop_is_shown_if_it_is_to_be(chat):
+    def text(**options):
+        options = {"ignore_eos": True, **options}
+        answer = chat.client.completions.create(model="tiny", prompt="Once", max_tokens=12, temperature=0, extra_body=options)
+        return answer.choices[0].text
+
+    whole = text()
+    stop = whole[3:5]
+    until = whole[: whole.index(stop)]
+    assert text(stop=stop) == until and text(stop=stop, include_stop_str_in_output=True) == until + stop
+
+
+def test_parts_of_characters_have_their_bytes(chat):
+    ids = post(chat, "/tokenize", prompt="🙂", add_special_tokens=False)["tokens"]
+    assert len(ids) > 1
+    body = {"allowed_token_ids": ids[:1], "ignore_eos": True}
+    messages = [{"role": "user", "content": "x"}]
+    answer = chat.client.chat.completions.create(
+        model="tiny", messages=messages, max_tokens=1, logprobs=True, extra_body=body)
+    part = bytes(answer.choices[0].logprobs.content[0].bytes)
+    assert part and "🙂".encode().startswith(part)
+    answer = chat.client.completions.create(model="tiny", prompt=[ids], max_tokens=1, logprobs=1, echo=True)
+    names = answer.choices[0].logprobs.tokens[: len(ids)]
+    written = "".join(name.removeprefix("bytes:").replace("\\x", "") for name in names)
+    assert bytes.fromhex(written).decode() == "🙂" and answer.choices[0].logprobs.text_offset[len(ids)] == 1
+
+
 def test_tools_and_tool_results_are_taken(chat):
     called = {"role": "assistant", "content": None, "tool_calls": [
         {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}

@@ -43,11 +43,11 @@ pub trait Backend: Send {
     /// If there is no such block.
     fn copy_block(&mut self, from: u32, to: u32) -> Result<()>;
 
-    /// The mean of the last hidden states of each text, or the last one's: `[hidden_size]` for each.
+    /// The mean of the last hidden states of a text, or the last one's: `[hidden_size]`.
     ///
     /// # Errors
     /// If the model fails.
-    fn embed(&mut self, prompts: &[Vec<u32>], pooling: Pooling) -> Result<Vec<Vec<f32>>>;
+    fn embed(&mut self, prompt: &[u32], pooling: Pooling) -> Result<Vec<f32>>;
 
     /// Names of the adapters that there are.
     fn adapters(&self) -> Vec<String>;
@@ -182,20 +182,17 @@ impl Backend for ModelBackend {
         Ok(self.cache.copy_block(from, to)?)
     }
 
-    fn embed(&mut self, prompts: &[Vec<u32>], pooling: Pooling) -> Result<Vec<Vec<f32>>> {
+    fn embed(&mut self, prompt: &[u32], pooling: Pooling) -> Result<Vec<f32>> {
         let options = ForwardOptions { adapters: false, dropout_seed: None, recompute: false };
-        let embed = |prompt: &Vec<u32>| {
-            let count = prompt.len() as u32;
-            let tokens =
-                Tokens { ids: prompt.clone(), position_ids: (0..count).collect(), lengths: vec![count] };
-            let hidden = no_grad(|| self.model.forward(&tokens, options))?.cast(DType::F32)?;
-            let pooled = match pooling {
-                Pooling::Last => hidden.narrow(0, u64::from(count) - 1, 1)?,
-                Pooling::Mean => hidden.mean(&[0], true)?,
-            };
-            Ok(read_back(pooled.value())?)
+        let count = prompt.len() as u32;
+        let tokens =
+            Tokens { ids: prompt.to_vec(), position_ids: (0..count).collect(), lengths: vec![count] };
+        let hidden = no_grad(|| self.model.forward(&tokens, options))?.cast(DType::F32)?;
+        let pooled = match pooling {
+            Pooling::Last => hidden.narrow(0, u64::from(count).saturating_sub(1), 1)?,
+            Pooling::Mean => hidden.mean(&[0], true)?,
         };
-        prompts.iter().map(embed).collect()
+        Ok(read_back(pooled.value())?)
     }
 
     fn adapters(&self) -> Vec<String> {

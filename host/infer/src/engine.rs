@@ -201,7 +201,7 @@ impl<B: Backend> Engine<B> {
     /// If there is none of this name.
     pub fn unload_adapter(&mut self, name: &str) -> Result<()> {
         self.backend.unload_adapter(name)?;
-        let finish = Finish::Failed(Arc::new(Error::UnknownAdapter(name.to_owned())));
+        let finish = Finish::Failed(Arc::new(Error::AdapterUnloaded(name.to_owned())));
         let uses = |group: &Group| group.request.adapter.as_deref() == Some(name);
         let using: Vec<RequestId> =
             self.groups.iter().filter(|(_, group)| uses(group)).map(|(id, _)| *id).collect();

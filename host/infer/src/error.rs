@@ -21,6 +21,9 @@ pub enum Error {
     /// No such adapter has been loaded.
     #[error("There is no adapter `{0}`")]
     UnknownAdapter(String),
+    /// The adapter of an answer was taken away.
+    #[error("The adapter `{0}` was unloaded while it was answering")]
+    AdapterUnloaded(String),
     /// An adapter is there already.
     #[error("There is already an adapter `{0}`")]
     AdapterExists(String),

@@ -26,6 +26,8 @@ pub struct SamplingOptions {
     pub frequency_penalty: f64,
     /// Added to the logits of single tokens.
     pub logit_bias: Vec<(u32, f32)>,
+    /// The only tokens that may be chosen; all when none.
+    pub allowed_token_ids: Option<Vec<u32>>,
     /// The same seed gives the same tokens, whatever else is computed at the time; one is drawn when there is none.
     pub seed: Option<u64>,
 }
@@ -41,16 +43,17 @@ impl Default for SamplingOptions {
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
             logit_bias: Vec::new(),
+            allowed_token_ids: None,
             seed: None,
         }
     }
 }
 
 impl SamplingOptions {
-    /// Whether there are no biases and no penalties.
+    /// Whether there are no biases, bans and penalties.
     pub(crate) fn leaves_logits(&self) -> bool {
         let penalties = [self.repetition_penalty - 1.0, self.presence_penalty, self.frequency_penalty];
-        self.logit_bias.is_empty() && penalties == [0.0; 3]
+        self.logit_bias.is_empty() && self.allowed_token_ids.is_none() && penalties == [0.0; 3]
     }
 }
 
@@ -61,12 +64,14 @@ pub struct StopOptions {
     pub max_tokens: Option<usize>,
     /// Nothing that ends an answer is chosen before so many tokens.
     pub min_tokens: usize,
-    /// Texts that end an answer; they are not part of it.
+    /// Texts that end an answer.
     pub strings: Vec<String>,
     /// Tokens that end an answer besides the model's own.
     pub token_ids: Vec<u32>,
     /// Whether the model's own end is passed over.
     pub ignore_eos: bool,
+    /// Whether what was asked for as an end is part of the answer's text.
+    pub is_shown: bool,
 }
 
 impl StopOptions {
@@ -136,10 +141,13 @@ impl Request {
         self.beams.is_some() || self.choices() != self.n
     }
 
-    /// Whether the text shows what an answer stops with: never a token that was asked for, and the model's own end where it
-    /// shows special tokens.
+    /// Whether the text shows what an answer stops with: a token that was asked for only if ends are to be shown, and the model's
+    /// own end where special tokens are.
     pub(crate) fn shows(&self, stop: Option<&Stop>) -> bool {
-        stop.is_none_or(|stop| *stop == Stop::EndOfSequence && !self.skip_special_tokens)
+        stop.is_none_or(|stop| match stop {
+            Stop::EndOfSequence => !self.skip_special_tokens,
+            _ => self.stop.is_shown,
+        })
     }
 
     /// # Errors
@@ -176,6 +184,14 @@ impl Request {
                 "logit_bias",
                 "must be from -100 to 100",
                 bias.iter().all(|(_, bias)| (-100.0..=100.0).contains(bias)),
+            ),
+            (
+                "allowed_token_ids",
+                "must have a token, and none that the model does not know",
+                self.sampling
+                    .allowed_token_ids
+                    .as_ref()
+                    .is_none_or(|allowed| !allowed.is_empty() && allowed.iter().copied().all(in_vocabulary)),
             ),
             (
                 "stop_token_ids",

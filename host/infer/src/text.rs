@@ -13,6 +13,8 @@ pub(crate) struct TextStream {
     tokenizer: Option<Tokenizer>,
     skip_special_tokens: bool,
     stops: Vec<String>,
+    /// Whether the text that stops is given out, too.
+    shows_stop: bool,
     tokens: Vec<u32>,
     /// Tokens from here on are decoded again, since a decoder may treat the first token of a text differently.
     prefix: usize,
@@ -24,7 +26,9 @@ pub(crate) struct TextStream {
 
 /// The stream of an answer to this request.
 pub(crate) fn text_stream(tokenizer: Option<&Tokenizer>, request: &Request) -> TextStream {
-    TextStream::new(tokenizer.cloned(), request.skip_special_tokens, request.stop.strings.clone())
+    let stream =
+        TextStream::new(tokenizer.cloned(), request.skip_special_tokens, request.stop.strings.clone());
+    TextStream { shows_stop: request.stop.is_shown, ..stream }
 }
 
 /// The text of a whole answer. `ends` are the tokens with which the model says that it is done.
@@ -55,7 +59,7 @@ impl TextStream {
     /// Without a tokeniser there is no text, and nothing stops.
     pub(crate) fn new(tokenizer: Option<Tokenizer>, skip_special_tokens: bool, stops: Vec<String>) -> Self {
         let (tokens, held) = (Vec::new(), String::new());
-        Self { tokenizer, skip_special_tokens, stops, tokens, prefix: 0, read: 0, held }
+        Self { tokenizer, skip_special_tokens, stops, shows_stop: false, tokens, prefix: 0, read: 0, held }
     }
 
     /// Adds a token. `may_stop` says whether texts that stop count already.
@@ -74,7 +78,7 @@ impl TextStream {
             (self.prefix, self.read) = (self.read, self.tokens.len());
         }
         if may_stop && let Some((at, stop)) = self.find(start) {
-            self.held.truncate(at);
+            self.held.truncate(if self.shows_stop { at + stop.len() } else { at });
             return Ok(Text { text: std::mem::take(&mut self.held), stopped: Some(stop) });
         }
         let keep = self.beginning_of_stop();
@@ -186,6 +190,16 @@ mod tests {
         // It ends before the text does, and begins inside of one token and ends inside of another.
         let ends = |text: &str| tokenizer().encode(text).unwrap().len();
         assert!(brought.len() < ends(text) && ends(" kettle") == 1 && ends(" Once") > 1);
+    }
+
+    #[test]
+    fn a_text_that_stops_is_given_out_if_it_is_to_be_shown() {
+        let mut stream = TextStream { shows_stop: true, ..stream(&["ttle. On"]) };
+        let (brought, stopped, _) = given(&mut stream, "a copper kettle. Once upon");
+        assert_eq!(
+            (brought.concat().as_str(), stopped.as_deref()),
+            ("a copper kettle. On", Some("ttle. On"))
+        );
     }
 
     #[test]

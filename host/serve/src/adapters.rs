@@ -1,4 +1,4 @@
-//! `POST /v1/adapters` and `DELETE /v1/adapters/{name}`.
+//! `GET` and `POST /v1/adapters`, and `DELETE /v1/adapters/{name}`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) async fn load(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     allowed(app)?;
     let mut fields = Fields::parse(body)?;
     let (name, path): (String, String) = (fields.need("name")?, fields.need("path")?);
-    fields.finish(&[]);
+    fields.finish(&[])?;
     if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         let rule = format!("must have from 1 to {LONGEST_NAME} bytes, none of them control characters");
         return Err(ApiError::field("name", &rule));
@@ -38,6 +38,13 @@ pub(crate) async fn load(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     }
     let loaded = json!({ "id": name, "object": "adapter", "parent": app.options.model });
     Ok(json_response(StatusCode::OK, &loaded))
+}
+
+pub(crate) async fn list(app: &Arc<App>) -> Result<Response> {
+    let names = crate::app::wait(app.generator.adapters()).await?;
+    let adapter = |name| json!({ "id": name, "object": "adapter", "parent": app.options.model });
+    let adapters: Vec<_> = names.into_iter().map(adapter).collect();
+    Ok(json_response(StatusCode::OK, &json!({ "object": "list", "data": adapters })))
 }
 
 pub(crate) async fn unload(app: &Arc<App>, name: &str) -> Result<Response> {

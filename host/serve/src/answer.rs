@@ -16,6 +16,9 @@ use crate::sampling::Options;
 use crate::stream::{Answer, Words, head, put};
 use crate::tool_parser::Reader;
 
+/// Tokens at the end of a prompt in which its template may have begun the answer's thoughts, or ended them.
+const PROMPT_END: usize = 32;
+
 /// The answers to one chat, and how they are shown.
 pub(crate) struct ChatAnswer {
     id: String,
@@ -29,6 +32,8 @@ pub(crate) struct ChatAnswer {
     stream: Option<bool>,
     /// Whether the request says which function to call, where OpenAI's word for a good end is another one.
     is_named: bool,
+    /// Whether there may be more than one call.
+    parallel: bool,
     usage: Usage,
     choices: BTreeMap<u32, Choice>,
 }
@@ -38,6 +43,8 @@ pub(crate) struct Calls {
     pub(crate) parser: Option<&'static ToolCallParser>,
     /// A plugin that does it.
     pub(crate) reader: Option<Reader>,
+    /// Whether there may be more than one.
+    pub(crate) parallel: bool,
     /// Whether the request says which function to call.
     pub(crate) is_named: bool,
 }
@@ -59,15 +66,23 @@ impl ChatAnswer {
         app: &App,
         model: String,
         prompt: Vec<u32>,
-        Calls { parser, reader, is_named }: Calls,
+        Calls { parser, reader, parallel, is_named }: Calls,
         logprobs: bool,
         options: &Options,
-    ) -> Self {
+    ) -> Result<Self> {
         // A form that is forced has no room for thoughts.
         let reasoning = app.options.reasoning_parser.filter(|_| options.constraint.is_none());
+        let words = Words::of(app);
+        let prompt_end = match (&words.tokenizer, reasoning) {
+            (Some(tokenizer), Some(_)) => {
+                let end = prompt.get(prompt.len().saturating_sub(PROMPT_END)..).unwrap_or_default();
+                tokenizer.decode(end).map_err(swift_infer::Error::from)?
+            }
+            _ => String::new(),
+        };
         let choice = |index| {
             let choice = Choice {
-                parser: Parser::new(parser, reasoning),
+                parser: Parser::new(parser, reasoning, &prompt_end),
                 reader: reader.clone(),
                 content: String::new(),
                 reasoning: String::new(),
@@ -79,11 +94,11 @@ impl ChatAnswer {
             };
             (index, choice)
         };
-        Self {
+        Ok(Self {
             id: app.new_id("chatcmpl"),
             created: now(),
             model: model.into(),
-            words: Words(app.tokenizer.clone()),
+            words,
             usage: Usage { prompt: prompt.len(), ..Usage::default() },
             prompt,
             logprobs,
@@ -91,8 +106,9 @@ impl ChatAnswer {
             return_token_ids: options.return_token_ids,
             stream: options.stream,
             is_named,
+            parallel,
             choices: (0..options.n).map(choice).collect(),
-        }
+        })
     }
 
     fn head(&self, object: &str, choices: Vec<Value>) -> Value {
@@ -139,8 +155,11 @@ impl Answer for ChatAnswer {
             choice.finish = finish_reason(finish).into();
         }
         let mut delta = Map::new();
+        let most_calls = if self.parallel { usize::MAX } else { 1 };
         for piece in choice.read(pieces, output.finish.is_some())? {
-            choice.take(piece, &self.id, index, &mut delta);
+            if !matches!(piece, Piece::Call { .. }) || choice.calls.len() < most_calls {
+                choice.take(piece, &self.id, index, &mut delta);
+            }
         }
         if choice.finish == "stop" && !choice.calls.is_empty() && !self.is_named {
             choice.finish = "tool_calls".into();

@@ -56,6 +56,8 @@ pub(crate) struct App {
     pub(crate) adapters_dir: Option<PathBuf>,
     pub(crate) metrics: Metrics,
     pub(crate) slots: Arc<Semaphore>,
+    /// The turn of a text to be embedded.
+    pub(crate) embedding: Mutex<()>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) started: u64,
     count: AtomicU64,
@@ -82,6 +84,7 @@ impl App {
             adapters_dir,
             metrics: Metrics::default(),
             slots: Arc::new(Semaphore::new(options.max_concurrent_requests.min(Semaphore::MAX_PERMITS))),
+            embedding: Mutex::new(()),
             options,
             phase,
             started: now(),

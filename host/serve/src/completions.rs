@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use swift_infer::{Output, TokenLogprobs};
 
 use crate::app::{App, now};
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::fields::Fields;
 use crate::form::constraint;
 use crate::generation::{Generation, Usage, finish_reason, stop_reason};
 use crate::logprobs::{Lists, of_prompt};
-use crate::prompt::prompts;
+use crate::prompt::{prompts, truncate};
 use crate::sampling::Options;
 use crate::stream::{Answer, Words, events, head, put, whole};
 
@@ -25,13 +25,11 @@ pub(crate) async fn completions(app: &Arc<App>, body: &[u8]) -> Result<Response>
     let model: Option<String> = fields.take("model")?;
     let adapter = app.adapter(model.clone()).await?;
     let mut options = Options::read(&mut fields, app)?;
-    let prompts = prompts(&mut fields, "prompt", app)?;
+    let mut prompts = prompts(&mut fields, "prompt", app)?;
+    truncate(&mut prompts, options.truncate_prompt_tokens);
     let logprobs = fields.take("logprobs")?;
     let echo = fields.flag("echo")?;
-    if fields.take::<String>("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(ApiError::field("suffix", "is not supported"));
-    }
-    fields.finish(&["user"]);
+    fields.finish(&["user"])?;
     let limit = app.options.max_output_tokens.unwrap_or(usize::MAX);
     options.stop.max_tokens.get_or_insert(DEFAULT_MAX_TOKENS.max(options.stop.min_tokens).min(limit));
     let shows_prompt_logprobs = options.prompt_logprobs.is_some();
@@ -44,7 +42,7 @@ pub(crate) async fn completions(app: &Arc<App>, body: &[u8]) -> Result<Response>
         id: app.new_id("cmpl"),
         created: now(),
         model: model.unwrap_or_else(|| app.options.model.clone()).into(),
-        words: Words(app.tokenizer.clone()),
+        words: Words::of(app),
         usage: Usage { prompt: prompts.iter().map(Vec::len).sum(), ..Usage::default() },
         prompts,
         n: options.n,
@@ -106,7 +104,7 @@ impl Completion {
             self.usage.cached += output.cached_tokens;
         }
         if is_first && self.echo {
-            part.text = match &words.0 {
+            part.text = match &words.tokenizer {
                 Some(tokenizer) => tokenizer.text(prompt, false).map_err(swift_infer::Error::from)?,
                 None => String::new(),
             };

@@ -13,7 +13,8 @@ use crate::app::{App, wait};
 use crate::error::{ApiError, Result, json_response};
 use crate::fields::Fields;
 use crate::generation::{check_length, slot};
-use crate::prompt::prompts;
+use crate::prompt::{prompts, truncate};
+use crate::sampling::truncate_prompt_tokens;
 
 pub(crate) async fn embeddings(app: &Arc<App>, body: &[u8]) -> Result<Response> {
     let mut fields = Fields::parse(body)?;
@@ -21,27 +22,29 @@ pub(crate) async fn embeddings(app: &Arc<App>, body: &[u8]) -> Result<Response> 
     if app.adapter(model).await?.is_some() {
         return Err(ApiError::field("model", "must be the served model: adapters do not embed"));
     }
-    let prompts = prompts(&mut fields, "input", app)?;
+    let mut prompts = prompts(&mut fields, "input", app)?;
+    truncate(&mut prompts, truncate_prompt_tokens(&mut fields, app)?);
     prompts.iter().try_for_each(|prompt| check_length(app, prompt))?;
     let encode = encoding(fields.take("encoding_format")?)?;
     let pooling = pooling(fields.take("pooling")?)?;
     let dimensions: Option<usize> = fields.take("dimensions")?;
-    fields.finish(&["user"]);
+    fields.finish(&["user"])?;
     let tokens: usize = prompts.iter().map(Vec::len).sum();
     let _slot = slot(app)?;
-    let vectors = wait(app.generator.embed(prompts, pooling)).await?;
-    if let (Some(dimensions), Some(vector)) = (dimensions, vectors.first())
-        && dimensions != vector.len()
-    {
-        let rule = format!("must be {}, which the model has", vector.len());
-        return Err(ApiError::field("dimensions", &rule));
+    let mut data = Vec::with_capacity(prompts.len());
+    for (index, prompt) in prompts.into_iter().enumerate() {
+        // One at a time, of all requests: the engine goes on with answers in between, and with nothing for a client that has gone.
+        let _turn = app.embedding.lock().await;
+        let vector = wait(app.generator.embed(prompt, pooling)).await?;
+        if let Some(dimensions) = dimensions.filter(|dimensions| *dimensions != vector.len()) {
+            let rule = format!("must be {}, which the model has, and not {dimensions}", vector.len());
+            return Err(ApiError::field("dimensions", &rule));
+        }
+        data.push(json!({ "object": "embedding", "index": index, "embedding": encode(&unit(vector)) }));
     }
-    let data = vectors.into_iter().enumerate().map(|(index, vector)| {
-        json!({ "object": "embedding", "index": index, "embedding": encode(&unit(vector)) })
-    });
     let body = json!({
         "object": "list",
-        "data": data.collect::<Vec<_>>(),
+        "data": data,
         "model": app.options.model,
         "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
     });

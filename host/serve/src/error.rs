@@ -1,9 +1,12 @@
 //! Errors in the shape that OpenAI's clients know.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use swift_infer::Error;
+
+/// When clients may try again that came when too many others were there.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// What is answered instead of what was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +76,9 @@ impl From<&Error> for ApiError {
                 Self { code: Some("context_length_exceeded"), ..Self::invalid(message) }
             }
             Error::UnknownAdapter(name) => Self::unknown_model(name),
+            Error::AdapterUnloaded(_) => {
+                Self { param: Some("model".into()), ..Self::new(StatusCode::CONFLICT, message) }
+            }
             Error::AdapterExists(_) => Self::field("name", "is taken by an adapter that is there already"),
             Error::QueueFull(_) => Self::overloaded(message),
             _ => {
@@ -91,7 +97,16 @@ impl From<Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        json_response(self.status, &self.body())
+        let mut response = json_response(self.status, &self.body());
+        let told = match self.status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::TOO_MANY_REQUESTS => Some((header::RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => None,
+        };
+        if let Some((name, value)) = told {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
     }
 }
 

@@ -4,6 +4,23 @@ use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Result};
 
+/// Fields of OpenAI's and vLLM's interfaces without which an answer would be another one, and that nothing here knows.
+const REFUSED: [&str; 13] = [
+    "audio",
+    "bad_words",
+    "chat_template",
+    "documents",
+    "echo",
+    "function_call",
+    "functions",
+    "logits_processors",
+    "prompt_embeds",
+    "return_tokens_as_token_ids",
+    "suffix",
+    "structural_tag",
+    "web_search_options",
+];
+
 /// Fields of a request that have not been read.
 pub(crate) struct Fields(Map<String, Value>);
 
@@ -84,13 +101,30 @@ impl Fields {
         Ok(self.take(name)?.unwrap_or(false))
     }
 
-    /// Says in the log which fields nothing was made of; they are passed over, as clients send what other servers know.
-    pub(crate) fn finish(self, passed_over: &[&str]) {
+    /// Refuses fields that would make another answer of it. Others that nothing was made of are passed over, as clients send what
+    /// other servers know, and named in the log.
+    pub(crate) fn finish(self, passed_over: &[&str]) -> Result<()> {
+        let says_something = |name: &&str| self.0.get(*name).is_some_and(|value| !is_empty(value));
+        if let Some(name) = REFUSED.iter().copied().find(says_something) {
+            return Err(ApiError::field(name, "is not supported"));
+        }
         let unknown = self.0.keys().filter(|name| !passed_over.contains(&name.as_str()));
         let unknown: Vec<&str> = unknown.map(String::as_str).collect();
         if !unknown.is_empty() {
             tracing::warn!("the request has fields that are not known: `{}`", unknown.join("`, `"));
         }
+        Ok(())
+    }
+}
+
+/// Whether a value asks for nothing.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
 }
 
@@ -112,6 +146,19 @@ mod tests {
         assert!(fields.take::<Vec<u32>>("d").is_err());
         assert_eq!(fields.take("e"), Ok(Some(vec!["s".to_owned()])));
         assert_eq!(message(fields.need::<f64>("f").unwrap_err()), "`f` is missing");
+    }
+
+    #[test]
+    fn fields_that_would_change_the_answer_are_refused_if_they_say_something() {
+        let finish = |text: &str| Fields::parse(text.as_bytes()).unwrap().finish(&[]);
+        assert_eq!(
+            finish(r#"{"bad_words": [], "suffix": "", "echo": false, "documents": null, "x": 1}"#),
+            Ok(())
+        );
+        for name in REFUSED {
+            let error = finish(&format!("{{\"{name}\": [\"x\"]}}")).unwrap_err();
+            assert_eq!(error.message, format!("`{name}` is not supported"));
+        }
     }
 
     #[test]

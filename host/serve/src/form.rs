@@ -73,7 +73,14 @@ fn response_format(fields: &mut Fields) -> Result<Option<Form>> {
                 _ => Err(ApiError::field(&format!("{place}.schema"), "is missing, or no object")),
             }
         }
-        _ => Err(ApiError::field(field, "must be `text`, `json_object` or `json_schema`")),
+        Some(way @ ("regex" | "grammar")) => {
+            let place = format!("{field}.{way}");
+            let value = format.get(way).cloned().unwrap_or_default();
+            Ok(grammar(way, value, &place)?.map(|grammar| Form { field: place, grammar }))
+        }
+        _ => {
+            Err(ApiError::field(field, "must be `text`, `json_object`, `json_schema`, `regex` or `grammar`"))
+        }
     }
 }
 
@@ -227,6 +234,10 @@ mod tests {
                                             "json_schema": { "name": "x", "strict": true, "schema": schema } } }),
                 Some(json(true)),
             ),
+            (
+                json!({ "response_format": { "type": "regex", "regex": "a+" } }),
+                Some(Grammar::Regex("a+".into())),
+            ),
             (json!({ "guided_json": schema }), Some(json(false))),
             (json!({ "guided_json": schema.to_string() }), Some(json(false))),
             (json!({ "guided_regex": "a+" }), Some(Grammar::Regex("a+".into()))),
@@ -245,6 +256,7 @@ mod tests {
     fn forms_that_make_no_sense_are_named() {
         for (body, field) in [
             (json!({ "response_format": { "type": "xml" } }), "response_format"),
+            (json!({ "response_format": { "type": "regex" } }), "response_format.regex"),
             (json!({ "response_format": { "type": "json_schema" } }), "response_format.json_schema"),
             (
                 json!({ "response_format": { "type": "json_schema", "json_schema": { "schema": 1 } } }),

@@ -12,8 +12,8 @@ pub trait Generator: Send + Sync {
     fn submit(&self, requests: Vec<Request>) -> Reply<Vec<RequestId>>;
     /// Ends a request.
     fn cancel(&self, request: RequestId);
-    /// One vector for each prompt.
-    fn embed(&self, prompts: Vec<Vec<u32>>, pooling: Pooling) -> Reply<Vec<Vec<f32>>>;
+    /// The vector of a prompt.
+    fn embed(&self, prompt: Vec<u32>, pooling: Pooling) -> Reply<Vec<f32>>;
     /// The names of the adapters.
     fn adapters(&self) -> Reply<Vec<String>>;
     /// Reads an adapter.
@@ -22,16 +22,22 @@ pub trait Generator: Send + Sync {
     fn unload_adapter(&self, name: String) -> Reply<()>;
     /// What the engine is at.
     fn statistics(&self) -> Statistics;
+    /// Whether the engine lives, busy or not.
+    fn lives(&self) -> bool;
 }
 
-/// Has the engine do something between two steps.
+/// Has the engine do something between two steps, unless nobody waits for it any more when it comes to it.
 fn ask<B: Backend + 'static, T: Send + 'static>(
     worker: &Worker<B>,
     task: impl FnOnce(&mut swift_infer::Engine<B>) -> Result<T> + Send + 'static,
 ) -> Reply<T> {
     let (sender, reply) = oneshot::channel();
     // If the thread has ended, the sender is dropped, which says so; whoever asked may have gone.
-    let _ = worker.send(move |engine| drop(sender.send(task(engine))));
+    let _ = worker.send(move |engine| {
+        if !sender.is_closed() {
+            drop(sender.send(task(engine)));
+        }
+    });
     reply
 }
 
@@ -45,22 +51,20 @@ impl<B: Backend + 'static> Generator for Worker<B> {
         let _ = self.send(move |engine| engine.cancel(request));
     }
 
-    fn embed(&self, prompts: Vec<Vec<u32>>, pooling: Pooling) -> Reply<Vec<Vec<f32>>> {
+    fn embed(&self, prompt: Vec<u32>, pooling: Pooling) -> Reply<Vec<f32>> {
         ask(self, move |engine| {
             let (vocabulary, context) = (engine.backend().vocab_size(), engine.context_length());
-            for prompt in &prompts {
-                if prompt.is_empty() {
-                    return Err(Error::Option { name: "input", rule: "must have at least one token" });
-                }
-                if prompt.len() > context {
-                    return Err(Error::PromptTooLong { prompt: prompt.len(), context });
-                }
-                if prompt.iter().any(|id| *id as usize >= vocabulary) {
-                    let rule = "has a token that the model does not know";
-                    return Err(Error::Option { name: "input", rule });
-                }
+            if prompt.is_empty() {
+                return Err(Error::Option { name: "input", rule: "must have at least one token" });
             }
-            engine.backend().embed(&prompts, pooling)
+            if prompt.len() > context {
+                return Err(Error::PromptTooLong { prompt: prompt.len(), context });
+            }
+            if prompt.iter().any(|id| *id as usize >= vocabulary) {
+                let rule = "has a token that the model does not know";
+                return Err(Error::Option { name: "input", rule });
+            }
+            engine.backend().embed(&prompt, pooling)
         })
     }
 
@@ -78,5 +82,9 @@ impl<B: Backend + 'static> Generator for Worker<B> {
 
     fn statistics(&self) -> Statistics {
         self.statistics()
+    }
+
+    fn lives(&self) -> bool {
+        self.send(|_| {}).is_ok()
     }
 }

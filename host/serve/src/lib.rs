@@ -27,6 +27,7 @@ mod routes;
 mod sampling;
 mod server;
 mod stream;
+mod tokens;
 mod tool_parser;
 
 pub use app::Service;

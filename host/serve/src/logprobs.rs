@@ -10,7 +10,8 @@ use crate::stream::Words;
 pub(crate) fn of_chat(words: &Words, logprobs: &[TokenLogprobs]) -> Result<Vec<Value>> {
     let entry = |token: u32, logprob: f32| -> Result<Value> {
         let word = words.word(token)?;
-        Ok(json!({ "token": word, "logprob": finite(logprob), "bytes": word.as_bytes() }))
+        let bytes = words.part(token, &word).unwrap_or(word.as_bytes());
+        Ok(json!({ "token": word, "logprob": finite(logprob), "bytes": bytes }))
     };
     let entries = logprobs.iter().map(|position| {
         let mut shown = entry(position.token, position.logprob)?;
@@ -35,9 +36,9 @@ pub(crate) struct Lists {
 impl Lists {
     /// Adds a token that nothing is known of: a prompt's first. `offset` counts the characters so far.
     pub(crate) fn add_first(&mut self, words: &Words, token: u32, offset: &mut usize) -> Result<()> {
-        let word = words.word(token)?;
+        let word = name(words, token)?;
         self.text_offset.push((*offset).into());
-        *offset += word.chars().count();
+        *offset += words.characters(token)?;
         self.tokens.push(word.into());
         self.token_logprobs.push(Value::Null);
         self.top_logprobs.push(Value::Null);
@@ -51,13 +52,13 @@ impl Lists {
         offset: &mut usize,
     ) -> Result<()> {
         for position in logprobs {
-            let word = words.word(position.token)?;
+            let word = name(words, position.token)?;
             let mut top = Map::new();
             for (token, logprob) in position.top.iter().chain([&(position.token, position.logprob)]) {
-                top.entry(words.word(*token)?).or_insert(finite(*logprob));
+                top.entry(name(words, *token)?).or_insert(finite(*logprob));
             }
             self.text_offset.push((*offset).into());
-            *offset += word.chars().count();
+            *offset += words.characters(position.token)?;
             self.tokens.push(word.into());
             self.token_logprobs.push(finite(position.logprob));
             self.top_logprobs.push(top.into());
@@ -80,6 +81,19 @@ impl Lists {
             "text_offset": self.text_offset,
         })
     }
+}
+
+/// The text of a token; of one that is part of a character its bytes, as OpenAI names them in completions, so that different ones
+/// have different names.
+fn name(words: &Words, token: u32) -> Result<String> {
+    let word = words.word(token)?;
+    Ok(match words.part(token, &word) {
+        Some(bytes) => {
+            let digits = bytes.iter().map(|byte| format!("\\x{byte:02x}"));
+            format!("bytes:{}", digits.collect::<String>())
+        }
+        None => word,
+    })
 }
 
 /// vLLM's `prompt_logprobs`: an object by token id for each token of the prompt, `null` for the first.

@@ -72,11 +72,16 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
+    /// For an answer to a prompt that ends with this text: chat templates may begin the thoughts of an answer, or end them before
+    /// they begin.
     pub(crate) fn new(
         tools: Option<&'static ToolCallParser>,
         reasoning: Option<&'static ReasoningParser>,
+        prompt: &str,
     ) -> Self {
-        let inside = reasoning.is_some_and(|reasoning| reasoning.starts_inside);
+        let ends_with = |word: &str| prompt.trim_end().ends_with(word);
+        let inside =
+            reasoning.is_some_and(|way| ends_with(way.begin) || way.starts_inside && !ends_with(way.end));
         let state = if inside { State::Reasoning } else { State::Content };
         Self {
             tools,
@@ -85,7 +90,7 @@ impl Parser {
             held: String::new(),
             gap: String::new(),
             trims: false,
-            may_think: !inside,
+            may_think: !inside && !reasoning.is_some_and(|way| ends_with(way.end)),
         }
     }
 
@@ -205,9 +210,17 @@ mod tests {
 
     /// What is found in a text, however it is cut.
     fn found(reasoning: Option<usize>, text: &str) -> (String, String, Vec<(String, String)>) {
+        found_after("<|im_start|>assistant\n", reasoning, text)
+    }
+
+    fn found_after(
+        prompt: &str,
+        reasoning: Option<usize>,
+        text: &str,
+    ) -> (String, String, Vec<(String, String)>) {
         let read = |size: usize| {
             let reasoning = reasoning.map(|index| &REASONING_PARSERS[index]);
-            let mut parser = Parser::new(TOOL_CALL_PARSERS.first(), reasoning);
+            let mut parser = Parser::new(TOOL_CALL_PARSERS.first(), reasoning, prompt);
             let characters: Vec<char> = text.chars().collect();
             let mut pieces: Vec<Piece> = characters
                 .chunks(size)
@@ -253,5 +266,17 @@ mod tests {
         assert_eq!(calls, [("f".to_owned(), "{}".to_owned())]);
         let (content, reasoning, _) = found(Some(0), "No thoughts");
         assert_eq!((content.as_str(), reasoning.as_str()), ("No thoughts", ""));
+    }
+
+    #[test]
+    fn the_prompt_says_whether_thoughts_have_begun_or_ended() {
+        for parser in [0, 1] {
+            let (content, reasoning, _) =
+                found_after("assistant\n<think>\n", Some(parser), "so\n</think>\n\nYes");
+            assert_eq!((content.as_str(), reasoning.as_str()), ("Yes", "so\n"));
+            let (content, reasoning, _) =
+                found_after("assistant\n<think>\n\n</think>\n\n", Some(parser), "<think> is a word");
+            assert_eq!((content.as_str(), reasoning.as_str()), ("<think> is a word", ""));
+        }
     }
 }

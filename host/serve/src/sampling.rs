@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) best_of: Option<u32>,
     pub(crate) beams: Option<BeamOptions>,
     pub(crate) prompt_logprobs: Option<u32>,
+    /// Of longer prompts only so many last tokens count.
+    pub(crate) truncate_prompt_tokens: Option<usize>,
     pub(crate) skip_special_tokens: bool,
     pub(crate) return_token_ids: bool,
     /// Whether the answer is a stream, and whether that ends with the usage.
@@ -64,12 +66,16 @@ impl Options {
                 ApiError::field("logit_bias", "must have token ids as names and numbers as values")
             })?;
         }
+        if let Some(allowed) = fields.take("allowed_token_ids")? {
+            sampling.allowed_token_ids = Some(allowed);
+        }
         let stop = StopOptions {
             max_tokens: max_tokens(fields, app)?,
             min_tokens: fields.take("min_tokens")?.unwrap_or(0),
             strings: fields.take("stop")?.unwrap_or_default(),
             token_ids: fields.take("stop_token_ids")?.unwrap_or_default(),
             ignore_eos: fields.flag("ignore_eos")?,
+            is_shown: fields.flag("include_stop_str_in_output")?,
         };
         if !stop.strings.is_empty() && app.tokenizer.is_none() {
             return Err(ApiError::field("stop", "needs a tokeniser, which the model's folder does not have"));
@@ -101,6 +107,7 @@ impl Options {
             best_of,
             beams,
             prompt_logprobs: fields.take("prompt_logprobs")?,
+            truncate_prompt_tokens: truncate_prompt_tokens(fields, app)?,
             skip_special_tokens: fields.take("skip_special_tokens")?.unwrap_or(true),
             // Where there is no text, tokens are all that can be given.
             return_token_ids: fields.take("return_token_ids")?.unwrap_or(app.tokenizer.is_none()),
@@ -109,6 +116,19 @@ impl Options {
             constraint: None,
             samplers: samplers(fields, app)?,
         })
+    }
+}
+
+/// How many tokens of a prompt count; -1 stands for as many as there is room for.
+pub(crate) fn truncate_prompt_tokens(fields: &mut Fields, app: &App) -> Result<Option<usize>> {
+    let name = "truncate_prompt_tokens";
+    match fields.take::<i64>(name)? {
+        None => Ok(None),
+        Some(-1) => Ok(Some(app.context_length.saturating_sub(1))),
+        Some(count) => match usize::try_from(count) {
+            Ok(count) if count > 0 => Ok(Some(count)),
+            _ => Err(ApiError::field(name, "must be at least 1, or -1")),
+        },
     }
 }
 

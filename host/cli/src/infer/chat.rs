@@ -129,7 +129,7 @@ impl Chat {
         self.messages.push(json!({ "role": "user", "content": text }));
         let system = self.system.as_ref().map(|text| json!({ "role": "system", "content": text }));
         let conversation: Vec<Value> = system.iter().chain(&self.messages).cloned().collect();
-        let answer = match self.template.prompt(&conversation, None, &Map::new())? {
+        let answer = match self.template.prompt(&conversation, None, &Map::new(), false)? {
             Ok(prompt) => self.answer(prompt, stream),
             Err(unfit) => Ok(Err(unfit.to_string())),
         };

@@ -13,8 +13,9 @@ impl Template {
     /// Token ids of the prompt for the next answer in a conversation. Messages are those of OpenAI's interface: `role`,
     /// `content` as text, `tool_calls` with arguments as objects. The model's own chat template sees them as they are, with
     /// `variables`; a template of a plugin knows `enable_thinking`,
-    /// `preserve_thinking` and `response_prefix` of those. The inner error says why the conversation cannot
-    /// be used.
+    /// `preserve_thinking` and `response_prefix` of those. If the answer `continues` the last message, the prompt ends with what that
+    /// says, as with transformers' `continue_final_message`; templates of plugins can't. The inner error says why the conversation
+    /// cannot be used.
     ///
     /// # Errors
     /// A plugin fails.
@@ -23,13 +24,21 @@ impl Template {
         messages: &[Value],
         tools: Option<&Value>,
         variables: &Map<String, Value>,
+        continues: bool,
     ) -> Result<Result<Vec<u32>, Unfit>> {
         let tokenizer = &self.finisher.tokenizer;
         let Some(Plugins { renderer, .. }) = &mut self.plugins else {
             let Some(jinja) = &self.finisher.jinja else { return Err(Error::TemplateMissing) };
             let text = jinja.chat(messages, tools, variables);
+            let text = match messages.last().and_then(|last| last.get("content")?.as_str()) {
+                Some(last) if continues => text.and_then(|text| until_end_of(last, text)),
+                _ => text,
+            };
             return Ok(text.and_then(|text| Ok(tokenizer.encode(&text)?)));
         };
+        if continues {
+            return Ok(Err(Unfit::new("a template by name does not continue a message", "")));
+        }
         let messages: Vec<Message> = match messages.iter().map(plain).collect::<Result<Vec<_>, _>>() {
             Ok(messages) => messages.into_iter().flatten().collect(),
             Err(unfit) => return Ok(Err(unfit)),
@@ -42,6 +51,18 @@ impl Template {
         let rendered = rendered.map_err(Error::template(renderer.name()))?;
         Ok(rendered.and_then(|rendered| Ok(rendered.tokenize(tokenizer)?.input_ids)))
     }
+}
+
+/// The part of a rendered conversation up to where its last message ends, which templates may have taken white space from.
+fn until_end_of(message: &str, mut rendered: String) -> Result<String, Unfit> {
+    let bare = message.trim();
+    let Some(start) = rendered.rfind(bare) else {
+        return Err(Unfit::new("the chat template does not show the last message as it is", ""));
+    };
+    let as_it_is = message.trim_start();
+    let is_whole = rendered.get(start..).is_some_and(|rest| rest.starts_with(as_it_is));
+    rendered.truncate(start + if is_whole { as_it_is.len() } else { bare.len() });
+    Ok(rendered)
 }
 
 /// A message as rows have it; one with calls of tools becomes several.

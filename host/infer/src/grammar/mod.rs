@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use llguidance::{Matcher, ParserFactory, panic_utils};
 use swift_data::Tokenizer;
-use toktrie::InferenceCapabilities;
+use toktrie::{InferenceCapabilities, TokTrie};
 
 pub use constraint::Constraint;
 pub use source::Grammar;
@@ -79,6 +79,13 @@ impl Grammars {
         Ok(Self { factory: Arc::new(factory), threads, limits, ends: known.into() })
     }
 
+    /// The bytes that a token stands for; none of one that is special, or not known.
+    pub fn token_bytes(&self, token: u32) -> Option<&[u8]> {
+        let trie = self.factory.tok_env().tok_trie();
+        let bytes = (token < trie.vocab_size() as u32).then(|| trie.token(token))?;
+        (!bytes.is_empty() && bytes.first() != Some(&TokTrie::SPECIAL_TOKEN_MARKER)).then_some(bytes)
+    }
+
     /// The constraint that makes answers follow a grammar. It takes milliseconds, for large ones more.
     ///
     /// # Errors
@@ -103,10 +110,13 @@ impl Grammars {
 }
 
 impl Error {
-    /// The first line of what the library says, which may go on with a trace.
+    /// The first line of what the library says, which may go on with a trace, and the reason that follows a picture of an
+    /// expression.
     fn grammar(error: &dyn std::fmt::Display) -> Self {
         let message = error.to_string();
-        let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or("it can't be followed");
-        Self::Grammar(line.trim().trim_end_matches('.').to_owned())
+        let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+        let line = lines.next().unwrap_or("it can't be followed").trim_end_matches('.');
+        let reason = lines.find_map(|line| line.strip_prefix("error: ")).filter(|_| line.ends_with(':'));
+        Self::Grammar(reason.map_or_else(|| line.to_owned(), |reason| format!("{line} {reason}")))
     }
 }

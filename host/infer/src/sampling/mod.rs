@@ -55,6 +55,16 @@ pub(crate) fn adjust(
     prompt: &[u32],
     generated: &[u32],
 ) {
+    if let Some(allowed) = &options.allowed_token_ids {
+        let place = |id: &u32| *id as usize;
+        let kept: Vec<_> = allowed.iter().map(|id| (place(id), logits.get(place(id)).copied())).collect();
+        logits.fill(f32::NEG_INFINITY);
+        for (place, logit) in kept {
+            if let Some((into, logit)) = logits.get_mut(place).zip(logit) {
+                *into = logit;
+            }
+        }
+    }
     for &(id, bias) in &options.logit_bias {
         if let Some(logit) = logits.get_mut(id as usize) {
             *logit += bias;

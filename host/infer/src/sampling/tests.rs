@@ -111,6 +111,19 @@ fn penalties_follow_their_formulas() {
 }
 
 #[test]
+fn only_allowed_tokens_are_left() {
+    let options = SamplingOptions {
+        allowed_token_ids: Some(vec![5, 2]),
+        logit_bias: vec![(1, 100.0), (2, 1.0)],
+        ..Default::default()
+    };
+    let mut logits = LOGITS;
+    adjust(&mut logits, &options, [].into_iter(), &[], &[]);
+    let none = f32::NEG_INFINITY;
+    assert_eq!(logits, [none, none, 3.0, none, none, 0.0]);
+}
+
+#[test]
 fn nothing_is_taken_where_nothing_is_possible() {
     let none = [f32::NEG_INFINITY, f32::NAN];
     for temperature in [0.0, 1.0] {

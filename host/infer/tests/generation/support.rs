@@ -91,8 +91,8 @@ impl Backend for Hashes {
         Ok(())
     }
 
-    fn embed(&mut self, prompts: &[Vec<u32>], _: Pooling) -> Result<Vec<Vec<f32>>> {
-        Ok(prompts.iter().map(|prompt| logits(prompt, None)).collect())
+    fn embed(&mut self, prompt: &[u32], _: Pooling) -> Result<Vec<f32>> {
+        Ok(logits(prompt, None))
     }
 
     fn adapters(&self) -> Vec<String> {

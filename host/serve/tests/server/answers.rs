@@ -63,6 +63,35 @@ fn a_stream_has_the_same_tokens_and_an_end() {
 }
 
 #[test]
+fn answers_go_on_between_the_texts_of_an_embedding() {
+    let server = serve("llama", 400, EngineOptions::default(), ServeOptions::default());
+    let steps = || server.worker.call(|engine| engine.statistics().steps).unwrap();
+    let body = json!({ "prompt": [5, 6], "max_tokens": 1000, "ignore_eos": true, "stream": true });
+    let answer = server.open("POST", "/v1/completions", body.to_string().as_bytes(), "");
+    while steps() == 0 {}
+    let before = steps();
+    let texts = vec![vec![5; 40]; 50];
+    assert_eq!(server.post("/v1/embeddings", &json!({ "input": texts })).status, 200);
+    assert!(steps() - before >= 50);
+    drop(answer);
+    let wrong = server.post("/v1/embeddings", &json!({ "input": texts, "dimensions": 3 }));
+    assert!(wrong.status == 400 && wrong.body.contains("which the model has"), "{}", wrong.body);
+}
+
+#[test]
+fn only_allowed_tokens_and_the_last_of_a_prompt_count() {
+    let server = serve("llama", 100, EngineOptions::default(), ServeOptions::default());
+    let body = json!({ "prompt": [9, 8, 7, 6], "truncate_prompt_tokens": 2, "allowed_token_ids": [5],
+                       "max_tokens": 3, "ignore_eos": true, "return_token_ids": true });
+    let reply = server.post("/v1/completions", &body).json();
+    assert_eq!(reply["choices"][0]["token_ids"], json!([5, 5, 5]));
+    assert_eq!(
+        (&reply["choices"][0]["prompt_token_ids"], &reply["usage"]["prompt_tokens"]),
+        (&json!([7, 6]), &json!(2))
+    );
+}
+
+#[test]
 fn embeddings_have_the_length_one() {
     let server = serve("llama", 100, EngineOptions::default(), ServeOptions::default());
     let reply =

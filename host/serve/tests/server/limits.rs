@@ -26,6 +26,11 @@ fn wrong_requests_have_their_status_and_the_shape_of_openai() {
         ("POST", "/v1/adapters", br#"{"name": "a", "path": "b"}"#, 403),
         ("DELETE", "/v1/adapters/a", b"", 403),
         ("GET", "/v1/completions", b"", 405),
+        ("POST", "/v1/completions", br#"{"prompt": [1], "bad_words": ["x"]}"#, 400),
+        ("POST", "/v1/completions", br#"{"prompt": [1], "allowed_token_ids": []}"#, 400),
+        ("POST", "/v1/completions", br#"{"prompt": [1], "truncate_prompt_tokens": 0}"#, 400),
+        ("POST", "/detokenize", br#"{"tokens": [1]}"#, 400),
+        ("POST", "/tokenize", br#"{"prompt": [[1], [2]]}"#, 400),
         ("GET", "/v1/models/other", b"", 404),
         ("GET", "/", b"", 404),
     ] {
@@ -49,8 +54,44 @@ fn only_who_has_the_key_is_let_in() {
     assert_eq!(status("/v1/models", ""), 401);
     assert_eq!(status("/v1/models", "Authorization: Bearer wrong\r\n"), 401);
     assert_eq!(status("/v1/models", "Authorization: Bearer right\r\n"), 200);
+    assert_eq!(status("/v1/models", "Authorization: bearer right\r\n"), 200);
+    assert_eq!(status("/v1/models", "Authorization: right\r\n"), 401);
+    assert_eq!(status("/tokenize", ""), 401);
+    let refused = server.send("GET", "/v1/models", b"", "");
+    assert!(refused.head.to_lowercase().contains("www-authenticate: bearer\r\n"), "{}", refused.head);
     assert_eq!(status("/v1/nothing", ""), 401);
     assert_eq!(status("/health", ""), 200);
+}
+
+#[test]
+fn heads_of_answers_say_what_clients_look_for() {
+    let options = ServeOptions { max_concurrent_requests: 0, ..Default::default() };
+    let server = serve("llama", 100, EngineOptions::default(), options);
+    let head = |method: &str, path: &str, body: &[u8], headers: &str| {
+        server.send(method, path, body, headers).head.to_lowercase()
+    };
+    let body = br#"{"prompt": [1]}"#;
+    for (method, path, body, headers, status, line) in [
+        ("GET", "/health", &b""[..], "X-Request-Id: mine\r\n", "200", "x-request-id: mine\r\n"),
+        ("HEAD", "/health", b"", "", "200", "x-request-id: req-"),
+        ("GET", "/version", b"", "", "200", "content-type: application/json\r\n"),
+        ("PUT", "/v1/adapters", b"", "", "405", "allow: get, post\r\n"),
+        ("POST", "/v1/completions", body, "Content-Encoding: gzip\r\n", "415", "connection: close\r\n"),
+        ("POST", "/v1/completions", body, "", "429", "retry-after: 1\r\n"),
+    ] {
+        let head = head(method, path, body, headers);
+        assert!(head.contains(&format!(" {status} ")) && head.contains(line), "{method} {path}: {head}");
+    }
+}
+
+#[test]
+fn a_server_is_healthy_while_its_engine_is_busy() {
+    let server = serve("llama", 100, EngineOptions::default(), ServeOptions::default());
+    let (done, waits) = std::sync::mpsc::channel::<()>();
+    server.worker.send(move |_| waits.recv().unwrap_or_default()).unwrap();
+    assert_eq!(server.send("GET", "/health", b"", "").status, 200);
+    drop(done);
+    assert_eq!(server.post("/v1/completions", &json!({ "prompt": [5], "max_tokens": 1 })).status, 200);
 }
 
 #[test]

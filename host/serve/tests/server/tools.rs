@@ -43,7 +43,7 @@ impl Generator for Script {
 
     fn cancel(&self, _: RequestId) {}
 
-    fn embed(&self, _: Vec<Vec<u32>>, _: Pooling) -> Reply<Vec<Vec<f32>>> {
+    fn embed(&self, _: Vec<u32>, _: Pooling) -> Reply<Vec<f32>> {
         at_once(Ok(Vec::new()))
     }
 
@@ -61,6 +61,10 @@ impl Generator for Script {
 
     fn statistics(&self) -> Statistics {
         Statistics::default()
+    }
+
+    fn lives(&self) -> bool {
+        true
     }
 }
 
@@ -109,6 +113,16 @@ fn calls_and_thoughts_are_taken_out_of_the_text() {
     assert_eq!(calls[0]["function"], json!({ "name": "f", "arguments": "{\"x\":1}" }));
     assert_eq!(calls[1]["function"], json!({ "name": "g", "arguments": "{}" }));
     assert_ne!(calls[0]["id"], calls[1]["id"]);
+}
+
+#[test]
+fn there_is_one_call_if_there_may_not_be_more() {
+    for stream in [false, true] {
+        let mut body = chat(true, stream);
+        body["parallel_tool_calls"] = json!(false);
+        let reply = server().post("/v1/chat/completions", &body).body;
+        assert!(reply.contains(r#""name":"f""#) && !reply.contains(r#""name":"g""#), "{reply}");
+    }
 }
 
 #[test]
