@@ -120,6 +120,7 @@ fn errors_in_the_words_of_a_command_line() {
         "infer --model model --val-dataset rows.jsonl".to_owned(),
         "infer --model model --temperature hot".to_owned(),
         "infer --model model --temperature 300".to_owned(),
+        "infer --model model --temperature -1 --max-model-len 100000".to_owned(),
         "infer --model model --adapter polite".to_owned(),
         "export --model model --adapters a --xyzzy".to_owned(),
         "export --model model --adapters a".to_owned(),

@@ -105,7 +105,9 @@ pub(crate) fn deploy(
     console: &Console,
 ) -> anyhow::Result<ExitCode> {
     let mut options = arguments.server.options(arguments)?;
-    let Ready { mut engine, tokenizer, template, generation } = arguments.engine.start(plugins)?;
+    let ready = arguments.engine.start(plugins)?;
+    ready.note_length(console);
+    let Ready { mut engine, tokenizer, template, generation } = ready;
     options.sampling = generation.sampling;
     let context_length = engine.context_length();
     let vocab_size = engine.backend().vocab_size();

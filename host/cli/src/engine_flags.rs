@@ -11,6 +11,7 @@ use swift_runtime::{Kind, Limits, Plugin};
 use swift_tensor::Graph;
 
 use crate::arguments::{DeviceArguments, Dtype, QuantisationArguments};
+use crate::console::Console;
 use crate::definition::definition;
 use crate::plugins::Plugins;
 use crate::registry::{DefaultTemplate, read_config};
@@ -83,6 +84,18 @@ pub(crate) struct Ready {
     pub(crate) template: Option<Template>,
     /// What the model's folder says of generation.
     pub(crate) generation: GenerationConfig,
+}
+
+impl Ready {
+    /// Says if sequences may be longer than the model has positions for.
+    pub(crate) fn note_length(&self, console: &Console) {
+        let length = self.engine.context_length();
+        if let Some(known) = self.generation.context_length.filter(|known| length > *known) {
+            console.note(&format!(
+                "`--max-model-len` allows {length} tokens, and the model has positions for {known}: it was not trained beyond these"
+            ));
+        }
+    }
 }
 
 impl EngineArguments {

@@ -103,7 +103,8 @@ impl Job {
         let total = self.questions.len();
         let (mut asked, mut next, mut written) = (first, first, 0);
         let mut answers: BTreeMap<usize, Answer> = BTreeMap::new();
-        let mut shown = Instant::now();
+        let began = Instant::now();
+        let mut shown = began;
         while next < total && !stop.load(Ordering::SeqCst) {
             while asked < total && self.engine.statistics().waiting < self.most_waiting {
                 let number = asked;
@@ -142,8 +143,10 @@ impl Job {
                     next as u64,
                     total as u64,
                     &format!(
-                        "{done} answered, {} running, {} tokens generated",
-                        statistics.running, statistics.generated_tokens
+                        "{done} answered, {} running, {} tokens generated, {:.1} tokens/s",
+                        statistics.running,
+                        statistics.generated_tokens,
+                        statistics.generated_tokens as f64 / began.elapsed().as_secs_f64()
                     ),
                 );
                 shown = Instant::now();

@@ -57,7 +57,7 @@ pub(crate) struct InferArguments {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Questions and answers")]
 pub(crate) struct QuestionArguments {
-    /// Files with rows to answer: JSON, JSONL, CSV or plain text. `#N` takes N rows. Without a file, questions are asked in
+    /// Files with rows to answer: JSON, JSONL or CSV. `#N` takes N rows. Without a file, questions are asked in
     /// the terminal, or in the lines of stdin
     #[arg(long, value_name = "PATH[#N]", num_args = 1.., requires = "result_path")]
     val_dataset: Vec<String>,
@@ -123,6 +123,7 @@ pub(crate) fn infer(
         ..TemplateOptions::default()
     };
     let mut ready = engine.start_with(plugins, said)?;
+    ready.note_length(console);
     let vocab_size = ready.engine.backend().vocab_size();
     let samplers = arguments.plugins.start(plugins, vocab_size, None)?.samplers;
     let defaults = sampling.over(&ready.generation, samplers)?;

@@ -15,19 +15,19 @@ pub(crate) struct SamplingArguments {
     #[arg(long, alias = "max-tokens", value_name = "TOKENS")]
     max_new_tokens: Option<usize>,
     /// Logits are divided by it; 0 takes the most probable token [default: the model's]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Only so many most probable tokens; 0 for all [default: the model's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top_k: Option<u32>,
     /// Only the most probable tokens that together have this probability [default: the model's]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Only tokens with at least this share of the greatest probability [default: the model's]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     min_p: Option<f64>,
     /// Positive logits of tokens that occurred are divided by it, negative ones multiplied [default: the model's]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     repetition_penalty: Option<f64>,
     /// Subtracted from the logits of tokens that were generated
     #[arg(long, value_name = "NUMBER", default_value = "0", allow_negative_numbers = true)]
