@@ -29,6 +29,7 @@ mod tests {
                 "glm4_moe",
                 "gpt_oss",
                 "grpo",
+                "json_calls",
                 "kto",
                 "lion",
                 "llama",

@@ -83,9 +83,9 @@ fn run<B: Backend>(mut engine: Engine<B>, tasks: &Receiver<Task<B>>, shown: &Mut
             let Ok(task) = tasks.recv() else { return };
             task(&mut engine);
         }
-        while let Ok(task) = tasks.try_recv() {
-            task(&mut engine);
-        }
+        // Those that are there by now, and not those that come meanwhile: whoever asks again and again would hold up the answers.
+        let ready: Vec<Task<B>> = tasks.try_iter().collect();
+        ready.into_iter().for_each(|task| task(&mut engine));
         engine.step();
         *shown.lock().unwrap_or_else(PoisonError::into_inner) = engine.statistics();
     }

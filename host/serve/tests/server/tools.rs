@@ -152,8 +152,8 @@ fn a_stream_has_the_same_calls_and_thoughts() {
     assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
 }
 
-fn pythonic() -> Option<ToolParser> {
-    let plugin = registry().resolve("pythonic").unwrap();
+fn standard(name: &str) -> Option<ToolParser> {
+    let plugin = registry().resolve(name).unwrap();
     Some(ToolParser::new(plugin.tool_parser(&Map::new(), &Limits::default()).unwrap()))
 }
 
@@ -167,7 +167,7 @@ fn hostile(parse: &str) -> Option<ToolParser> {
 #[test]
 fn a_plugin_finds_calls_in_the_place_of_the_parser_that_is_built_in() {
     let answer = "<think>How?</think>\n[f(x=1, y='a'), g()]";
-    let server = server_with(answer, pythonic());
+    let server = server_with(answer, standard("pythonic"));
     let choice = server.post("/v1/chat/completions", &chat(true, false)).json()["choices"][0].clone();
     assert_eq!(
         (&choice["finish_reason"], &choice["message"]["content"]),
@@ -183,11 +183,22 @@ fn a_plugin_finds_calls_in_the_place_of_the_parser_that_is_built_in() {
 }
 
 #[test]
+fn json_that_is_all_of_an_answer_is_a_call_of_a_tool_that_is_there() {
+    let answer = r#"{"name": "f", "parameters": {"x": 1}}"#;
+    let reply = server_with(answer, standard("json_calls")).post("/v1/chat/completions", &chat(true, false));
+    let message = reply.json()["choices"][0]["message"].clone();
+    assert_eq!(message["tool_calls"][0]["function"], json!({ "name": "f", "arguments": "{\"x\":1}" }));
+    let answer = r#"{"name": "Rome", "parameters": {}}"#;
+    let reply = server_with(answer, standard("json_calls")).post("/v1/chat/completions", &chat(true, false));
+    assert_eq!(reply.json()["choices"][0]["message"]["content"], answer);
+}
+
+#[test]
 fn a_plugin_gives_out_what_is_certain_while_an_answer_is_streamed() {
     for (answer, texts, calls) in
         [("Some words and [f(x=1)]", 8, 0), ("[f(x=1),\n f(x=2)]", 0, 2), ("[f(x=1)] it is", 1, 0)]
     {
-        let reply = server_with(answer, pythonic()).post("/v1/chat/completions", &chat(true, true));
+        let reply = server_with(answer, standard("pythonic")).post("/v1/chat/completions", &chat(true, true));
         let chunks: Vec<Value> = reply
             .body
             .lines()
