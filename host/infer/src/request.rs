@@ -71,7 +71,7 @@ pub struct StopOptions {
     /// Whether the model's own end is passed over.
     pub ignore_eos: bool,
     /// Whether what was asked for as an end is part of the answer's text.
-    pub is_shown: bool,
+    pub include_in_output: bool,
 }
 
 impl StopOptions {
@@ -146,7 +146,7 @@ impl Request {
     pub(crate) fn shows(&self, stop: Option<&Stop>) -> bool {
         stop.is_none_or(|stop| match stop {
             Stop::EndOfSequence => !self.skip_special_tokens,
-            _ => self.stop.is_shown,
+            _ => self.stop.include_in_output,
         })
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct TextStream {
 pub(crate) fn text_stream(tokenizer: Option<&Tokenizer>, request: &Request) -> TextStream {
     let stream =
         TextStream::new(tokenizer.cloned(), request.skip_special_tokens, request.stop.strings.clone());
-    TextStream { shows_stop: request.stop.is_shown, ..stream }
+    TextStream { shows_stop: request.stop.include_in_output, ..stream }
 }
 
 /// The text of a whole answer. `ends` are the tokens with which the model says that it is done.

@@ -75,7 +75,7 @@ impl Options {
             strings: fields.take("stop")?.unwrap_or_default(),
             token_ids: fields.take("stop_token_ids")?.unwrap_or_default(),
             ignore_eos: fields.flag("ignore_eos")?,
-            is_shown: fields.flag("include_stop_str_in_output")?,
+            include_in_output: fields.flag("include_stop_str_in_output")?,
         };
         if !stop.strings.is_empty() && app.tokenizer.is_none() {
             return Err(ApiError::field("stop", "needs a tokeniser, which the model's folder does not have"));

@@ -26,7 +26,7 @@ fn log_sum(logits: &[f32]) -> f64 {
         .map_or(f64::NEG_INFINITY, |softmax| f64::from(softmax.greatest()) + softmax.total().ln())
 }
 
-/// The tokens with the `count` greatest logits, the best first, of equals the first.
+/// The tokens with the `count` greatest logits, the best first, of equals the first; what is not a number is passed over.
 pub(crate) fn most_probable(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
     /// Logits that are passed over together if none of them is among the best.
     const BLOCK: usize = 64;
@@ -43,7 +43,7 @@ pub(crate) fn most_probable(logits: &[f32], count: usize) -> Vec<(u32, f32)> {
         if block.iter().fold(true, |all, logit| all & (*logit <= least)) {
             continue;
         }
-        let is_among_best = |(_, logit): &(u32, f32)| logit.partial_cmp(&least).is_none_or(Ordering::is_gt);
+        let is_among_best = |(_, logit): &(u32, f32)| !logit.is_nan() && (least.is_nan() || *logit > least);
         top.extend((first..).zip(block.iter().copied()).filter(is_among_best));
         if top.len() >= room && count < top.len() {
             shorten(&mut top, count);

@@ -129,7 +129,10 @@ fn nothing_is_taken_where_nothing_is_possible() {
     for temperature in [0.0, 1.0] {
         let options = SamplingOptions { temperature, ..Default::default() };
         assert_eq!(choose(&none, &options, 0.5), None);
-        assert_eq!(choose(&[f32::NAN, f32::INFINITY, 0.0], &options, 0.5), Some(1));
+        let some = [f32::NAN, f32::INFINITY, 0.0, f32::NAN];
+        for options in [options.clone(), SamplingOptions { top_k: Some(1), top_p: 0.5, ..options }] {
+            assert_eq!(choose(&some, &options, 0.5), Some(1));
+        }
     }
 }
 
