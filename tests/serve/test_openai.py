@@ -101,8 +101,13 @@ def test_an_answer_goes_on_with_the_last_message(chat):
     whole, text = prompt(MESSAGES), lambda ids: post(chat, "/detokenize", tokens=ids)["prompt"]
     assert text(prompt(begun, continue_final_message=True)) == text(whole) + "Once upon "
     assert post(chat, "/tokenize", messages=MESSAGES)["tokens"] == whole
-    for messages, options in [(MESSAGES, {}), (begun, {"add_generation_prompt": True})]:
-        with pytest.raises(openai.BadRequestError, match="continue_final_message"):
+    empty = [*MESSAGES, {"role": "assistant", "content": " "}]
+    for messages, options, reason in [
+        (MESSAGES, {}, "`continue_final_message` needs"),
+        (begun, {"add_generation_prompt": True}, "can't both be true"),
+        (empty, {}, "does not show the last message"),
+    ]:
+        with pytest.raises(openai.BadRequestError, match=reason):
             chat.client.chat.completions.create(
                 model="tiny", messages=messages, extra_body={"continue_final_message": True, **options})
 

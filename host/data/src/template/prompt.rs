@@ -56,7 +56,7 @@ impl Template {
 /// The part of a rendered conversation up to where its last message ends, which templates may have taken white space from.
 fn until_end_of(message: &str, mut rendered: String) -> Result<String, Unfit> {
     let bare = message.trim();
-    let Some(start) = rendered.rfind(bare) else {
+    let Some(start) = rendered.rfind(bare).filter(|_| !bare.is_empty()) else {
         return Err(Unfit::new("the chat template does not show the last message as it is", ""));
     };
     let as_it_is = message.trim_start();
