@@ -9,7 +9,7 @@ const BLOCK: usize = 1024;
 
 /// The place of the greatest logit, the first of equals. None if there is none above minus infinity; what is not a number is
 /// passed over.
-pub fn most_probable(logits: &[f32]) -> Option<usize> {
+pub fn argmax(logits: &[f32]) -> Option<usize> {
     let (mut best, mut found) = (f32::NEG_INFINITY, None);
     for (index, block) in logits.chunks(BLOCK).enumerate() {
         let greatest = greatest_of(block);
@@ -34,7 +34,7 @@ impl<'a> Softmax<'a> {
     /// Of logits divided by `temperature`, which is above 0. Weights below `least` are 0 instead. Where logits are infinite, they
     /// alone have weights. None if no logit is above minus infinity.
     pub fn new(logits: &'a [f32], temperature: f64, least: f64) -> Option<Self> {
-        let greatest = logits.get(most_probable(logits)?).copied()?;
+        let greatest = logits.get(argmax(logits)?).copied()?;
         // As large as can be instead of infinite, so that its product with a difference of 0 is 0.
         let inverse_temperature = (temperature.recip() as f32).min(f32::MAX);
         Some(Self { logits, greatest, inverse_temperature, least: least as f32 })
@@ -128,10 +128,10 @@ mod tests {
         let mut logits = logits();
         for place in [3 * BLOCK + 70, 2 * BLOCK, BLOCK - 1, 0] {
             logits[place] = 50.0;
-            assert_eq!(most_probable(&logits), Some(place));
+            assert_eq!(argmax(&logits), Some(place));
         }
-        assert_eq!(most_probable(&[f32::NAN, f32::NEG_INFINITY]), None);
-        assert_eq!(most_probable(&[f32::NAN, -3.0, f32::NAN]), Some(1));
+        assert_eq!(argmax(&[f32::NAN, f32::NEG_INFINITY]), None);
+        assert_eq!(argmax(&[f32::NAN, -3.0, f32::NAN]), Some(1));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use swift_data::Tokenizer;
 use crate::{Request, Result};
 
 /// What a tokeniser's decoder puts where bytes make no character yet.
-const INCOMPLETE: char = '\u{fffd}';
+const INCOMPLETE: char = char::REPLACEMENT_CHARACTER;
 
 /// Text of tokens that come one by one. Only text that later tokens can't change is given out: a token may hold a part of a
 /// character, and a text that might become one that stops is held back.

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::json;
 use swift_infer::Error;
 
-use crate::app::App;
+use crate::app::{App, wait};
 use crate::error::{ApiError, Result, json_response};
 use crate::fields::Fields;
 
@@ -41,7 +41,7 @@ pub(crate) async fn load(app: &Arc<App>, body: &[u8]) -> Result<Response> {
 }
 
 pub(crate) async fn list(app: &Arc<App>) -> Result<Response> {
-    let names = crate::app::wait(app.generator.adapters()).await?;
+    let names = wait(app.generator.adapters()).await?;
     let adapter = |name| json!({ "id": name, "object": "adapter", "parent": app.options.model });
     let adapters: Vec<_> = names.into_iter().map(adapter).collect();
     Ok(json_response(StatusCode::OK, &json!({ "object": "list", "data": adapters })))
@@ -49,7 +49,7 @@ pub(crate) async fn list(app: &Arc<App>) -> Result<Response> {
 
 pub(crate) async fn unload(app: &Arc<App>, name: &str) -> Result<Response> {
     allowed(app)?;
-    crate::app::wait(app.generator.unload_adapter(name.to_owned())).await?;
+    wait(app.generator.unload_adapter(name.to_owned())).await?;
     Ok(json_response(StatusCode::OK, &json!({ "id": name, "object": "adapter", "deleted": true })))
 }
 

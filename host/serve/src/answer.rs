@@ -13,8 +13,9 @@ use crate::generation::{Usage, finish_reason, stop_reason};
 use crate::logprobs::{of_chat, of_prompt};
 use crate::parser::{Parser, Piece};
 use crate::sampling::Options;
-use crate::stream::{Answer, Words, head, put};
+use crate::stream::{Answer, head, put};
 use crate::tool_parser::Reader;
+use crate::words::Words;
 
 /// Tokens at the end of a prompt in which its template may have begun the answer's thoughts, or ended them.
 const PROMPT_END: usize = 32;

@@ -15,7 +15,8 @@ use crate::generation::{Generation, Usage, finish_reason, stop_reason};
 use crate::logprobs::{Lists, of_prompt};
 use crate::prompt::{prompts, truncate};
 use crate::sampling::Options;
-use crate::stream::{Answer, Words, events, head, put, whole};
+use crate::stream::{Answer, events, head, put, whole};
+use crate::words::Words;
 
 /// Tokens of an answer when a request does not say, as in OpenAI's interface.
 const DEFAULT_MAX_TOKENS: usize = 16;

@@ -29,6 +29,7 @@ mod server;
 mod stream;
 mod tokens;
 mod tool_parser;
+mod words;
 
 pub use app::Service;
 pub use generator::{Generator, Reply};

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use swift_infer::TokenLogprobs;
 
 use crate::error::Result;
-use crate::stream::Words;
+use crate::words::Words;
 
 /// The shape of chat: `content` of `choices[].logprobs`.
 pub(crate) fn of_chat(words: &Words, logprobs: &[TokenLogprobs]) -> Result<Vec<Value>> {

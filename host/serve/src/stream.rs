@@ -9,15 +9,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::Value;
-use swift_data::Tokenizer;
-use swift_infer::{Grammars, Output};
+use swift_infer::Output;
 
-use crate::app::App;
-use crate::error::{ApiError, Result};
+use crate::error::Result;
 use crate::generation::Generation;
-
-/// What a tokeniser's decoder puts where bytes make no character.
-const INCOMPLETE: char = '\u{fffd}';
 
 /// What makes an answer of parts, a chunk or a whole.
 pub(crate) trait Answer: Send + 'static {
@@ -90,46 +85,6 @@ impl<A: Answer> Events<A> {
 
 fn event(value: &Value) -> String {
     format!("data: {value}\n\n")
-}
-
-/// Text of tokens, for `logprobs` and the like.
-#[derive(Clone)]
-pub(crate) struct Words {
-    pub(crate) tokenizer: Option<Tokenizer>,
-    /// What knows the bytes of tokens.
-    grammars: Option<Arc<Grammars>>,
-}
-
-impl Words {
-    pub(crate) fn of(app: &App) -> Self {
-        Self { tokenizer: app.tokenizer.clone(), grammars: app.grammars.clone() }
-    }
-
-    /// The bytes of a token that is no text by itself, but part of a character.
-    pub(crate) fn part(&self, token: u32, word: &str) -> Option<&[u8]> {
-        self.grammars.as_deref().filter(|_| word.contains(INCOMPLETE))?.token_bytes(token)
-    }
-
-    /// Characters that begin in a token.
-    pub(crate) fn characters(&self, token: u32) -> Result<usize> {
-        if self.tokenizer.is_none() {
-            return Ok(0);
-        }
-        let word = self.word(token)?;
-        let bytes = self.part(token, &word).unwrap_or(word.as_bytes());
-        // All bytes of a character but the first are of this form in UTF-8.
-        Ok(bytes.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count())
-    }
-
-    /// The text of one token; vLLM's `token_id:7` where there is no tokeniser.
-    pub(crate) fn word(&self, token: u32) -> Result<String> {
-        match &self.tokenizer {
-            None => Ok(format!("token_id:{token}")),
-            Some(tokenizer) => tokenizer
-                .text(&[token], false)
-                .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-        }
-    }
 }
 
 /// The head that chunks and whole answers have in common.

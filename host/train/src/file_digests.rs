@@ -36,12 +36,12 @@ impl FileDigests {
         let files: Vec<PathBuf> = files.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let count = thread::available_parallelism().map_or(1, usize::from).min(files.len());
         let queue = Arc::new(Queue { files, next: AtomicUsize::new(0), is_given_up: AtomicBool::new(false) });
-        let start = |_| {
+        let start = || {
             let queue = queue.clone();
             thread::Builder::new().name("digests".into()).spawn(move || queue.work())
         };
         // Where no thread can be had, `wait` does the work.
-        let threads = (0..count).filter_map(|index| start(index).ok()).collect();
+        let threads = (0..count).filter_map(|_| start().ok()).collect();
         Self { queue, threads }
     }
 

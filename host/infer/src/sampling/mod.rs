@@ -81,7 +81,7 @@ pub(crate) fn adjust(
 /// The token, or none if all are ruled out. `uniform` is in `0 .. 1`, from the request's seed.
 pub(crate) fn choose(logits: &[f32], options: &SamplingOptions, uniform: f64) -> Option<u32> {
     if options.temperature == 0.0 {
-        return softmax::most_probable(logits).and_then(|place| u32::try_from(place).ok());
+        return softmax::argmax(logits).and_then(|place| u32::try_from(place).ok());
     }
     filter::sample(logits, options, uniform)
 }
